@@ -1,0 +1,4 @@
+//! The Kubernetes objects that certgate defines.
+
+pub mod domain;
+pub mod verified_hosts;

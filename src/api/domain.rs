@@ -1,0 +1,180 @@
+//! `Domain`: one host in one namespace, and what is known of it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::core::{
+    finding::Finding,
+    knowledge::{DomainFacts, VerdictFacts},
+    policy::IssuerRef,
+    reason::{Reason, WhoActs},
+};
+
+/// Condition: the pre-flight verdict.
+pub const VERIFIED: &str = "Verified";
+/// Condition: the certificate is in place.
+pub const ISSUED: &str = "Issued";
+/// Condition: both.
+pub const READY: &str = "Ready";
+
+/// A host that certgate looks after. One per namespace and host, named by
+/// [`crate::core::host::Host::object_name`].
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "certgate.dev",
+    version = "v1alpha1",
+    kind = "Domain",
+    plural = "domains",
+    shortname = "dom",
+    namespaced,
+    status = "DomainStatus",
+    derive = "Default",
+    derive = "PartialEq",
+    doc = "A host that certgate looks after: what its DNS must show, what it shows, who must act, and its certificate.",
+    printcolumn = r#"{"name":"Host","type":"string","jsonPath":".spec.host"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
+    printcolumn = r#"{"name":"Who acts","type":"string","jsonPath":".status.whoActs"}"#,
+    printcolumn = r#"{"name":"Observed","type":"string","jsonPath":".status.observed","priority":1}"#,
+    printcolumn = r#"{"name":"Next check","type":"date","jsonPath":".status.nextCheckTime"}"#,
+    printcolumn = r#"{"name":"Certificate","type":"string","jsonPath":".status.certificate.name","priority":1}"#,
+    printcolumn = r#"{"name":"Expires","type":"date","jsonPath":".status.certificate.notAfter"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct DomainSpec {
+    /// The host, in lower-case ASCII; `*.example.com` for a wildcard.
+    #[schemars(length(min = 1, max = 253))]
+    pub host: String,
+    /// Flags or exempts the host; unset: annotations, labels and policy speak.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_issue: Option<bool>,
+    /// The issuer to use instead of the policy's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer_ref: Option<IssuerRef>,
+}
+
+/// What the controller knows of the host. Written by the controller alone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct DomainStatus {
+    /// `Verified`, `Issued`, `Ready`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// What the host waits for, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Who must act: nobody, domain-owner, dns-host, app-developer, cluster-admin or ca.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub who_acts: Option<String>,
+    /// What DNS shows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<String>,
+    /// What DNS must show.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub required: Vec<String>,
+    /// The verdict in full, as data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<VerdictStatus>,
+    /// What else should be known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// When DNS was last looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_check_time: Option<Time>,
+    /// When DNS is looked at next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_check_time: Option<Time>,
+    /// Since when the host has been waiting, unchanged, for its verdict to turn good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_since: Option<Time>,
+    /// Certgate has injected the host; DNS trouble no longer takes that back.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub released: bool,
+    /// The Ingress that carries the issuer annotation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lead: Option<String>,
+    /// An existing Secret that is bound instead of ordering.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bind: Option<String>,
+    /// The certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateStatus>,
+    /// The last value of `certgate.dev/check-now` that was acted on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checked_now: Option<String>,
+}
+
+/// The verdict as data, from which webhook and CLI make the same sentence.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VerdictStatus {
+    /// The reason's name.
+    pub reason: String,
+    /// The DNS name at fault.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subject: String,
+    /// One more particular.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    /// The issuer for which the verdict holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<IssuerRef>,
+    /// Until when a good verdict opens the gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Time>,
+}
+
+/// The certificate of a host.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateStatus {
+    /// The Certificate object's name.
+    pub name: String,
+    /// The Secret's name.
+    pub secret_name: String,
+    /// Until when it is valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<Time>,
+}
+
+// === impl Domain ===
+
+impl Domain {
+    /// The object reduced to what decisions need.
+    pub fn facts(&self) -> DomainFacts {
+        let status = self.status.clone().unwrap_or_default();
+        let verdict = status.verdict.as_ref().and_then(|v| {
+            Some(VerdictFacts {
+                finding: Finding::new(Reason::from_name(&v.reason)?, &v.subject)
+                    .observed(&status.observed)
+                    .required(&status.required)
+                    .note(&v.note),
+                issuer: v.issuer.clone(),
+                valid_until: v.valid_until.as_ref().map(|t| t.0).unwrap_or_default(),
+            })
+        });
+        DomainFacts {
+            auto_issue: self.spec.auto_issue,
+            issuer: self.spec.issuer_ref.clone(),
+            verdict,
+            issued: self.condition_is_true(ISSUED),
+            released: status.released,
+            lead: status.lead.map(String::into_boxed_str),
+            bind: status.bind.map(String::into_boxed_str),
+        }
+    }
+
+    /// Whether the condition of that type is `True`.
+    pub fn condition_is_true(&self, kind: &str) -> bool {
+        self.status.iter().flat_map(|s| &s.conditions).any(|c| c.type_ == kind && c.status == "True")
+    }
+
+    /// Who must act, as the status says it.
+    pub fn who_acts(&self) -> Option<WhoActs> {
+        let word = self.status.as_ref()?.who_acts.as_deref()?;
+        serde_json::from_value(serde_json::Value::String(word.to_owned())).ok()
+    }
+}

@@ -1,0 +1,33 @@
+//! `VerifiedHosts`: one per namespace, named `certgate`; the hosts that may be
+//! injected now. The one parameter of the admission policies: the API server
+//! evaluates a policy once per parameter, so it must be one object, not one per host.
+
+use std::collections::BTreeMap;
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The name of the one object in each namespace.
+pub const NAME: &str = "certgate";
+
+/// The hosts of a namespace that may be injected now. Written by the controller alone.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "certgate.dev",
+    version = "v1alpha1",
+    kind = "VerifiedHosts",
+    plural = "verifiedhosts",
+    namespaced,
+    derive = "PartialEq",
+    doc = "The hosts of a namespace that may be given TLS now; written by certgate's controller alone, read by admission policies."
+)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifiedHostsSpec {
+    /// Host → name of its Secret.
+    #[serde(default)]
+    pub hosts: BTreeMap<String, String>,
+    /// The issuer that the simple injection names.
+    #[serde(default)]
+    pub issuer: String,
+}

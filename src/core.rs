@@ -1,0 +1,19 @@
+//! The decision, pure: from an Ingress, what is known of its hosts, and policy,
+//! to what to do and why.
+//!
+//! Nothing in here knows of kube clients, tokio, sockets, files, clocks or
+//! logs. Functions are total: hostile input makes a reason, never a panic and
+//! never an error. Time is an argument.
+
+pub mod decide;
+pub mod decision;
+pub mod finding;
+pub mod host;
+pub mod ingress;
+pub mod knowledge;
+pub mod names;
+pub mod patch;
+pub mod policy;
+pub mod reason;
+pub mod text;
+pub mod verdict;

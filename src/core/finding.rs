@@ -1,0 +1,120 @@
+//! [`Finding`]: a reason with the particulars that its sentence needs.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{reason::Reason, text};
+
+/// The longest piece of foreign text (a record, a server's message) that is kept.
+const MAX_FOREIGN_TEXT: usize = 200;
+/// The most list entries that are kept and shown.
+const MAX_LIST: usize = 8;
+
+/// The language of a sentence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Lang {
+    /// English.
+    #[default]
+    #[serde(rename = "en")]
+    En,
+    /// Simplified Chinese.
+    #[serde(rename = "zh-CN")]
+    ZhCn,
+}
+
+/// A reason and its particulars. All foreign text is bounded and stripped of
+/// control characters when it is put in, so a finding is safe to print.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Why.
+    pub reason: Reason,
+    /// The host, or the DNS name that is at fault where it is another one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subject: String,
+    /// What was seen: addresses, record values, a name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<String>,
+    /// What is needed instead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub required: Vec<String>,
+    /// One more particular: a server's own words, a limit's name, a time.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+// === impl Finding ===
+
+impl Finding {
+    /// A finding about `subject` without particulars.
+    pub fn new(reason: Reason, subject: impl AsRef<str>) -> Self {
+        Self {
+            reason,
+            subject: clean(subject.as_ref()),
+            observed: Vec::new(),
+            required: Vec::new(),
+            note: String::new(),
+        }
+    }
+
+    /// With what was seen.
+    #[must_use]
+    pub fn observed<T: fmt::Display>(mut self, values: impl IntoIterator<Item = T>) -> Self {
+        self.observed = bounded(values);
+        self
+    }
+
+    /// With what is needed.
+    #[must_use]
+    pub fn required<T: fmt::Display>(mut self, values: impl IntoIterator<Item = T>) -> Self {
+        self.required = bounded(values);
+        self
+    }
+
+    /// With one more particular.
+    #[must_use]
+    pub fn note(mut self, note: impl AsRef<str>) -> Self {
+        self.note = clean(note.as_ref());
+        self
+    }
+
+    /// The sentence for a person.
+    pub fn sentence(&self, lang: Lang) -> String {
+        text::sentence(self, lang)
+    }
+}
+
+/// Foreign text made safe to print: no control or bidirectional-override
+/// characters, bounded length.
+pub fn clean(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        let hidden = c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+        if out.len() + c.len_utf8() > MAX_FOREIGN_TEXT {
+            out.push('…');
+            break;
+        }
+        out.push(if hidden { '\u{fffd}' } else { c });
+    }
+    out
+}
+
+fn bounded<T: fmt::Display>(values: impl IntoIterator<Item = T>) -> Vec<String> {
+    values.into_iter().take(MAX_LIST).map(|value| clean(&value.to_string())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_is_bounded_and_harmless() {
+        let finding = Finding::new(Reason::DnsServerFailure, "a.example.com")
+            .note("evil\n\u{1b}[31mred\u{202e}")
+            .observed((0..100).map(|n| format!("{n}").repeat(1000)));
+        assert!(!finding.note.contains(['\n', '\u{1b}', '\u{202e}']));
+        assert_eq!(finding.observed.len(), MAX_LIST);
+        assert!(finding.observed.iter().all(|v| v.len() <= MAX_FOREIGN_TEXT + '…'.len_utf8()));
+    }
+}

@@ -1,0 +1,274 @@
+//! [`Ingress`]: what certgate reads of an Ingress, borrowed from the bytes it
+//! came in. Never the whole object: labels, a few annotations, hosts, TLS entries.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+
+/// Annotation prefixes and names that certgate reads; all others are only counted.
+const READ_ANNOTATIONS: &[&str] = &[
+    "certgate.dev/",
+    "cert-manager.io/",
+    "acme.cert-manager.io/",
+    "kubernetes.io/",
+    "nginx.ingress.kubernetes.io/l4-enable",
+    "nginx.ingress.kubernetes.io/force-ssl-redirect",
+];
+
+/// The parts of a `networking.k8s.io/v1` Ingress that decisions depend on.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Ingress<'a> {
+    /// `metadata`.
+    #[serde(borrow, default)]
+    pub metadata: Metadata<'a>,
+    /// `spec`.
+    #[serde(borrow, default, deserialize_with = "null_as_default")]
+    pub spec: Spec<'a>,
+}
+
+/// The parts of `metadata`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metadata<'a> {
+    /// Empty while `generateName` has not been applied.
+    #[serde(borrow, default)]
+    pub name: Cow<'a, str>,
+    /// Empty in a file that leaves it out.
+    #[serde(borrow, default)]
+    pub namespace: Cow<'a, str>,
+    /// Empty before the object is created.
+    #[serde(borrow, default)]
+    pub uid: Cow<'a, str>,
+    /// All labels.
+    #[serde(borrow, default, deserialize_with = "null_as_default")]
+    pub labels: Labels<'a>,
+    /// The annotations that certgate reads; `None` where the object has no annotations map.
+    #[serde(borrow, default)]
+    pub annotations: Option<Annotations<'a>>,
+    /// Set once deletion has begun.
+    #[serde(borrow, default)]
+    pub deletion_timestamp: Option<CowStr<'a>>,
+}
+
+/// The parts of `spec`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Spec<'a> {
+    /// The class by field.
+    #[serde(borrow, default)]
+    pub ingress_class_name: Option<CowStr<'a>>,
+    /// The rules; only their hosts are read.
+    #[serde(borrow, default, deserialize_with = "null_as_default")]
+    pub rules: Vec<Rule<'a>>,
+    /// The TLS entries; `None` where the field is absent.
+    #[serde(borrow, default)]
+    pub tls: Option<Vec<TlsEntry<'a>>>,
+}
+
+/// One rule.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Rule<'a> {
+    /// The host as written; `None` or empty: any.
+    #[serde(borrow, default)]
+    pub host: Option<CowStr<'a>>,
+}
+
+/// One entry of `spec.tls`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TlsEntry<'a> {
+    /// The hosts; none: all that the Ingress serves.
+    #[serde(borrow, default, deserialize_with = "null_as_default")]
+    pub hosts: Vec<CowStr<'a>>,
+    /// The Secret; none: the gateway's default certificate.
+    #[serde(borrow, default)]
+    pub secret_name: Option<CowStr<'a>>,
+}
+
+/// A string that borrows wherever its JSON form has no escapes. (serde borrows
+/// `Cow` only in fields, not inside containers.)
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CowStr<'a>(pub Cow<'a, str>);
+
+/// Key and value pairs in document order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Labels<'a>(pub Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+/// The annotations that certgate reads, and how many there are in all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Annotations<'a> {
+    /// Those it reads, in document order.
+    pub read: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// The number of all.
+    pub total: usize,
+}
+
+// === impl Ingress ===
+
+impl<'a> Ingress<'a> {
+    /// The value of an annotation that certgate reads.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.metadata.annotations.as_ref()?.get(key)
+    }
+
+    /// The value of a label.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.metadata.labels.get(key)
+    }
+
+    /// The class, by field or by the older annotation.
+    pub fn class(&self) -> Option<&str> {
+        self.spec.ingress_class_name.as_deref().or_else(|| self.annotation("kubernetes.io/ingress.class"))
+    }
+
+    /// The TLS entries, none where the field is absent.
+    pub fn tls(&self) -> &[TlsEntry<'a>] {
+        self.spec.tls.as_deref().unwrap_or_default()
+    }
+
+    /// The rules' hosts as written, in order, repeats included.
+    pub fn rule_hosts(&self) -> impl Iterator<Item = &str> {
+        self.spec.rules.iter().map(|rule| rule.host.as_deref().unwrap_or_default())
+    }
+}
+
+// === impl Labels ===
+
+impl Labels<'_> {
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_ref())
+    }
+}
+
+// === impl Annotations ===
+
+impl Annotations<'_> {
+    /// Whether certgate reads annotations of that key.
+    pub fn is_read(key: &str) -> bool {
+        READ_ANNOTATIONS.iter().any(|prefix| key.starts_with(prefix))
+    }
+
+    /// The value of a key that is read.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.read.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_ref())
+    }
+}
+
+// === impl CowStr ===
+
+impl std::ops::Deref for CowStr<'_> {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for CowStr<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct CowVisitor;
+        impl<'de> Visitor<'de> for CowVisitor {
+            type Value = Cow<'de, str>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Cow::Borrowed(text))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Cow::Owned(text.to_owned()))
+            }
+            fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
+                Ok(Cow::Owned(text))
+            }
+        }
+        deserializer.deserialize_str(CowVisitor).map(CowStr)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Labels<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct LabelsVisitor;
+        impl<'de> Visitor<'de> for LabelsVisitor {
+            type Value = Labels<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of strings")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::with_capacity(map.size_hint().unwrap_or(8));
+                while let Some((key, value)) = map.next_entry::<CowStr<'de>, CowStr<'de>>()? {
+                    pairs.push((key.0, value.0));
+                }
+                Ok(Labels(pairs))
+            }
+        }
+        deserializer.deserialize_map(LabelsVisitor)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnnotationsVisitor;
+        impl<'de> Visitor<'de> for AnnotationsVisitor {
+            type Value = Annotations<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of strings")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut annotations = Annotations::default();
+                while let Some(key) = map.next_key::<CowStr<'de>>()? {
+                    annotations.total += 1;
+                    if Annotations::is_read(&key) {
+                        let value = map.next_value::<CowStr<'de>>()?;
+                        annotations.read.push((key.0, value.0));
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(annotations)
+            }
+        }
+        deserializer.deserialize_map(AnnotationsVisitor)
+    }
+}
+
+/// Kubernetes writes `null` and absence alike for empty lists and maps.
+fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_escapes_is_borrowed() -> Result<(), serde_json::Error> {
+        let json = r#"{"metadata":{"name":"a","namespace":"n","labels":{"k":"v"},
+            "annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{\"a\":1}","certgate.dev/auto-issue":"true"}},
+            "spec":{"rules":[{"host":"a.example.com","http":{"paths":[]}},{}],"tls":[{"hosts":["b.example.com"],"secretName":"s"}]}}"#;
+        let ingress: Ingress<'_> = serde_json::from_str(json)?;
+        assert!(matches!(ingress.metadata.name, Cow::Borrowed("a")));
+        assert!(
+            ingress.spec.rules.first().is_some_and(|r| matches!(r.host, Some(CowStr(Cow::Borrowed("a.example.com")))))
+        );
+        assert!(ingress.tls().iter().flat_map(|t| &t.hosts).all(|h| matches!(h.0, Cow::Borrowed(_))));
+        assert!(ingress.metadata.labels.0.iter().all(|(k, v)| matches!((k, v), (Cow::Borrowed(_), Cow::Borrowed(_)))));
+        assert_eq!(ingress.metadata.annotations.as_ref().map(|a| (a.total, a.read.len())), Some((2, 1)));
+        assert_eq!(ingress.annotation("certgate.dev/auto-issue"), Some("true"));
+        Ok(())
+    }
+
+    #[test]
+    fn nulls_are_absences() -> Result<(), serde_json::Error> {
+        let json = r#"{"metadata":{"labels":null,"annotations":null},"spec":{"rules":null,"tls":null}}"#;
+        assert_eq!(serde_json::from_str::<Ingress<'_>>(json)?, Ingress::default());
+        Ok(())
+    }
+}

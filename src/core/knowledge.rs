@@ -1,0 +1,72 @@
+//! [`Knowledge`]: what is known beside the Ingress itself when a decision falls.
+//! The webhook answers it from its watch cache, the controller from its own
+//! stores, `certgate explain` from files.
+
+use jiff::Timestamp;
+
+use super::{finding::Finding, policy::IssuerRef};
+
+/// What a decision may ask about the cluster. Look-ups only; no waiting.
+pub trait Knowledge {
+    /// The labels of a namespace that matter: the value of `key`.
+    fn namespace_label(&self, namespace: &str, key: &str) -> Option<&str>;
+    /// The state of a host, by its canonical text.
+    fn domain(&self, namespace: &str, host: &str) -> Option<&DomainFacts>;
+}
+
+/// What is known of one host in one namespace: the Domain object, reduced.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DomainFacts {
+    /// `spec.autoIssue`.
+    pub auto_issue: Option<bool>,
+    /// `spec.issuerRef`.
+    pub issuer: Option<IssuerRef>,
+    /// What the last check concluded; `None` before the first.
+    pub verdict: Option<VerdictFacts>,
+    /// A certificate for the host is in place (condition `Issued`).
+    pub issued: bool,
+    /// Certgate injected the host before: DNS no longer takes that back.
+    pub released: bool,
+    /// The Ingress that carries the issuer annotation; `None`: nobody yet.
+    pub lead: Option<Box<str>>,
+    /// An existing Secret to bind instead of ordering.
+    pub bind: Option<Box<str>>,
+}
+
+/// A verdict as far as a decision needs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VerdictFacts {
+    /// The reason with its particulars.
+    pub finding: Finding,
+    /// For which issuer it was reached.
+    pub issuer: Option<IssuerRef>,
+    /// Until when a good verdict opens the gate.
+    pub valid_until: Timestamp,
+}
+
+impl DomainFacts {
+    /// Whether a first injection is allowed at `now`, and otherwise why not.
+    /// Once released, DNS trouble no longer closes the gate (invariant 4).
+    pub fn gate(&self, now: Timestamp) -> Gate<'_> {
+        match &self.verdict {
+            _ if self.released || self.issued => Gate::Open(self.verdict.as_ref()),
+            None => Gate::Unknown,
+            Some(verdict) if !verdict.finding.reason.opens_gate() => Gate::Closed(verdict),
+            Some(verdict) if verdict.valid_until <= now => Gate::Stale(verdict),
+            Some(verdict) => Gate::Open(Some(verdict)),
+        }
+    }
+}
+
+/// What [`DomainFacts::gate`] says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Gate<'a> {
+    /// Inject.
+    Open(Option<&'a VerdictFacts>),
+    /// Hold, for the verdict's reason.
+    Closed(&'a VerdictFacts),
+    /// Hold: the verdict was good and is too old.
+    Stale(&'a VerdictFacts),
+    /// Hold: not checked yet.
+    Unknown,
+}

@@ -1,0 +1,50 @@
+//! The names of annotations and labels, ours and others'.
+
+/// Our own prefix for annotations and labels.
+pub const PREFIX: &str = "certgate.dev/";
+/// Ingress annotation and namespace label: flag (`"true"`) or exempt (`"false"`).
+pub const AUTO_ISSUE: &str = "certgate.dev/auto-issue";
+/// Ingress annotation: the record of what certgate added (see [`super::record`]).
+pub const INJECTED: &str = "certgate.dev/injected";
+/// Ingress and Domain annotation: any new value asks for a check at once.
+pub const CHECK_NOW: &str = "certgate.dev/check-now";
+/// Ingress annotation whose only use is that writing it makes a watcher look again.
+pub const NUDGE: &str = "certgate.dev/nudge";
+/// Label on objects that certgate made.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// The value of [`MANAGED_BY`].
+pub const MANAGER: &str = "certgate";
+/// The class of companion Ingresses, which nobody serves.
+pub const COMPANION_CLASS: &str = "certgate-companion";
+/// Label on a companion: the name of its Domain.
+pub const COMPANION_OF: &str = "certgate.dev/companion-of";
+
+/// cert-manager: names a ClusterIssuer.
+pub const CLUSTER_ISSUER: &str = "cert-manager.io/cluster-issuer";
+/// cert-manager: names an Issuer, or an external issuer with the next two.
+pub const ISSUER: &str = "cert-manager.io/issuer";
+/// cert-manager: the kind of an external issuer.
+pub const ISSUER_KIND: &str = "cert-manager.io/issuer-kind";
+/// cert-manager: the group of an external issuer.
+pub const ISSUER_GROUP: &str = "cert-manager.io/issuer-group";
+/// cert-manager: labels and annotations for the Secret.
+pub const SECRET_TEMPLATE: &str = "cert-manager.io/secret-template";
+/// cert-manager: label on the Pods, Services and Ingresses that answer HTTP-01 challenges.
+pub const SOLVER_LABEL: &str = "acme.cert-manager.io/http01-solver";
+/// cert-manager: Secret annotation with the name of the Certificate that it belongs to.
+pub const CERTIFICATE_NAME: &str = "cert-manager.io/certificate-name";
+
+/// Rainbond: label on all that Rainbond made; its v5 gateway sees nothing else.
+pub const RAINBOND_CREATOR: &str = "creator";
+/// The value of [`RAINBOND_CREATOR`].
+pub const RAINBOND: &str = "Rainbond";
+/// Rainbond: label with the component that a rule belongs to.
+pub const RAINBOND_SERVICE_ID: &str = "service_id";
+/// Rainbond: label on what the operator made.
+pub const RAINBOND_BELONG_TO: &str = "belongTo";
+/// The value of [`RAINBOND_BELONG_TO`].
+pub const RAINBOND_OPERATOR: &str = "rainbond-operator";
+/// Rainbond 5: annotation that makes an Ingress a TCP rule.
+pub const L4_ENABLE: &str = "nginx.ingress.kubernetes.io/l4-enable";
+/// Rainbond 5: annotation that redirects HTTP to HTTPS.
+pub const FORCE_SSL_REDIRECT: &str = "nginx.ingress.kubernetes.io/force-ssl-redirect";

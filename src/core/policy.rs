@@ -1,0 +1,379 @@
+//! [`Policy`]: what the cluster's administrator wants. Plain data with serde
+//! and JSON-schema; reading files and reporting their faults is [`crate::config`]'s job.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The policy file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+pub struct Policy {
+    /// The issuer of hosts for which nothing else names one.
+    pub issuer: Option<IssuerRef>,
+    /// Which hosts are flagged where no annotation, Domain, label or rule speaks.
+    pub auto_issue: AutoIssue,
+    /// Namespaces that certgate leaves alone, beside kube-system and its own.
+    pub exclude_namespaces: Vec<String>,
+    /// Suffixes of the platform's own default domains; hosts beneath get no certificate of their own.
+    pub platform_domains: Vec<String>,
+    /// Where the gateway is reached from outside.
+    pub gateway: Gateway,
+    /// How DNS is asked.
+    pub dns: Dns,
+    /// Whether a fetch over HTTP backs the DNS verdict.
+    pub http_reach: HttpReach,
+    /// Which names a CA is known by in CAA records, by ACME directory URL;
+    /// adds to the built-in ones (Let's Encrypt, ZeroSSL, Google).
+    pub caa_identities: BTreeMap<String, Vec<String>>,
+    /// Exceptions, in order; for each setting the first matching rule that has it speaks.
+    pub rules: Vec<Rule>,
+}
+
+/// Which hosts are flagged by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AutoIssue {
+    /// Only those that something flags.
+    #[default]
+    Annotated,
+    /// All, unless something says "false".
+    All,
+}
+
+/// A cert-manager issuer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct IssuerRef {
+    /// `ClusterIssuer`, `Issuer`, or an external issuer's kind.
+    #[serde(default)]
+    pub kind: IssuerKind,
+    /// The object's name.
+    pub name: String,
+    /// The API group, where it is not cert-manager's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+}
+
+/// The kind of an issuer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum IssuerKind {
+    /// Serves the whole cluster.
+    #[default]
+    ClusterIssuer,
+    /// Serves its own namespace.
+    Issuer,
+    /// A kind of an external issuer's group.
+    #[serde(untagged)]
+    Other(String),
+}
+
+/// Where the gateway is reached from outside.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+pub struct Gateway {
+    /// Public IPv4 and IPv6 addresses that custom domains must point to.
+    pub addresses: Vec<::core::net::IpAddr>,
+    /// Names that custom domains may be CNAMEs to, beside pointing at an address.
+    pub cnames: Vec<String>,
+    /// What counts as pointing to the gateway.
+    pub target: Target,
+    /// A LoadBalancer Service whose status adds addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceRef>,
+    /// Whether `RainbondCluster.spec.gatewayIngressIPs` and gateway nodes add addresses.
+    pub rainbond: bool,
+    /// Whether an Ingress' own `status.loadBalancer` adds addresses.
+    pub ingress_status: bool,
+    /// Whether private and loopback addresses may be the gateway's. For labs and
+    /// private CAs only: a public CA never connects to one.
+    pub allow_reserved: bool,
+}
+
+/// What counts as pointing to the gateway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// An address of the gateway, or a CNAME to one of `cnames`.
+    #[default]
+    Addresses,
+    /// A CNAME to one of `cnames`.
+    Cname,
+    /// Any public address: for gateways behind NAT or a CDN whose addresses nobody knows.
+    AnyPublic,
+}
+
+/// A Service by namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceRef {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// How DNS is asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+pub struct Dns {
+    /// Validating recursive resolvers, `address` or `address:port`. None: those of `/etc/resolv.conf`.
+    pub servers: Vec<String>,
+    /// Seconds to wait for one answer.
+    pub timeout_seconds: f64,
+    /// Seconds that all questions about one host may take together.
+    pub deadline_seconds: f64,
+    /// Whether an authoritative server is asked too before "not there" is believed.
+    pub authoritative: bool,
+    /// The port of authoritative servers; other than 53 only in labs.
+    pub authoritative_port: u16,
+    /// The shortest wait before a host is looked at again, in seconds.
+    pub min_recheck_seconds: u64,
+    /// The longest wait on the first day, in seconds.
+    pub max_recheck_seconds: u64,
+    /// Questions a second to one server.
+    pub queries_per_second: u32,
+    /// Questions under way to one server.
+    pub concurrency: u32,
+}
+
+/// What the HTTP probe is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HttpReach {
+    /// No probe.
+    #[default]
+    Off,
+    /// A failure warns.
+    Warn,
+    /// A failure holds the host.
+    Block,
+}
+
+/// One exception: when all of `match` fits, the settings given apply.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+pub struct Rule {
+    /// What the rule applies to; empty: everything.
+    pub r#match: Match,
+    /// Flag the host, or exempt it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_issue: Option<bool>,
+    /// The issuer to use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<IssuerRef>,
+    /// The gateway profile to use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
+    /// How the certificate is ordered and bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuance: Option<Issuance>,
+    /// What becomes of plain HTTP (profile `rainbond-v5`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<PlainHttp>,
+}
+
+/// What a rule applies to. All that is given must fit.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+pub struct Match {
+    /// Host globs, any of which fits; `*` stands for any characters, dots included.
+    pub hosts: Vec<String>,
+    /// Namespace globs, any of which fits.
+    pub namespaces: Vec<String>,
+    /// Labels that the namespace must have.
+    pub namespace_labels: BTreeMap<String, String>,
+    /// Labels that the Ingress must have.
+    pub labels: BTreeMap<String, String>,
+    /// The Ingress class, by field or annotation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+}
+
+/// The kind of gateway that serves an Ingress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// Rainbond 5's own OpenResty gateway.
+    RainbondV5,
+    /// APISIX, as Rainbond 6 brings it.
+    Apisix,
+    /// Any other.
+    Standard,
+}
+
+/// How a certificate is ordered and bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Issuance {
+    /// Annotation and TLS entry go on the application's Ingress at once.
+    Inline,
+    /// A companion Ingress orders; the application's Ingress gets its TLS entry when the Secret is there.
+    Companion,
+}
+
+/// What becomes of plain HTTP once a host has TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PlainHttp {
+    /// Redirected to HTTPS.
+    Redirect,
+    /// Served as before.
+    Keep,
+}
+
+// === impl Dns ===
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            timeout_seconds: 2.5,
+            deadline_seconds: 15.0,
+            authoritative: true,
+            authoritative_port: 53,
+            min_recheck_seconds: 15,
+            max_recheck_seconds: 900,
+            queries_per_second: 200,
+            concurrency: 32,
+        }
+    }
+}
+
+// === impl IssuerRef ===
+
+impl IssuerRef {
+    /// A ClusterIssuer of that name.
+    pub fn cluster(name: impl Into<String>) -> Self {
+        Self { kind: IssuerKind::ClusterIssuer, name: name.into(), group: None }
+    }
+
+    /// Whether the issuer is of cert-manager's own group.
+    pub fn is_builtin(&self) -> bool {
+        self.group.as_deref().is_none_or(|group| group == "cert-manager.io")
+    }
+}
+
+// === impl IssuerKind ===
+
+impl IssuerKind {
+    /// The kind as Kubernetes writes it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::ClusterIssuer => "ClusterIssuer",
+            Self::Issuer => "Issuer",
+            Self::Other(kind) => kind,
+        }
+    }
+}
+
+impl std::fmt::Display for IssuerRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.kind.as_str(), self.name)
+    }
+}
+
+// === impl Profile ===
+
+impl Profile {
+    /// The word used in policy and output.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RainbondV5 => "rainbond-v5",
+            Self::Apisix => "apisix",
+            Self::Standard => "standard",
+        }
+    }
+
+    /// How the profile orders where policy does not say: on APISIX a TLS entry
+    /// whose Secret is missing takes the whole Ingress down.
+    pub const fn default_issuance(self) -> Issuance {
+        match self {
+            Self::Apisix => Issuance::Companion,
+            Self::RainbondV5 | Self::Standard => Issuance::Inline,
+        }
+    }
+}
+
+/// What a rule's `match` is held against.
+#[derive(Clone, Copy)]
+pub struct Subject<'a, L, N> {
+    /// The host in canonical form; `None` asks for rules about the whole Ingress, where host globs never fit.
+    pub host: Option<&'a str>,
+    /// The Ingress' namespace.
+    pub namespace: &'a str,
+    /// The namespace's labels: key → value.
+    pub namespace_label: N,
+    /// The Ingress' labels: key → value.
+    pub label: L,
+    /// The Ingress' class.
+    pub class: Option<&'a str>,
+}
+
+// === impl Match ===
+
+impl Match {
+    /// Whether all that is given fits.
+    pub fn fits<'a, L, N>(&self, subject: &Subject<'a, L, N>) -> bool
+    where
+        L: Fn(&str) -> Option<&'a str>,
+        N: Fn(&str) -> Option<&'a str>,
+    {
+        (self.hosts.is_empty() || subject.host.is_some_and(|host| self.hosts.iter().any(|glob| glob_fits(glob, host))))
+            && (self.namespaces.is_empty() || self.namespaces.iter().any(|glob| glob_fits(glob, subject.namespace)))
+            && self.class.as_deref().is_none_or(|class| subject.class == Some(class))
+            && self.labels.iter().all(|(key, value)| (subject.label)(key) == Some(value.as_str()))
+            && self.namespace_labels.iter().all(|(key, value)| (subject.namespace_label)(key) == Some(value.as_str()))
+    }
+}
+
+/// Whether `text` fits `glob`, in which `*` stands for any run of characters.
+/// Linear in practice: one backtrack point, no recursion.
+pub fn glob_fits(glob: &str, text: &str) -> bool {
+    let (pattern, text) = (glob.as_bytes(), text.as_bytes());
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(byte) if text.get(t) == Some(byte) => {
+                p += 1;
+                t += 1;
+            }
+            _ => match star {
+                Some((star_p, star_t)) => {
+                    p = star_p + 1;
+                    t = star_t + 1;
+                    star = Some((star_p, t));
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern.get(p..).unwrap_or_default().iter().all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("*", "", true)]
+    #[case("*.example.com", "www.example.com", true)]
+    #[case("*.example.com", "a.b.example.com", true)]
+    #[case("*.example.com", "example.com", false)]
+    #[case("team-*-x", "team-a-b-x", true)]
+    #[case("team-*-x", "team-a-b-y", false)]
+    #[case("a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaac", false)]
+    #[case("exact", "exact", true)]
+    #[case("exact", "exactly", false)]
+    fn globs(#[case] glob: &str, #[case] text: &str, #[case] expected: bool) {
+        assert_eq!(glob_fits(glob, text), expected, "{glob} ~ {text}");
+    }
+}

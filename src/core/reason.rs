@@ -1,0 +1,285 @@
+//! [`Reason`]: the one vocabulary in which certgate says why, shared by
+//! decisions, pre-flight verdicts, Domain conditions, Events, metrics and the CLI.
+
+use serde::{Deserialize, Serialize};
+
+/// Who must act before things go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhoActs {
+    /// Nobody: all is well, or certgate itself is at work.
+    Nobody,
+    /// Whoever can edit the domain's DNS records.
+    DomainOwner,
+    /// Whoever runs the domain's name servers.
+    DnsHost,
+    /// Whoever made the Ingress.
+    AppDeveloper,
+    /// Whoever administers the cluster and certgate's policy.
+    ClusterAdmin,
+    /// The certificate authority.
+    Ca,
+}
+
+/// What to do with one host of an Ingress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Our TLS entry, and on the lead the issuer annotation, belong on the Ingress.
+    Inject,
+    /// Wanted, but not yet: the CA could not validate the host, or that is not known.
+    Hold,
+    /// None of certgate's business.
+    Skip,
+    /// Our parts are on the Ingress and no longer belong there.
+    Withdraw,
+}
+
+impl Action {
+    /// The word used in output and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inject => "inject",
+            Self::Hold => "hold",
+            Self::Skip => "skip",
+            Self::Withdraw => "withdraw",
+        }
+    }
+}
+
+impl WhoActs {
+    /// The word used in status, output and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody",
+            Self::DomainOwner => "domain-owner",
+            Self::DnsHost => "dns-host",
+            Self::AppDeveloper => "app-developer",
+            Self::ClusterAdmin => "cluster-admin",
+            Self::Ca => "ca",
+        }
+    }
+}
+
+/// Declares the enum once, with who acts and what the reason does to a flagged host.
+macro_rules! reasons {
+    ($( $(#[$doc:meta])* $name:ident : $who:ident, $action:ident; )*) => {
+        /// Why a host is where it is. Stable, bounded, CamelCase: fit for
+        /// `condition.reason` (Kubernetes API conventions) and metric labels.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Reason { $( $(#[$doc])* $name, )* }
+
+        impl Reason {
+            /// Every reason, in declaration order.
+            pub const ALL: &'static [Self] = &[ $( Self::$name, )* ];
+
+            /// The reason's name as it appears in status and output.
+            pub const fn as_str(self) -> &'static str {
+                match self { $( Self::$name => stringify!($name), )* }
+            }
+
+            /// Who must act.
+            pub const fn who_acts(self) -> WhoActs {
+                match self { $( Self::$name => WhoActs::$who, )* }
+            }
+
+            /// What a host in this state gets, where nothing was injected before.
+            pub const fn action(self) -> Action {
+                match self { $( Self::$name => Action::$action, )* }
+            }
+
+            /// The reason of that name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $( stringify!($name) => Some(Self::$name), )* _ => None }
+            }
+        }
+    };
+}
+
+reasons! {
+    // --- Not certgate's business -------------------------------------------------
+    /// No flag speaks for the host.
+    NotFlagged: Nobody, Skip;
+    /// A flag says "false".
+    SwitchedOff: Nobody, Skip;
+    /// The flag annotation or label holds neither true nor false.
+    FlagUnreadable: AppDeveloper, Skip;
+    /// The rule names no host.
+    NoHost: Nobody, Skip;
+    /// The text is no DNS name.
+    HostInvalid: AppDeveloper, Skip;
+    /// The host is an IP address.
+    HostIsIpAddress: AppDeveloper, Skip;
+    /// No public CA issues below this suffix.
+    NotPublicName: AppDeveloper, Skip;
+    /// The host is itself a public suffix.
+    IsPublicSuffix: AppDeveloper, Skip;
+    /// The host lies under one of the platform's own default-domain suffixes.
+    PlatformDomain: Nobody, Skip;
+    /// The host has a TLS entry of the user's.
+    UserTls: Nobody, Skip;
+    /// The user's issuer annotations contradict each other.
+    UserIssuerConflict: AppDeveloper, Skip;
+    /// A TCP (layer 4) rule of Rainbond 5.
+    TcpIngress: Nobody, Skip;
+    /// An Ingress of the platform's own operator.
+    PlatformIngress: Nobody, Skip;
+    /// An Ingress that cert-manager made to answer a challenge.
+    SolverIngress: Nobody, Skip;
+    /// An Ingress that certgate itself made.
+    CompanionIngress: Nobody, Skip;
+    /// The namespace is certgate's own, kube-system, or excluded by policy.
+    NamespaceExcluded: Nobody, Skip;
+    /// The object is being deleted.
+    BeingDeleted: Nobody, Skip;
+    /// A wildcard, and the issuer has no DNS-01 solver for it.
+    WildcardNeedsDns01: ClusterAdmin, Skip;
+    /// Several hosts in one Ingress of Rainbond 5, whose gateway serves one certificate an Ingress.
+    OneHostPerIngress: AppDeveloper, Skip;
+
+    // --- Held: certgate or the cluster is not ready ------------------------------
+    /// Not checked yet.
+    Pending: Nobody, Hold;
+    /// The verdict is older than its validity and is being renewed.
+    VerdictStale: Nobody, Hold;
+    /// Policy names no issuer.
+    IssuerUnset: ClusterAdmin, Hold;
+    /// The issuer does not exist.
+    IssuerMissing: ClusterAdmin, Hold;
+    /// The issuer is not Ready.
+    IssuerNotReady: ClusterAdmin, Hold;
+    /// The issuer has no solver that fits the host.
+    NoSolver: ClusterAdmin, Hold;
+    /// Other hosts of the Ingress need another issuer; an Ingress can name only one.
+    IssuerConflict: AppDeveloper, Hold;
+    /// Another namespace claimed the host first.
+    HostTaken: AppDeveloper, Hold;
+    /// A Secret of the intended name exists and is not certgate's.
+    SecretNameTaken: AppDeveloper, Hold;
+    /// It is not known where the gateway is reached from outside.
+    NoGatewayAddress: ClusterAdmin, Hold;
+    /// The certificate is being issued apart from the Ingress, and bound when it is there.
+    AwaitingCertificate: Nobody, Hold;
+    /// A CA limit is used up; there is a time when a place gets free.
+    RateLimited: Nobody, Hold;
+
+    // --- Held: DNS ---------------------------------------------------------------
+    /// NXDOMAIN.
+    DomainNotFound: DomainOwner, Hold;
+    /// The name exists, without A and AAAA records.
+    NoAddress: DomainOwner, Hold;
+    /// SERVFAIL.
+    DnsServerFailure: DnsHost, Hold;
+    /// REFUSED, or another answer code that is no answer.
+    DnsRefused: DnsHost, Hold;
+    /// No answer in time.
+    DnsTimeout: DnsHost, Hold;
+    /// DNSSEC validation failed.
+    DnssecBogus: DnsHost, Hold;
+    /// The answer was malformed or beyond bounds.
+    DnsMalformed: DnsHost, Hold;
+    /// A CNAME chain that returns to itself.
+    CnameLoop: DomainOwner, Hold;
+    /// A CNAME whose target does not exist.
+    CnameDangling: DomainOwner, Hold;
+    /// A CNAME chain longer than resolvers follow.
+    CnameTooLong: DomainOwner, Hold;
+    /// All addresses are reserved ones, which the CA never connects to.
+    ReservedAddress: DomainOwner, Hold;
+    /// The addresses are not the gateway's.
+    WrongTarget: DomainOwner, Hold;
+    /// A is right, but the CA tries AAAA first and that is not the gateway's.
+    WrongIpv6: DomainOwner, Hold;
+    /// The CNAME is not the one that policy asks for.
+    WrongCname: DomainOwner, Hold;
+    /// Servers of one zone give different answers.
+    ServersDisagree: DnsHost, Hold;
+    /// CAA names other CAs only.
+    CaaForbids: DomainOwner, Hold;
+    /// CAA has a critical property that the CA does not know.
+    CaaUnknownCritical: DomainOwner, Hold;
+    /// CAA is bound to another ACME account.
+    CaaOtherAccount: DomainOwner, Hold;
+    /// CAA does not allow the challenge method.
+    CaaOtherMethod: DomainOwner, Hold;
+    /// The CAA look-up failed, which the CA takes for a refusal.
+    CaaLookupFailed: DnsHost, Hold;
+    /// `_acme-challenge` cannot be solved where it points.
+    ChallengeCnameBroken: DomainOwner, Hold;
+
+    // --- Held only if policy says so: HTTP reach ----------------------------------
+    /// Nothing answers on port 80.
+    HttpUnreachable: ClusterAdmin, Hold;
+    /// Something else answers on port 80.
+    HttpWrongServer: DomainOwner, Hold;
+    /// The redirects are ones that the CA does not follow.
+    HttpBadRedirect: DomainOwner, Hold;
+
+    // --- Ready and after -----------------------------------------------------------
+    /// The CA will be able to validate the host.
+    Verified: Nobody, Inject;
+    /// The issuer needs no validation of the domain.
+    NoValidationNeeded: Nobody, Inject;
+    /// An existing certificate covers the host and is bound.
+    BoundExisting: Nobody, Inject;
+    /// Our parts are in place and the certificate is being issued.
+    Issuing: Nobody, Inject;
+    /// The certificate is in place.
+    Issued: Nobody, Inject;
+    /// The certificate is in place, but the next renewal would fail.
+    RenewalAtRisk: DomainOwner, Inject;
+    /// Issuance failed at the CA; cert-manager tries again.
+    IssuanceFailed: ClusterAdmin, Inject;
+    /// The CA refused for its limits.
+    CaRateLimited: Ca, Inject;
+    /// The CA cannot be reached.
+    CaUnreachable: ClusterAdmin, Inject;
+    /// The CA paused the account for this host.
+    CaPaused: ClusterAdmin, Inject;
+    /// Something else answered the challenge.
+    ChallengeFailed: DomainOwner, Inject;
+    /// The Certificate is not there although wanted; it is being brought back.
+    CertificateMissing: Nobody, Inject;
+}
+
+impl Reason {
+    /// Whether a host with this reason passes the gate for a first injection.
+    pub const fn opens_gate(self) -> bool {
+        matches!(self.action(), Action::Inject)
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_read_back() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from_name(reason.as_str()), Some(*reason));
+        }
+        let names: std::collections::BTreeSet<_> = Reason::ALL.iter().map(|r| r.as_str()).collect();
+        assert_eq!(names.len(), Reason::ALL.len());
+    }
+
+    #[test]
+    fn every_held_reason_says_who_acts_or_that_certgate_does() {
+        for reason in Reason::ALL {
+            if reason.who_acts() == WhoActs::Nobody && reason.action() == Action::Hold {
+                assert!(
+                    matches!(
+                        reason,
+                        Reason::Pending | Reason::VerdictStale | Reason::AwaitingCertificate | Reason::RateLimited
+                    ),
+                    "{reason} waits on nobody"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Sentences: every [`Reason`](super::reason::Reason) in English and Chinese,
+//! the same in status, Events and CLI. Completeness is the compiler's job (exhaustive matches).
+
+mod en;
+mod zh;
+
+use super::finding::{Finding, Lang};
+use super::reason::WhoActs;
+
+/// The sentence of a finding. States what is seen, then what to do.
+pub fn sentence(finding: &Finding, lang: Lang) -> String {
+    match lang {
+        Lang::En => en::sentence(finding),
+        Lang::ZhCn => zh::sentence(finding),
+    }
+}
+
+/// The name of who acts, for people.
+pub const fn who(who: WhoActs, lang: Lang) -> &'static str {
+    match (lang, who) {
+        (Lang::En, WhoActs::Nobody) => "nobody",
+        (Lang::En, WhoActs::DomainOwner) => "the domain's owner",
+        (Lang::En, WhoActs::DnsHost) => "the domain's DNS provider",
+        (Lang::En, WhoActs::AppDeveloper) => "the application's developer",
+        (Lang::En, WhoActs::ClusterAdmin) => "the cluster's administrator",
+        (Lang::En, WhoActs::Ca) => "the certificate authority",
+        (Lang::ZhCn, WhoActs::Nobody) => "无需处理",
+        (Lang::ZhCn, WhoActs::DomainOwner) => "域名所有者",
+        (Lang::ZhCn, WhoActs::DnsHost) => "域名的 DNS 服务商",
+        (Lang::ZhCn, WhoActs::AppDeveloper) => "应用开发者",
+        (Lang::ZhCn, WhoActs::ClusterAdmin) => "集群管理员",
+        (Lang::ZhCn, WhoActs::Ca) => "证书颁发机构",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::reason::Reason;
+
+    #[test]
+    fn every_reason_has_a_sentence_of_its_own_in_both_languages() {
+        let mut seen = std::collections::BTreeMap::new();
+        for lang in [Lang::En, Lang::ZhCn] {
+            for reason in Reason::ALL {
+                let finding =
+                    Finding::new(*reason, "www.example.com").observed(["198.51.100.9"]).required(["203.0.113.7"]);
+                let text = finding.sentence(lang);
+                assert!(text.len() > 10, "{reason} {lang:?}: {text}");
+                assert!(!text.contains("  "), "{text}");
+                assert_eq!(seen.insert(text, *reason), None, "{reason} shares its sentence");
+            }
+        }
+    }
+
+    #[test]
+    fn sentences_hold_without_particulars() {
+        for lang in [Lang::En, Lang::ZhCn] {
+            for reason in Reason::ALL {
+                let text = Finding::new(*reason, "www.example.com").sentence(lang);
+                assert!(!text.contains("()") && !text.contains(" ,") && !text.contains(": ;"), "{reason}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_sentence_a_person_meets() {
+        let finding = Finding::new(Reason::DomainNotFound, "www.example.com").required(["203.0.113.7"]);
+        insta::assert_snapshot!(finding.sentence(Lang::En), @"www.example.com does not exist in DNS yet; the domain's owner must add an A record to 203.0.113.7");
+    }
+}

@@ -1,0 +1,113 @@
+//! English sentences.
+
+use crate::core::{finding::Finding, reason::Reason};
+
+/// "an A record to 1.2.3.4", by what kind of value is required.
+fn record(finding: &Finding) -> String {
+    let (v6, v4): (Vec<&String>, Vec<&String>) = finding.required.iter().partition(|value| value.contains(':'));
+    let list = |values: &[&String]| values.iter().map(|v| v.as_str()).collect::<Vec<_>>().join(" or ");
+    if finding.required.is_empty() {
+        return "an A record to the platform's gateway".to_owned();
+    }
+    if v6.is_empty() && v4.iter().all(|v| v.parse::<::core::net::Ipv4Addr>().is_err()) {
+        return format!("a CNAME record to {}", list(&v4));
+    }
+    match (v4.as_slice(), v6.as_slice()) {
+        (v4, []) => format!("an A record to {}", list(v4)),
+        ([], v6) => format!("an AAAA record to {}", list(v6)),
+        (v4, v6) => format!("an A record to {} or an AAAA record to {}", list(v4), list(v6)),
+    }
+}
+
+fn seen(finding: &Finding) -> String {
+    if finding.observed.is_empty() { "other addresses".to_owned() } else { finding.observed.join(", ") }
+}
+
+/// " (note)" or nothing.
+fn note(finding: &Finding) -> String {
+    if finding.note.is_empty() { String::new() } else { format!(" ({})", finding.note) }
+}
+
+fn or<'a>(text: &'a str, fallback: &'a str) -> &'a str {
+    if text.is_empty() { fallback } else { text }
+}
+
+pub(super) fn sentence(finding: &Finding) -> String {
+    let host = or(&finding.subject, "the host");
+    let observed = seen(finding);
+    let note_text = note(finding);
+    let first_required = finding.required.first().map_or("", String::as_str);
+    match finding.reason {
+        Reason::NotFlagged => format!("{host} is not flagged for automatic issuance"),
+        Reason::SwitchedOff => format!("automatic issuance is switched off for {host}"),
+        Reason::FlagUnreadable => format!("the flag certgate.dev/auto-issue of {host} is neither \"true\" nor \"false\"{note_text}; write one of the two"),
+        Reason::NoHost => "the rule names no host, so there is nothing to certify".to_owned(),
+        Reason::HostInvalid => format!("{host} is not a valid DNS name{note_text}; correct the host in the gateway rule"),
+        Reason::HostIsIpAddress => format!("{host} is an IP address; bind a domain name to get a certificate"),
+        Reason::NotPublicName => format!("{host} is not a public domain name, so no public CA issues for it; bind a registered domain"),
+        Reason::IsPublicSuffix => format!("{host} is a public suffix, for which no CA issues; bind a name below it"),
+        Reason::PlatformDomain => format!("{host} is one of the platform's own default domains, which get no certificates of their own"),
+        Reason::UserTls => format!("{host} already has a TLS entry of yours, which stays as it is"),
+        Reason::UserIssuerConflict => "the Ingress names two issuers, which cert-manager refuses; keep one of cert-manager.io/issuer and cert-manager.io/cluster-issuer".to_owned(),
+        Reason::TcpIngress => "this is a TCP rule, which carries no HTTPS".to_owned(),
+        Reason::PlatformIngress => "this Ingress belongs to the platform itself".to_owned(),
+        Reason::SolverIngress => "this Ingress answers an ACME challenge of cert-manager's".to_owned(),
+        Reason::CompanionIngress => "this Ingress is a companion that certgate made".to_owned(),
+        Reason::NamespaceExcluded => "the namespace is excluded from automatic issuance".to_owned(),
+        Reason::BeingDeleted => "the Ingress is being deleted".to_owned(),
+        Reason::WildcardNeedsDns01 => format!("{host} is a wildcard, which needs a DNS-01 solver; the cluster's administrator can add one to the issuer{note_text}"),
+        Reason::OneHostPerIngress => "Rainbond 5's gateway serves one certificate per Ingress; give each host an Ingress of its own".to_owned(),
+
+        Reason::Pending => format!("{host} waits for its first DNS check"),
+        Reason::VerdictStale => format!("the last check of {host} is too old to act on; a new one is on its way"),
+        Reason::IssuerUnset => "certgate's policy names no issuer; the cluster's administrator must set `issuer`".to_owned(),
+        Reason::IssuerMissing => format!("the issuer {} does not exist; the cluster's administrator must create it", or(&finding.note, "named in the policy")),
+        Reason::IssuerNotReady => format!("the issuer is not ready{note_text}; the cluster's administrator must look at it"),
+        Reason::NoSolver => format!("the issuer has no solver for {host}{note_text}; the cluster's administrator must add one"),
+        Reason::IssuerConflict => format!("{host} needs another issuer than the other hosts of this Ingress; give it an Ingress of its own"),
+        Reason::HostTaken => format!("{host} is already in use elsewhere on this platform; remove it there first"),
+        Reason::SecretNameTaken => format!("a Secret named {} exists and is not certgate's; rename or remove it", or(&finding.note, "as certgate needs it")),
+        Reason::NoGatewayAddress => "it is not known at which address the gateway is reached; the cluster's administrator must set `gateway.addresses`".to_owned(),
+        Reason::AwaitingCertificate => format!("the certificate of {host} is being issued and is bound as soon as it is there"),
+        Reason::RateLimited => format!("{host} waits so as not to exceed the CA's limits{note_text}"),
+
+        Reason::DomainNotFound => format!("{host} does not exist in DNS yet; the domain's owner must add {}", record(finding)),
+        Reason::NoAddress => format!("{host} exists in DNS but has no address; the domain's owner must add {}", record(finding)),
+        Reason::DnsServerFailure => format!("the name servers of {host} fail to answer (SERVFAIL){note_text}; the DNS provider must repair the zone"),
+        Reason::DnsRefused => format!("the name servers of {host} refuse to answer{note_text}; check at the DNS provider that the zone exists there"),
+        Reason::DnsTimeout => format!("the name servers of {host} do not answer in time{note_text}; the DNS provider must look at them"),
+        Reason::DnssecBogus => format!("the DNSSEC signatures of {host} do not validate{note_text}; the DNS provider must sign the zone anew or remove the DS record"),
+        Reason::DnsMalformed => format!("the DNS answer for {host} is malformed{note_text}; the DNS provider must look at it"),
+        Reason::CnameLoop => format!("the CNAME records of {host} lead in a circle ({observed}); the domain's owner must replace them by {}", record(finding)),
+        Reason::CnameDangling => format!("{host} is a CNAME to {}, which does not exist; the domain's owner must correct it or add {}", or(&finding.note, "a name"), record(finding)),
+        Reason::CnameTooLong => format!("the CNAME chain of {host} is too long for resolvers{note_text}; the domain's owner must shorten it"),
+        Reason::ReservedAddress => format!("{host} points only to addresses that are not public ({observed}); the domain's owner must add {}", record(finding)),
+        Reason::WrongTarget => format!("{host} points to {observed}, not to this platform; the domain's owner must set {}", record(finding)),
+        Reason::WrongIpv6 => format!("{host} has an AAAA record to {observed}, which the CA tries first and which is not this platform; the domain's owner must remove it or set {}", record(finding)),
+        Reason::WrongCname => format!("{host} must be a CNAME to {} but is {observed}; the domain's owner must change it", or(first_required, "the platform's name")),
+        Reason::ServersDisagree => format!("the name servers of {host} give different answers ({observed}); wait for them to agree or ask the DNS provider"),
+        Reason::CaaForbids => format!("the CAA records of {} allow other CAs only ({observed}); the domain's owner must add: {}", or(&finding.note, host), or(first_required, "an issue record for the CA")),
+        Reason::CaaUnknownCritical => format!("a critical CAA record of {} is one that the CA does not know ({observed}); the domain's owner must remove it", or(&finding.note, host)),
+        Reason::CaaOtherAccount => format!("the CAA records of {} allow another ACME account only ({observed}); the domain's owner must add: {}", or(&finding.note, host), or(first_required, "a record for this account")),
+        Reason::CaaOtherMethod => format!("the CAA records of {} do not allow this way of validation ({observed}); the domain's owner must add: {}", or(&finding.note, host), or(first_required, "a record for this method")),
+        Reason::CaaLookupFailed => format!("the CAA records of {} cannot be read{}, which the CA takes for a refusal; the DNS provider must repair the zone", host, note_text),
+        Reason::ChallengeCnameBroken => format!("_acme-challenge of {host} points where no challenge can be answered ({observed}); the domain's owner must correct it"),
+
+        Reason::HttpUnreachable => format!("nothing answers at port 80 of {host}{note_text}; check firewall and load balancer"),
+        Reason::HttpWrongServer => format!("port 80 of {host} is answered by another server{note_text}; the domain's owner must point it to this platform"),
+        Reason::HttpBadRedirect => format!("port 80 of {host} redirects where the CA does not follow{note_text}; remove the redirect for /.well-known/acme-challenge/"),
+
+        Reason::Verified => format!("{host} points to this platform; the CA will be able to validate it"),
+        Reason::NoValidationNeeded => format!("the issuer of {host} needs no validation through DNS"),
+        Reason::BoundExisting => format!("{host} is served with an existing certificate{note_text}"),
+        Reason::Issuing => format!("the certificate of {host} is being issued"),
+        Reason::Issued => format!("{host} has its certificate{note_text}"),
+        Reason::RenewalAtRisk => format!("{host} has its certificate, but its renewal would fail{note_text}"),
+        Reason::IssuanceFailed => format!("issuing the certificate of {host} failed{note_text}; cert-manager tries again"),
+        Reason::CaRateLimited => format!("the CA limits how often certificates for {host} are issued{note_text}"),
+        Reason::CaUnreachable => format!("the CA cannot be reached for {host}{note_text}; the cluster's administrator must check the cluster's way out"),
+        Reason::CaPaused => format!("the CA paused issuance for {host} after many failures{note_text}; the cluster's administrator must lift the pause"),
+        Reason::ChallengeFailed => format!("the CA's challenge for {host} was answered by something else{note_text}"),
+        Reason::CertificateMissing => format!("the Certificate of {host} is gone although it is wanted; it is being brought back"),
+    }
+}

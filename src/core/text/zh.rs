@@ -1,0 +1,113 @@
+//! Simplified Chinese sentences.
+
+use crate::core::{finding::Finding, reason::Reason};
+
+/// "指向 1.2.3.4 的 A 记录", by what kind of value is required.
+fn record(finding: &Finding) -> String {
+    let (v6, v4): (Vec<&String>, Vec<&String>) = finding.required.iter().partition(|value| value.contains(':'));
+    let list = |values: &[&String]| values.iter().map(|v| v.as_str()).collect::<Vec<_>>().join(" 或 ");
+    if finding.required.is_empty() {
+        return "指向平台网关的 A 记录".to_owned();
+    }
+    if v6.is_empty() && v4.iter().all(|v| v.parse::<::core::net::Ipv4Addr>().is_err()) {
+        return format!("指向 {} 的 CNAME 记录", list(&v4));
+    }
+    match (v4.as_slice(), v6.as_slice()) {
+        (v4, []) => format!("指向 {} 的 A 记录", list(v4)),
+        ([], v6) => format!("指向 {} 的 AAAA 记录", list(v6)),
+        (v4, v6) => format!("指向 {} 的 A 记录或指向 {} 的 AAAA 记录", list(v4), list(v6)),
+    }
+}
+
+fn seen(finding: &Finding) -> String {
+    if finding.observed.is_empty() { "其他地址".to_owned() } else { finding.observed.join("、") }
+}
+
+/// "（note）" or nothing.
+fn note(finding: &Finding) -> String {
+    if finding.note.is_empty() { String::new() } else { format!("（{}）", finding.note) }
+}
+
+fn or<'a>(text: &'a str, fallback: &'a str) -> &'a str {
+    if text.is_empty() { fallback } else { text }
+}
+
+pub(super) fn sentence(finding: &Finding) -> String {
+    let host = or(&finding.subject, "该域名");
+    let observed = seen(finding);
+    let note_text = note(finding);
+    let first_required = finding.required.first().map_or("", String::as_str);
+    match finding.reason {
+        Reason::NotFlagged => format!("{host} 未开启自动签发"),
+        Reason::SwitchedOff => format!("{host} 的自动签发已关闭"),
+        Reason::FlagUnreadable => format!("{host} 的标记 certgate.dev/auto-issue 既不是 \"true\" 也不是 \"false\"{note_text}；请改为其中之一"),
+        Reason::NoHost => "该规则没有填写域名，无需签发证书".to_owned(),
+        Reason::HostInvalid => format!("{host} 不是合法的域名{note_text}；请修改网关规则中的域名"),
+        Reason::HostIsIpAddress => format!("{host} 是 IP 地址；请绑定域名后再申请证书"),
+        Reason::NotPublicName => format!("{host} 不是公网域名，公共证书机构不会为其签发；请绑定已注册的域名"),
+        Reason::IsPublicSuffix => format!("{host} 是公共后缀，证书机构不会为其签发；请绑定其下的域名"),
+        Reason::PlatformDomain => format!("{host} 是平台的默认域名，不单独签发证书"),
+        Reason::UserTls => format!("{host} 已有用户自己的 TLS 配置，保持不变"),
+        Reason::UserIssuerConflict => "该 Ingress 同时指定了两个签发者，cert-manager 会拒绝；请在 cert-manager.io/issuer 与 cert-manager.io/cluster-issuer 中只保留一个".to_owned(),
+        Reason::TcpIngress => "这是 TCP 规则，不涉及 HTTPS".to_owned(),
+        Reason::PlatformIngress => "该 Ingress 属于平台自身".to_owned(),
+        Reason::SolverIngress => "该 Ingress 是 cert-manager 用于应答 ACME 验证的".to_owned(),
+        Reason::CompanionIngress => "该 Ingress 是 certgate 创建的伴生对象".to_owned(),
+        Reason::NamespaceExcluded => "该命名空间不参与自动签发".to_owned(),
+        Reason::BeingDeleted => "该 Ingress 正在被删除".to_owned(),
+        Reason::WildcardNeedsDns01 => format!("{host} 是泛域名，需要 DNS-01 验证；集群管理员可为签发者添加 DNS-01 solver{note_text}"),
+        Reason::OneHostPerIngress => "Rainbond 5 的网关对每个 Ingress 只使用一张证书；请为每个域名单独创建 Ingress".to_owned(),
+
+        Reason::Pending => format!("{host} 正在等待首次 DNS 检查"),
+        Reason::VerdictStale => format!("{host} 的上次检查结果已过期，正在重新检查"),
+        Reason::IssuerUnset => "certgate 的策略未指定签发者；集群管理员需设置 `issuer`".to_owned(),
+        Reason::IssuerMissing => format!("签发者 {} 不存在；集群管理员需创建它", or(&finding.note, "（策略中指定的）")),
+        Reason::IssuerNotReady => format!("签发者尚未就绪{note_text}；集群管理员需检查"),
+        Reason::NoSolver => format!("签发者没有适用于 {host} 的 solver{note_text}；集群管理员需添加"),
+        Reason::IssuerConflict => format!("{host} 与该 Ingress 中其他域名需要不同的签发者；请为其单独创建 Ingress"),
+        Reason::HostTaken => format!("{host} 已被本平台其他团队使用；请先在原处移除"),
+        Reason::SecretNameTaken => format!("已存在名为 {} 的 Secret，且不是 certgate 创建的；请重命名或删除", or(&finding.note, "（所需名称）")),
+        Reason::NoGatewayAddress => "尚不知道网关的对外地址；集群管理员需设置 `gateway.addresses`".to_owned(),
+        Reason::AwaitingCertificate => format!("{host} 的证书正在签发，完成后自动绑定"),
+        Reason::RateLimited => format!("为不超出证书机构的频率限制，{host} 正在排队{note_text}"),
+
+        Reason::DomainNotFound => format!("{host} 在 DNS 中尚不存在；域名所有者需添加{}", record(finding)),
+        Reason::NoAddress => format!("{host} 在 DNS 中存在但没有地址；域名所有者需添加{}", record(finding)),
+        Reason::DnsServerFailure => format!("{host} 的域名服务器应答失败（SERVFAIL）{note_text}；DNS 服务商需修复该区域"),
+        Reason::DnsRefused => format!("{host} 的域名服务器拒绝应答{note_text}；请向 DNS 服务商确认该区域已建立"),
+        Reason::DnsTimeout => format!("{host} 的域名服务器未及时应答{note_text}；DNS 服务商需检查"),
+        Reason::DnssecBogus => format!("{host} 的 DNSSEC 签名验证失败{note_text}；DNS 服务商需重新签名或移除 DS 记录"),
+        Reason::DnsMalformed => format!("{host} 的 DNS 应答格式有误{note_text}；DNS 服务商需检查"),
+        Reason::CnameLoop => format!("{host} 的 CNAME 记录形成循环（{observed}）；域名所有者需改为{}", record(finding)),
+        Reason::CnameDangling => format!("{host} 是指向 {} 的 CNAME，而后者不存在；域名所有者需更正，或添加{}", or(&finding.note, "某名称"), record(finding)),
+        Reason::CnameTooLong => format!("{host} 的 CNAME 链过长{note_text}；域名所有者需缩短"),
+        Reason::ReservedAddress => format!("{host} 只指向非公网地址（{observed}）；域名所有者需添加{}", record(finding)),
+        Reason::WrongTarget => format!("{host} 指向 {observed}，不是本平台；域名所有者需设置{}", record(finding)),
+        Reason::WrongIpv6 => format!("{host} 有指向 {observed} 的 AAAA 记录，证书机构会优先访问它，而它不是本平台；域名所有者需删除该记录，或设置{}", record(finding)),
+        Reason::WrongCname => format!("{host} 应为指向 {} 的 CNAME，实际为 {observed}；域名所有者需修改", or(first_required, "平台域名")),
+        Reason::ServersDisagree => format!("{host} 的各域名服务器应答不一致（{observed}）；请等待同步或联系 DNS 服务商"),
+        Reason::CaaForbids => format!("{} 的 CAA 记录只允许其他证书机构（{observed}）；域名所有者需添加：{}", or(&finding.note, host), or(first_required, "允许本机构的 issue 记录")),
+        Reason::CaaUnknownCritical => format!("{} 有证书机构不认识的关键 CAA 记录（{observed}）；域名所有者需删除", or(&finding.note, host)),
+        Reason::CaaOtherAccount => format!("{} 的 CAA 记录只允许其他 ACME 账户（{observed}）；域名所有者需添加：{}", or(&finding.note, host), or(first_required, "允许本账户的记录")),
+        Reason::CaaOtherMethod => format!("{} 的 CAA 记录不允许当前验证方式（{observed}）；域名所有者需添加：{}", or(&finding.note, host), or(first_required, "允许该方式的记录")),
+        Reason::CaaLookupFailed => format!("无法读取 {host} 的 CAA 记录{note_text}，证书机构会视为拒绝；DNS 服务商需修复该区域"),
+        Reason::ChallengeCnameBroken => format!("{host} 的 _acme-challenge 指向无法应答验证的位置（{observed}）；域名所有者需更正"),
+
+        Reason::HttpUnreachable => format!("{host} 的 80 端口无应答{note_text}；请检查防火墙与负载均衡"),
+        Reason::HttpWrongServer => format!("{host} 的 80 端口由其他服务器应答{note_text}；域名所有者需将其指向本平台"),
+        Reason::HttpBadRedirect => format!("{host} 的 80 端口重定向到证书机构不会跟随的位置{note_text}；请为 /.well-known/acme-challenge/ 取消重定向"),
+
+        Reason::Verified => format!("{host} 已指向本平台，证书机构可以完成验证"),
+        Reason::NoValidationNeeded => format!("{host} 的签发者无需通过 DNS 验证"),
+        Reason::BoundExisting => format!("{host} 已绑定现有证书{note_text}"),
+        Reason::Issuing => format!("{host} 的证书正在签发"),
+        Reason::Issued => format!("{host} 已有证书{note_text}"),
+        Reason::RenewalAtRisk => format!("{host} 已有证书，但续期将会失败{note_text}"),
+        Reason::IssuanceFailed => format!("{host} 的证书签发失败{note_text}；cert-manager 会重试"),
+        Reason::CaRateLimited => format!("证书机构限制了 {host} 的签发频率{note_text}"),
+        Reason::CaUnreachable => format!("无法连接证书机构（{host}）{note_text}；集群管理员需检查集群出网"),
+        Reason::CaPaused => format!("{host} 多次失败，证书机构已暂停签发{note_text}；集群管理员需解除暂停"),
+        Reason::ChallengeFailed => format!("证书机构对 {host} 的验证由其他服务应答{note_text}"),
+        Reason::CertificateMissing => format!("{host} 的 Certificate 已丢失但仍需要，正在恢复"),
+    }
+}

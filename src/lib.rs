@@ -1,0 +1,9 @@
+//! certgate: automatic HTTPS certificates for applications on Rainbond.
+//!
+//! A mutating webhook adds cert-manager's annotation and a TLS section to the
+//! Ingresses of flagged hosts, once a controller has proved that the CA will be
+//! able to validate them. One pure function, [`core::decide`], is asked by
+//! both and by the command line. ARCHITECTURE.md maps the tree.
+
+pub mod api;
+pub mod core;
