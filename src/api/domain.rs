@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::{
     finding::Finding,
-    knowledge::{DomainFacts, VerdictFacts},
-    policy::IssuerRef,
+    knowledge::{Bind, DomainFacts, VerdictFacts},
+    policy::{IssuerRef, Profile},
     reason::{Reason, WhoActs},
 };
 
@@ -96,9 +96,12 @@ pub struct DomainStatus {
     /// The Ingress that carries the issuer annotation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lead: Option<String>,
-    /// An existing Secret that is bound instead of ordering.
+    /// An existing certificate that is bound instead of ordering.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub bind: Option<String>,
+    pub bind: Option<Bind>,
+    /// The kind of gateway that serves the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
     /// The certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificateStatus>,
@@ -163,7 +166,8 @@ impl Domain {
             issued: self.condition_is_true(ISSUED),
             released: status.released,
             lead: status.lead.map(String::into_boxed_str),
-            bind: status.bind.map(String::into_boxed_str),
+            bind: status.bind,
+            profile: status.profile,
         }
     }
 

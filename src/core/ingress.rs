@@ -5,8 +5,9 @@ use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, Visitor},
+    de::{MapAccess, Visitor},
 };
+use serde_json::value::RawValue;
 
 /// Annotation prefixes and names that certgate reads; all others are only counted.
 const READ_ANNOTATIONS: &[&str] = &[
@@ -104,6 +105,8 @@ pub struct Annotations<'a> {
     pub read: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     /// The number of all.
     pub total: usize,
+    /// The size of all keys and values in octets, or a little more.
+    pub octets: usize,
 }
 
 // === impl Ingress ===
@@ -221,11 +224,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
                 let mut annotations = Annotations::default();
                 while let Some(key) = map.next_key::<CowStr<'de>>()? {
                     annotations.total += 1;
+                    annotations.octets += key.len();
                     if Annotations::is_read(&key) {
                         let value = map.next_value::<CowStr<'de>>()?;
+                        annotations.octets += value.len();
                         annotations.read.push((key.0, value.0));
                     } else {
-                        map.next_value::<IgnoredAny>()?;
+                        // Skipped, not unescaped: the raw length is an upper bound that costs nothing.
+                        annotations.octets += map.next_value::<&'de RawValue>()?.get().len();
                     }
                 }
                 Ok(annotations)

@@ -3,8 +3,13 @@
 //! stores, `certgate explain` from files.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{finding::Finding, policy::IssuerRef};
+use super::{
+    finding::Finding,
+    policy::{IssuerRef, Profile},
+};
 
 /// What a decision may ask about the cluster. Look-ups only; no waiting.
 pub trait Knowledge {
@@ -12,6 +17,8 @@ pub trait Knowledge {
     fn namespace_label(&self, namespace: &str, key: &str) -> Option<&str>;
     /// The state of a host, by its canonical text.
     fn domain(&self, namespace: &str, host: &str) -> Option<&DomainFacts>;
+    /// Whether any host of the namespace is served by a gateway of that kind.
+    fn has_profile(&self, namespace: &str, profile: Profile) -> bool;
 }
 
 /// What is known of one host in one namespace: the Domain object, reduced.
@@ -29,8 +36,21 @@ pub struct DomainFacts {
     pub released: bool,
     /// The Ingress that carries the issuer annotation; `None`: nobody yet.
     pub lead: Option<Box<str>>,
-    /// An existing Secret to bind instead of ordering.
-    pub bind: Option<Box<str>>,
+    /// An existing certificate to bind instead of ordering.
+    pub bind: Option<Bind>,
+    /// The kind of gateway that serves the host, where an Ingress of it was seen.
+    pub profile: Option<Profile>,
+}
+
+/// An existing certificate of the namespace that covers the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Bind {
+    /// The Secret that holds it.
+    pub secret_name: String,
+    /// The Certificate object that keeps it. Where it has another name than
+    /// the Secret, ingress-shim would make a second one for a TLS entry of an annotated Ingress.
+    pub certificate: String,
 }
 
 /// A verdict as far as a decision needs it.

@@ -104,6 +104,8 @@ reasons! {
     SwitchedOff: Nobody, Skip;
     /// The flag annotation or label holds neither true nor false.
     FlagUnreadable: AppDeveloper, Skip;
+    /// The host is no longer in the Ingress' rules.
+    HostRemoved: Nobody, Skip;
     /// The rule names no host.
     NoHost: Nobody, Skip;
     /// The text is no DNS name.
@@ -156,6 +158,8 @@ reasons! {
     HostTaken: AppDeveloper, Hold;
     /// A Secret of the intended name exists and is not certgate's.
     SecretNameTaken: AppDeveloper, Hold;
+    /// The Ingress' annotations are so large that ours would exceed Kubernetes' bound.
+    AnnotationsFull: AppDeveloper, Hold;
     /// It is not known where the gateway is reached from outside.
     NoGatewayAddress: ClusterAdmin, Hold;
     /// The certificate is being issued apart from the Ingress, and bound when it is there.
