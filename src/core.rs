@@ -15,5 +15,7 @@ pub mod names;
 pub mod patch;
 pub mod policy;
 pub mod reason;
+pub mod record;
+pub mod settings;
 pub mod text;
 pub mod verdict;

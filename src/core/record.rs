@@ -1,0 +1,245 @@
+//! [`Record`]: what certgate added to an Ingress, kept on the Ingress itself in
+//! one annotation ([`names::INJECTED`]), so that it can be told from the user's
+//! parts and taken away again without a trace.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    host::canonical,
+    ingress::{Ingress, TlsEntry},
+    names,
+};
+
+/// What certgate added. Serialised, the value of [`names::INJECTED`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Record {
+    /// Annotations: key → value as added.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// TLS entries: host → Secret.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tls: BTreeMap<String, String>,
+    /// Parents that did not exist before.
+    #[serde(skip_serializing_if = "Made::is_nothing")]
+    pub made: Made,
+}
+
+/// Parents that certgate made because they were absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Made {
+    /// `metadata.annotations`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub annotations: bool,
+    /// `spec.tls`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tls: bool,
+}
+
+/// Our parts as they are on an Ingress now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Present {
+    /// What the record says, reduced to what is really still there.
+    pub record: Record,
+    /// The record annotation as written, where there is one.
+    pub written: Option<String>,
+    /// Indices in `spec.tls` of the entries that are ours, ascending.
+    pub entries: Vec<usize>,
+}
+
+// === impl Made ===
+
+impl Made {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+// === impl Record ===
+
+impl Record {
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.annotations.is_empty() && self.tls.is_empty()
+    }
+
+    /// The annotation's value. Keys are ordered, so equal records are equal texts.
+    pub fn to_annotation(&self) -> String {
+        // Maps of strings cannot fail to serialise; an empty text is never read as a record.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+// === impl Present ===
+
+impl Present {
+    /// Finds our parts. The record is only believed where the object bears it
+    /// out: an annotation that someone changed since is theirs, and so is a TLS
+    /// entry with other hosts or another Secret.
+    ///
+    /// Entries that name a Secret which only certgate would choose are ours even
+    /// where the record was lost (a client that keeps TLS but drops annotations).
+    pub fn on(ingress: &Ingress<'_>) -> Self {
+        let written = ingress.annotation(names::INJECTED);
+        let told: Option<Record> = written.and_then(|text| serde_json::from_str(text).ok());
+        let lost = told.is_none();
+        let told = told.unwrap_or_default();
+
+        let mut record = Record { made: told.made, ..Record::default() };
+        let mut entries = Vec::new();
+        for (index, entry) in ingress.tls().iter().enumerate() {
+            if is_ours(entry, &told) {
+                entries.push(index);
+                let secret = entry.secret_name.as_deref().unwrap_or_default();
+                record.tls.extend(entry.hosts.iter().map(|host| (host.to_string(), secret.to_owned())));
+            }
+        }
+        record.annotations = told
+            .annotations
+            .into_iter()
+            .filter(|(key, value)| {
+                key != names::INJECTED && ingress.annotation(key).is_some_and(|current| current == value)
+            })
+            .collect();
+        if lost && !entries.is_empty() {
+            // With the record gone nothing tells whether the parents were ours; empty ones mean nothing to Kubernetes.
+            record.made = Made { annotations: true, tls: true };
+        }
+        Self { record, written: written.map(str::to_owned), entries }
+    }
+
+    /// Whether any part of ours is there, the record itself included.
+    pub fn anything(&self) -> bool {
+        self.written.is_some() || !self.entries.is_empty()
+    }
+
+    /// Whether a TLS entry of ours serves the host.
+    pub fn serves(&self, host: &str) -> bool {
+        self.record.tls.contains_key(host)
+    }
+}
+
+fn is_ours(entry: &TlsEntry<'_>, told: &Record) -> bool {
+    let Some(secret) = entry.secret_name.as_deref() else { return false };
+    if entry.hosts.is_empty() {
+        return false;
+    }
+    let recorded = entry.hosts.iter().all(|host| told.tls.get(host.0.as_ref()).is_some_and(|s| s == secret));
+    recorded || matches!(entry.hosts.as_slice(), [host] if is_reserved_name(secret, host))
+}
+
+/// Whether `secret` is the name that certgate itself chooses for `host`.
+fn is_reserved_name(secret: &str, host: &str) -> bool {
+    secret.starts_with("certgate-")
+        && canonical(host)
+        && super::host::Host::parse(host).is_ok_and(|host| host.secret_name() == secret)
+}
+
+/// Which hosts have a TLS entry of the user's. Built once per Ingress, so that
+/// thousands of entries against thousands of rules stay linear.
+pub struct UserTls<'a> {
+    exact: HashSet<&'a str>,
+    wildcard_bases: HashSet<&'a str>,
+    secrets: HashSet<&'a str>,
+    all: bool,
+}
+
+// === impl UserTls ===
+
+impl<'a> UserTls<'a> {
+    /// Collects the entries that are not ours. `whole_ingress`: the gateway
+    /// ignores `tls[].hosts`, so that any entry is for all hosts (Rainbond 5).
+    pub fn of(ingress: &'a Ingress<'a>, ours: &[usize], whole_ingress: bool) -> Self {
+        let mut found =
+            Self { exact: HashSet::new(), wildcard_bases: HashSet::new(), secrets: HashSet::new(), all: false };
+        for (index, entry) in ingress.tls().iter().enumerate() {
+            if ours.binary_search(&index).is_ok() {
+                continue;
+            }
+            found.all |= whole_ingress || entry.hosts.is_empty();
+            found.secrets.extend(entry.secret_name.as_deref());
+            for host in &entry.hosts {
+                found.exact.insert(host.0.as_ref());
+                found.wildcard_bases.extend(host.strip_prefix("*."));
+            }
+        }
+        found
+    }
+
+    /// Whether the user's TLS covers the host, exactly or by a wildcard.
+    pub fn covers(&self, host: &str) -> bool {
+        self.all
+            || self.exact.contains(host)
+            || (!self.wildcard_bases.is_empty()
+                && host.split_once('.').is_some_and(|(first, rest)| first != "*" && self.wildcard_bases.contains(rest)))
+    }
+
+    /// Whether the user's TLS names the Secret.
+    pub fn names_secret(&self, secret: &str) -> bool {
+        self.secrets.contains(secret)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ingress(json: &str) -> Ingress<'_> {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn the_record_is_believed_only_where_the_object_bears_it_out() {
+        let on = ingress(
+            r#"{"metadata":{"annotations":{
+                "certgate.dev/injected":"{\"annotations\":{\"cert-manager.io/cluster-issuer\":\"le\",\"cert-manager.io/issuer\":\"x\"},\"tls\":{\"a.example.com\":\"s1\",\"b.example.com\":\"s2\"}}",
+                "cert-manager.io/cluster-issuer":"changed-by-the-user"}},
+              "spec":{"tls":[{"hosts":["u.example.com"],"secretName":"theirs"},{"hosts":["a.example.com"],"secretName":"s1"},{"hosts":["b.example.com","c.example.com"],"secretName":"s2"}]}}"#,
+        );
+        let present = Present::on(&on);
+        assert_eq!(present.entries, [1]);
+        assert_eq!(present.record.tls, BTreeMap::from([("a.example.com".to_owned(), "s1".to_owned())]));
+        assert!(present.record.annotations.is_empty());
+    }
+
+    #[test]
+    fn entries_with_our_own_secret_names_are_ours_without_a_record() {
+        let on = ingress(
+            r#"{"spec":{"tls":[{"hosts":["a.example.com"],"secretName":"certgate-a.example.com"},{"hosts":["b.example.com"],"secretName":"certgate-a.example.com"}]}}"#,
+        );
+        assert_eq!(Present::on(&on).entries, [0]);
+    }
+
+    #[test]
+    fn a_record_cannot_claim_itself_or_garbage() {
+        for value in
+            ["", "null", "[]", "{\\\"tls\\\":7}", "{\\\"annotations\\\":{\\\"certgate.dev/injected\\\":\\\"x\\\"}}"]
+        {
+            let json = format!(r#"{{"metadata":{{"annotations":{{"certgate.dev/injected":"{value}"}}}}}}"#);
+            let present = Present::on(&ingress(&json));
+            assert!(present.record.is_empty() && present.anything(), "{value}");
+        }
+    }
+
+    #[test]
+    fn user_tls_covers_exactly_what_their_entries_say() {
+        let on = ingress(r#"{"spec":{"tls":[{"hosts":["a.example.com","*.wild.example.com"],"secretName":"s"}]}}"#);
+        let user = UserTls::of(&on, &[], false);
+        for (host, expected) in [
+            ("a.example.com", true),
+            ("b.example.com", false),
+            ("x.wild.example.com", true),
+            ("x.y.wild.example.com", false),
+            ("*.wild.example.com", true),
+            ("wild.example.com", false),
+        ] {
+            assert_eq!(user.covers(host), expected, "{host}");
+        }
+        assert!(UserTls::of(&on, &[], true).covers("b.example.com"));
+        let hostless = ingress(r#"{"spec":{"tls":[{"secretName":"s"}]}}"#);
+        assert!(UserTls::of(&hostless, &[], false).covers("any.example.com"));
+    }
+}
