@@ -17,6 +17,7 @@ pub mod names;
 pub mod patch;
 pub mod policy;
 pub mod reason;
+pub mod reconcile;
 pub mod record;
 pub mod settings;
 pub mod text;

@@ -105,6 +105,9 @@ pub struct DomainStatus {
     /// The certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificateStatus>,
+    /// A digest of what the last check asked: another gateway, issuer or CA asks for a check at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checked_for: Option<String>,
     /// The last value of `certgate.dev/check-now` that was acted on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checked_now: Option<String>,
