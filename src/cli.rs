@@ -1,6 +1,8 @@
 //! The command line: one file per sub-command.
 
+pub mod crd;
 pub mod explain;
+pub mod schema;
 
 use std::process::ExitCode;
 
@@ -17,6 +19,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Explain(explain::ExplainArgs),
+    Crd(crd::CrdArgs),
+    Schema(schema::SchemaArgs),
 }
 
 /// Runs the sub-command.
@@ -26,5 +30,7 @@ enum Command {
 pub fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
     match cli.command {
         Command::Explain(args) => Ok(explain::run(&args)?),
+        Command::Crd(args) => Ok(crd::run(&args)?),
+        Command::Schema(args) => Ok(schema::run(&args)?),
     }
 }

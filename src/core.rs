@@ -5,6 +5,8 @@
 //! logs. Functions are total: hostile input makes a reason, never a panic and
 //! never an error. Time is an argument.
 
+pub mod approval;
+pub mod csr;
 pub mod decide;
 pub mod decision;
 pub mod finding;

@@ -170,6 +170,7 @@ impl Domain {
             released: status.released,
             lead: status.lead.map(String::into_boxed_str),
             bind: status.bind,
+            not_after: status.certificate.as_ref().and_then(|c| c.not_after.as_ref()).map(|t| t.0),
             profile: status.profile,
         }
     }
