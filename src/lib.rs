@@ -6,4 +6,7 @@
 //! both and by the command line. ARCHITECTURE.md maps the tree.
 
 pub mod api;
+pub mod cli;
+pub mod config;
 pub mod core;
+pub mod explain;

@@ -1,2 +1,16 @@
-//! x
-fn main() {}
+//! The `certgate` command.
+
+use std::{io::Write as _, process::ExitCode};
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    match certgate::cli::run(certgate::cli::Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            // A message is all that is left to give; if even that fails, the code still tells.
+            let _ = writeln!(std::io::stderr(), "certgate: {error}");
+            ExitCode::from(2)
+        }
+    }
+}

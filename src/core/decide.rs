@@ -11,7 +11,7 @@ use std::{borrow::Cow, collections::HashSet};
 use jiff::Timestamp;
 
 use super::{
-    decision::{Decision, HostDecision, Why},
+    decision::{Decision, HostDecision, HostDecisions, Why},
     host::{Host, HostError, NotPublic, canonical},
     ingress::Ingress,
     knowledge::{DomainFacts, Gate, Knowledge, VerdictFacts},
@@ -23,6 +23,8 @@ use super::{
 };
 
 mod inject;
+
+pub(crate) use inject::{RAINBOND_SECRET_TEMPLATE, issuer_annotations};
 
 /// Kubernetes' bound on the size of all annotations of an object
 /// (apimachinery `validation.TotalAnnotationSizeLimitB`), less room for ours.
@@ -37,6 +39,10 @@ struct Wanted<'a> {
     /// Only what is already there stays; nothing is added.
     keep_only: bool,
     redirect: bool,
+    /// Ordered by a companion: bound only once the Secret is there.
+    companion: bool,
+    /// Where the host's decision stands in the list.
+    decision: usize,
 }
 
 /// Decides about an Ingress. Total: no I/O, no clock, no error.
@@ -70,7 +76,7 @@ pub fn decide<'a, K: Knowledge>(
 
 /// The decision about an Ingress that is left alone as a whole.
 fn exempt<'a, K: Knowledge>(scope: &Scope<'a, K>, profile: Profile, reason: Reason) -> Decision<'a> {
-    let mut hosts: Vec<HostDecision<'a>> = distinct_hosts(scope.ingress)
+    let mut hosts: HostDecisions<'a> = distinct_hosts(scope.ingress)
         .map(|host| HostDecision { host: Cow::Borrowed(host), action: Action::Skip, why: Why::Plain(reason) })
         .collect();
     if hosts.is_empty() {
@@ -123,10 +129,10 @@ struct Subject<'a, K> {
 impl<'a, K: Knowledge> Subject<'a, K> {
     fn decide(&self) -> Decision<'a> {
         let ingress = self.scope.ingress;
-        let mut hosts = Vec::with_capacity(ingress.spec.rules.len());
+        let mut hosts = HostDecisions::new();
         let mut wanted: Vec<Wanted<'a>> = Vec::new();
         for written in distinct_hosts(ingress) {
-            let (decision, want) = self.host(written);
+            let (decision, want) = self.host(written, hosts.len());
             hosts.push(decision);
             wanted.extend(want);
         }
@@ -134,26 +140,32 @@ impl<'a, K: Knowledge> Subject<'a, K> {
             hosts.push(skip(Cow::Borrowed(""), Reason::NoHost));
         }
         self.settle_issuers(&mut hosts, &mut wanted);
-        let removed: Vec<HostDecision<'a>> = self
-            .present
-            .record
-            .tls
-            .keys()
-            .filter(|gone| !hosts.iter().any(|decision| decision.host == gone.as_str()))
-            .map(|gone| HostDecision {
-                host: Cow::Owned(gone.clone()),
-                action: Action::Withdraw,
-                why: Why::Plain(Reason::HostRemoved),
-            })
-            .collect();
+        let removed = self.removed(&hosts);
         hosts.extend(removed);
         let injection = inject::belongs(self, &wanted);
         let lead = wanted.iter().any(|want| want.orders.is_some());
         Decision { profile: self.profile, lead, hosts, patch: inject::patch(ingress, &self.present, &injection) }
     }
 
-    /// Decides about one host as written in a rule.
-    fn host(&self, written: &'a str) -> (HostDecision<'a>, Option<Wanted<'a>>) {
+    /// The hosts of our TLS entries that are in no rule any more.
+    fn removed(&self, hosts: &[HostDecision<'a>]) -> Vec<HostDecision<'a>> {
+        let ours = &self.present.record.tls;
+        if ours.is_empty() {
+            return Vec::new();
+        }
+        let decided: HashSet<&str> = hosts.iter().map(|decision| decision.host.as_ref()).collect();
+        ours.keys()
+            .filter(|host| !decided.contains(host.as_str()))
+            .map(|host| HostDecision {
+                host: Cow::Owned(host.clone()),
+                action: Action::Withdraw,
+                why: Why::Plain(Reason::HostRemoved),
+            })
+            .collect()
+    }
+
+    /// Decides about one host as written in a rule. `index`: where its decision will stand.
+    fn host(&self, written: &'a str, index: usize) -> (HostDecision<'a>, Option<Wanted<'a>>) {
         let host: Cow<'a, str> = if canonical(written) {
             Cow::Borrowed(written)
         } else {
@@ -176,8 +188,9 @@ impl<'a, K: Knowledge> Subject<'a, K> {
             }
             Standing::Held(why) => (HostDecision { host, action: Action::Hold, why }, None),
             Standing::In { why, issuer, bound, keep_only } => {
-                let want = self.wanted(written, &host, domain, issuer, bound, keep_only);
-                (HostDecision { host, action: Action::Inject, why }, Some(want))
+                let want = self.wanted(written, &host, domain, issuer, bound);
+                let decision = HostDecision { host, action: Action::Inject, why };
+                (decision, Some(Wanted { keep_only, decision: index, ..want }))
             }
         }
     }
@@ -291,7 +304,6 @@ impl<'a, K: Knowledge> Subject<'a, K> {
         domain: Option<&'a DomainFacts>,
         issuer: Option<Cow<'a, IssuerRef>>,
         bound: bool,
-        keep_only: bool,
     ) -> Wanted<'a> {
         let secret = match domain.and_then(|domain| domain.bind.as_ref()) {
             Some(bind) if bound => bind.secret_name.clone(),
@@ -305,8 +317,10 @@ impl<'a, K: Knowledge> Subject<'a, K> {
             host: Cow::Owned(host.to_owned()),
             secret,
             orders: issuer.filter(|_| inline && leads && !bound),
-            keep_only,
+            keep_only: false,
             redirect,
+            companion: !inline && !bound,
+            decision: 0,
         }
     }
 
@@ -324,25 +338,21 @@ impl<'a, K: Knowledge> Subject<'a, K> {
         wanted.retain(|want| {
             let domain = self.scope.knowledge.domain(namespace, &want.host);
             let bound = domain.is_some_and(|d| d.bind.as_ref().is_some_and(|bind| bind.secret_name == want.secret));
-            let companion = !bound
-                && want.orders.is_none()
-                && self.scope.issuance(self.written(&want.host), self.profile) == Issuance::Companion;
+            let other_issuer = want.orders.is_some() && want.orders.as_deref() != chosen.as_ref();
+            let twin_certificate = bound
+                && chosen.is_some()
+                && domain.is_some_and(|d| d.bind.as_ref().is_some_and(|bind| bind.certificate != bind.secret_name));
             let trouble = if self.user_tls.names_secret(&want.secret) {
                 Some(Why::Noted(Reason::SecretNameTaken, want.secret.clone()))
-            } else if want.orders.is_some() && want.orders.as_deref() != chosen.as_ref() {
+            } else if other_issuer || twin_certificate {
                 Some(Why::Plain(Reason::IssuerConflict))
-            } else if bound
-                && chosen.is_some()
-                && domain.is_some_and(|d| d.bind.as_ref().is_some_and(|bind| bind.certificate != bind.secret_name))
-            {
-                Some(Why::Plain(Reason::IssuerConflict))
-            } else if companion && !domain.is_some_and(|d| d.issued) && !self.present.serves(&want.host) {
+            } else if want.companion && !domain.is_some_and(|d| d.issued) && !self.present.serves(&want.host) {
                 Some(Why::Plain(Reason::AwaitingCertificate))
             } else {
                 None
             };
             if let Some(why) = trouble {
-                if let Some(decision) = hosts.iter_mut().find(|decision| decision.host == want.host) {
+                if let Some(decision) = hosts.get_mut(want.decision) {
                     decision.action = Action::Hold;
                     decision.why = why;
                 }
@@ -358,23 +368,11 @@ impl<'a, K: Knowledge> Subject<'a, K> {
             .iter()
             .filter_map(|want| want.orders.as_deref())
             .find(|issuer| {
-                inject::issuer_annotations(issuer)
+                issuer_annotations(issuer)
                     .iter()
                     .all(|(k, v)| self.present.record.annotations.get(*k).is_some_and(|have| have == v))
             })
             .cloned()
-    }
-
-    /// The host as the rule writes it.
-    fn written(&self, host: &str) -> &'a str {
-        self.scope
-            .ingress
-            .spec
-            .rules
-            .iter()
-            .filter_map(|rule| rule.host.as_deref())
-            .find(|written| *written == host)
-            .unwrap_or_default()
     }
 }
 
