@@ -9,4 +9,5 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod core;
+pub mod dns;
 pub mod explain;
