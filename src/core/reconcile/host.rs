@@ -47,6 +47,12 @@ pub fn plan(input: &HostInput<'_>) -> HostPlan {
         (Some(domain), None) => unwanted(input, domain, &mut plan),
         (Some(domain), Some((lead, terms))) => wanted(input, domain, lead, terms, &mut plan),
     }
+    // A question takes no time and cannot fail; an Event is only sent of what was written.
+    plan.effects.sort_by_key(|effect| match effect {
+        Effect::Check { .. } => 0,
+        Effect::Tell { .. } => 2,
+        _ => 1,
+    });
     plan
 }
 
@@ -157,8 +163,6 @@ fn wanted(input: &HostInput<'_>, domain: DomainView<'_>, lead: &Claim<'_>, terms
     let effective = status::write(&mut next, &findings, domain.generation, now);
     announce(input, domain, &effective, next, plan);
     write_companion(input, terms, bind.as_ref(), open, plan);
-    // Writes that the rest depends on go first; a check may take its time.
-    plan.effects.sort_by_key(|effect| matches!(effect, Effect::Check { .. }));
 }
 
 /// The verdict as it stands in the status, if it was reached for this issuer.

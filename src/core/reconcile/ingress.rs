@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::core::{
     decide::decide,
+    finding::Lang,
     ingress::Ingress,
     knowledge::Knowledge,
     names,
@@ -20,8 +21,19 @@ pub struct IngressPlan {
     pub patch: Vec<PatchOp>,
     /// Each host with what is done and why, for logs.
     pub hosts: Vec<(String, Action, Reason)>,
-    /// What the developer must be told and no Domain tells: host, why, in a sentence.
-    pub trouble: Vec<(String, Reason, String)>,
+    /// What must be told and no Domain tells.
+    pub trouble: Vec<Trouble>,
+}
+
+/// What keeps a flagged host from being served, for reasons that no Domain tells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trouble {
+    /// The host.
+    pub host: String,
+    /// Why.
+    pub reason: Reason,
+    /// In a sentence.
+    pub message: String,
 }
 
 /// Plans for an Ingress as last seen.
@@ -43,8 +55,11 @@ pub fn plan<K: Knowledge>(ingress: &Ingress<'_>, knowledge: &K, policy: &Policy,
             Action::Inject => false,
         };
         if concerns && !told_by_domain {
-            let finding = host.finding();
-            plan.trouble.push((host.host.to_string(), host.reason(), finding.sentence(Default::default())));
+            plan.trouble.push(Trouble {
+                host: host.host.to_string(),
+                reason: host.reason(),
+                message: host.finding().sentence(Lang::En),
+            });
         }
     }
     if decision.hosts.iter().any(|host| host.reason() == Reason::CompanionIngress) {
