@@ -210,9 +210,9 @@ mod wire {
     #[derive(Deserialize)]
     pub(super) struct Issuer {
         #[serde(default)]
-        spec: Spec,
+        spec: Option<Spec>,
         #[serde(default)]
-        status: Status,
+        status: Option<Status>,
     }
 
     #[derive(Default, Deserialize)]
@@ -263,10 +263,11 @@ mod wire {
 
     impl From<Issuer> for IssuerFacts {
         fn from(issuer: Issuer) -> Self {
-            let ready = issuer.status.conditions.into_iter().flatten().find(|condition| condition.r#type == "Ready");
-            let account_uri = issuer.status.acme.map(|acme| acme.uri).filter(|uri| !uri.is_empty());
+            let status = issuer.status.unwrap_or_default();
+            let ready = status.conditions.into_iter().flatten().find(|condition| condition.r#type == "Ready");
+            let account_uri = status.acme.map(|acme| acme.uri).filter(|uri| !uri.is_empty());
             Self {
-                acme: issuer.spec.acme.map(|acme| Acme {
+                acme: issuer.spec.unwrap_or_default().acme.map(|acme| Acme {
                     directory_url: acme.server,
                     account_uri,
                     solvers: acme.solvers.into_iter().flatten().map(Solver::from).collect(),

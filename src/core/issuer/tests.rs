@@ -93,6 +93,7 @@ fn the_account_and_the_condition_are_read() {
 #[case(json!({ "spec": { "vault": { "server": "https://vault" } } }))]
 #[case(json!({ "spec": { "venafi": { "zone": "x" } } }))]
 #[case(json!({ "spec": { "anything": "else" }, "status": {} }))]
+#[case(json!({ "spec": null, "status": null }))]
 #[case(json!({}))]
 fn issuers_other_than_acme_need_no_dns(#[case] object: serde_json::Value) {
     let facts: IssuerFacts = serde_json::from_value(object).unwrap();
