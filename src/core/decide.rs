@@ -24,6 +24,8 @@ use super::{
 
 mod inject;
 
+pub(crate) use inject::{RAINBOND_SECRET_TEMPLATE, issuer_annotations};
+
 /// Kubernetes' bound on the size of all annotations of an object
 /// (apimachinery `validation.TotalAnnotationSizeLimitB`), less room for ours.
 const ANNOTATIONS_ROOM: usize = 256 * 1024 - 8 * 1024;
@@ -366,7 +368,7 @@ impl<'a, K: Knowledge> Subject<'a, K> {
             .iter()
             .filter_map(|want| want.orders.as_deref())
             .find(|issuer| {
-                inject::issuer_annotations(issuer)
+                issuer_annotations(issuer)
                     .iter()
                     .all(|(k, v)| self.present.record.annotations.get(*k).is_some_and(|have| have == v))
             })

@@ -22,6 +22,8 @@ pub struct Policy {
     pub gateway: Gateway,
     /// How DNS is asked.
     pub dns: Dns,
+    /// Whether certificate requests are held too, until their names are verified.
+    pub gate: ApprovalGate,
     /// Whether a fetch over HTTP backs the DNS verdict.
     pub http_reach: HttpReach,
     /// Which names a CA is known by in CAA records, by ACME directory URL;
@@ -138,6 +140,29 @@ pub struct Dns {
     pub concurrency: u32,
 }
 
+/// The gate on CertificateRequests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+pub struct ApprovalGate {
+    /// Which requests are held until their names are verified.
+    pub mode: GateMode,
+    /// A renewal is let through, whatever DNS shows, when its certificate has no more than these days left.
+    pub let_through_days: u32,
+}
+
+/// Which CertificateRequests are held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GateMode {
+    /// None.
+    #[default]
+    Off,
+    /// Those with a name that certgate looks after.
+    Annotated,
+    /// All of the policy's issuers.
+    All,
+}
+
 /// What the HTTP probe is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -221,6 +246,31 @@ pub enum PlainHttp {
     Redirect,
     /// Served as before.
     Keep,
+}
+
+// === impl Policy ===
+
+/// The namespace that is never touched, whatever policy says.
+const KUBE_SYSTEM: &str = "kube-system";
+
+impl Policy {
+    /// Whether a namespace is left alone.
+    pub fn excludes(&self, namespace: &str) -> bool {
+        namespace == KUBE_SYSTEM || self.exclude_namespaces.iter().any(|name| name == namespace)
+    }
+
+    /// The issuers that the policy names, the default first.
+    pub fn issuers(&self) -> impl Iterator<Item = &IssuerRef> {
+        self.issuer.iter().chain(self.rules.iter().filter_map(|rule| rule.issuer.as_ref()))
+    }
+}
+
+// === impl ApprovalGate ===
+
+impl Default for ApprovalGate {
+    fn default() -> Self {
+        Self { mode: GateMode::Off, let_through_days: 7 }
+    }
 }
 
 // === impl Dns ===
