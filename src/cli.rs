@@ -2,7 +2,9 @@
 
 pub mod crd;
 pub mod explain;
+pub mod kubeconfig;
 pub mod schema;
+pub mod status;
 
 use std::process::ExitCode;
 
@@ -18,6 +20,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Status(status::StatusArgs),
     Explain(explain::ExplainArgs),
     Crd(crd::CrdArgs),
     Schema(schema::SchemaArgs),
@@ -32,5 +35,14 @@ pub fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Command::Explain(args) => Ok(explain::run(&args)?),
         Command::Crd(args) => Ok(crd::run(&args)?),
         Command::Schema(args) => Ok(schema::run(&args)?),
+        Command::Status(args) => asynchronously(status::run(args)),
     }
+}
+
+/// Runs what waits for others: on a runtime of its own, so that the commands that wait for nobody start none.
+fn asynchronously<E: std::error::Error + 'static>(
+    command: impl Future<Output = Result<ExitCode, E>>,
+) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    Ok(runtime.block_on(command)?)
 }

@@ -10,4 +10,6 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod core;
+pub mod dns;
 pub mod explain;
+pub mod status;

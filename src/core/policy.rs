@@ -130,6 +130,9 @@ pub struct Dns {
     pub authoritative: bool,
     /// The port of authoritative servers; other than 53 only in labs.
     pub authoritative_port: u16,
+    /// Whether authoritative servers with private addresses are asked. For labs and
+    /// private zones only: whoever owns a domain chooses the addresses of its servers.
+    pub allow_private_authoritative: bool,
     /// The shortest wait before a host is looked at again, in seconds.
     pub min_recheck_seconds: u64,
     /// The longest wait on the first day, in seconds.
@@ -283,6 +286,7 @@ impl Default for Dns {
             deadline_seconds: 15.0,
             authoritative: true,
             authoritative_port: 53,
+            allow_private_authoritative: false,
             min_recheck_seconds: 15,
             max_recheck_seconds: 900,
             queries_per_second: 200,
