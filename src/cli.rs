@@ -1,5 +1,6 @@
 //! The command line: one file per sub-command.
 
+pub mod cleanup;
 pub mod crd;
 pub mod explain;
 pub mod kubeconfig;
@@ -22,6 +23,7 @@ pub struct Cli {
 enum Command {
     Status(status::StatusArgs),
     Explain(explain::ExplainArgs),
+    Cleanup(cleanup::CleanupArgs),
     Crd(crd::CrdArgs),
     Schema(schema::SchemaArgs),
 }
@@ -35,6 +37,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Command::Explain(args) => Ok(explain::run(&args)?),
         Command::Crd(args) => Ok(crd::run(&args)?),
         Command::Schema(args) => Ok(schema::run(&args)?),
+        Command::Cleanup(args) => asynchronously(cleanup::run(args)),
         Command::Status(args) => asynchronously(status::run(args)),
     }
 }

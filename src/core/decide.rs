@@ -25,6 +25,7 @@ use super::{
 mod inject;
 
 pub(crate) use inject::{RAINBOND_SECRET_TEMPLATE, issuer_annotations};
+pub use inject::{disown, strip};
 
 /// Kubernetes' bound on the size of all annotations of an object
 /// (apimachinery `validation.TotalAnnotationSizeLimitB`), less room for ours.
