@@ -1,4 +1,5 @@
-//! The Kubernetes objects that certgate defines.
+//! The Kubernetes objects that certgate defines, and those of others reduced to what it reads.
 
 pub mod domain;
+pub mod partial;
 pub mod verified_hosts;

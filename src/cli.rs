@@ -1,6 +1,10 @@
 //! The command line: one file per sub-command.
 
+pub mod crd;
 pub mod explain;
+pub mod kubeconfig;
+pub mod schema;
+pub mod status;
 
 use std::process::ExitCode;
 
@@ -16,7 +20,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Status(status::StatusArgs),
     Explain(explain::ExplainArgs),
+    Crd(crd::CrdArgs),
+    Schema(schema::SchemaArgs),
 }
 
 /// Runs the sub-command.
@@ -26,5 +33,16 @@ enum Command {
 pub fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
     match cli.command {
         Command::Explain(args) => Ok(explain::run(&args)?),
+        Command::Crd(args) => Ok(crd::run(&args)?),
+        Command::Schema(args) => Ok(schema::run(&args)?),
+        Command::Status(args) => asynchronously(status::run(args)),
     }
+}
+
+/// Runs what waits for others: on a runtime of its own, so that the commands that wait for nobody start none.
+fn asynchronously<E: std::error::Error + 'static>(
+    command: impl Future<Output = Result<ExitCode, E>>,
+) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    Ok(runtime.block_on(command)?)
 }

@@ -5,17 +5,23 @@
 //! logs. Functions are total: hostile input makes a reason, never a panic and
 //! never an error. Time is an argument.
 
+pub mod approval;
+pub mod caa;
+pub mod csr;
 pub mod decide;
 pub mod decision;
 pub mod finding;
 pub mod host;
 pub mod ingress;
+pub mod issuer;
 pub mod knowledge;
 pub mod names;
 pub mod patch;
 pub mod policy;
 pub mod reason;
+pub mod reconcile;
 pub mod record;
+pub mod schedule;
 pub mod settings;
 pub mod text;
 pub mod verdict;

@@ -4,16 +4,17 @@ pub mod documents;
 pub mod render;
 pub mod world;
 
+use std::collections::{HashMap, HashSet};
+
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::core::{decide::decide, ingress::Ingress, policy::Policy};
 use documents::{Documents, DocumentsError};
 use render::Explained;
-use world::World;
 
 /// Decides about every Ingress among the documents, in their order.
-/// `assume_verified`: as if every host without a verdict of its own had just passed its check.
+/// `assume_verified`: as if every host that is checked through DNS had just passed.
 ///
 /// # Errors
 /// Where an Ingress' fields have other types than Kubernetes allows, naming file and place.
@@ -32,18 +33,35 @@ pub fn explain(
             serde_json::from_str::<Ingress<'_>>(text).map_err(|error| found.origin.unusable("Ingress", &error))
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let world = World::new(documents, &ingresses, policy, assume_verified)?;
+    let usual = world::world(documents, policy, now, assume_verified, None)?;
+    let twice = namesakes(&ingresses);
     documents
         .ingresses
         .iter()
         .zip(&ingresses)
-        .map(|(found, ingress)| {
-            let decision = decide(ingress, &world, policy, now);
+        .enumerate()
+        .map(|(index, (found, ingress))| {
+            // Of several documents about one Ingress each is decided as if it alone were stored.
+            let own = if twice.contains(&index) {
+                Some(world::world(documents, policy, now, assume_verified, Some(index))?)
+            } else {
+                None
+            };
+            let decision = decide(ingress, own.as_ref().unwrap_or(&usual), policy, now);
             let after = apply(&found.object, &decision.patch)
                 .map_err(|error| found.origin.unusable("Ingress after the patch", &error))?;
             Ok(Explained::new(ingress, &decision, found.object.clone(), after))
         })
         .collect()
+}
+
+/// The indices of the Ingresses whose namespace and name another one has too.
+fn namesakes(ingresses: &[Ingress<'_>]) -> HashSet<usize> {
+    let mut by_name: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
+    for (index, ingress) in ingresses.iter().enumerate() {
+        by_name.entry((&ingress.metadata.namespace, &ingress.metadata.name)).or_default().push(index);
+    }
+    by_name.into_values().filter(|indices| indices.len() > 1).flatten().collect()
 }
 
 fn apply(object: &Value, patch: &[crate::core::patch::PatchOp]) -> Result<Value, serde_json::Error> {

@@ -7,6 +7,9 @@
 
 pub mod api;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod core;
+pub mod dns;
 pub mod explain;
+pub mod status;

@@ -174,6 +174,7 @@ fn facts() -> impl Strategy<Value = DomainFacts> {
                 bind: bind
                     .map(|(secret, certificate)| Bind { secret_name: secret.into(), certificate: certificate.into() }),
                 profile: None,
+                not_after: None,
             }
         })
 }

@@ -105,6 +105,9 @@ pub struct DomainStatus {
     /// The certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificateStatus>,
+    /// A digest of what the last check asked: another gateway, issuer or CA asks for a check at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checked_for: Option<String>,
     /// The last value of `certgate.dev/check-now` that was acted on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checked_now: Option<String>,
@@ -167,6 +170,7 @@ impl Domain {
             released: status.released,
             lead: status.lead.map(String::into_boxed_str),
             bind: status.bind,
+            not_after: status.certificate.as_ref().and_then(|c| c.not_after.as_ref()).map(|t| t.0),
             profile: status.profile,
         }
     }

@@ -11,7 +11,7 @@ use std::{borrow::Cow, collections::HashSet};
 use jiff::Timestamp;
 
 use super::{
-    decision::{Decision, HostDecision, Why},
+    decision::{Decision, HostDecision, HostDecisions, Why},
     host::{Host, HostError, NotPublic, canonical},
     ingress::Ingress,
     knowledge::{DomainFacts, Gate, Knowledge, VerdictFacts},
@@ -23,6 +23,8 @@ use super::{
 };
 
 mod inject;
+
+pub(crate) use inject::{RAINBOND_SECRET_TEMPLATE, issuer_annotations};
 
 /// Kubernetes' bound on the size of all annotations of an object
 /// (apimachinery `validation.TotalAnnotationSizeLimitB`), less room for ours.
@@ -74,7 +76,7 @@ pub fn decide<'a, K: Knowledge>(
 
 /// The decision about an Ingress that is left alone as a whole.
 fn exempt<'a, K: Knowledge>(scope: &Scope<'a, K>, profile: Profile, reason: Reason) -> Decision<'a> {
-    let mut hosts: Vec<HostDecision<'a>> = distinct_hosts(scope.ingress)
+    let mut hosts: HostDecisions<'a> = distinct_hosts(scope.ingress)
         .map(|host| HostDecision { host: Cow::Borrowed(host), action: Action::Skip, why: Why::Plain(reason) })
         .collect();
     if hosts.is_empty() {
@@ -127,7 +129,7 @@ struct Subject<'a, K> {
 impl<'a, K: Knowledge> Subject<'a, K> {
     fn decide(&self) -> Decision<'a> {
         let ingress = self.scope.ingress;
-        let mut hosts = Vec::with_capacity(ingress.spec.rules.len());
+        let mut hosts = HostDecisions::new();
         let mut wanted: Vec<Wanted<'a>> = Vec::new();
         for written in distinct_hosts(ingress) {
             let (decision, want) = self.host(written, hosts.len());
@@ -369,7 +371,7 @@ impl<'a, K: Knowledge> Subject<'a, K> {
             .iter()
             .filter_map(|want| want.orders.as_deref())
             .find(|issuer| {
-                inject::issuer_annotations(issuer)
+                issuer_annotations(issuer)
                     .iter()
                     .all(|(k, v)| self.present.record.annotations.get(*k).is_some_and(|have| have == v))
             })

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
+
 use super::{
     finding::Finding,
     patch::PatchOp,
@@ -17,10 +19,13 @@ pub struct Decision<'a> {
     /// Whether it carries the issuer annotation for at least one host.
     pub lead: bool,
     /// Each distinct host of the rules, in order of appearance.
-    pub hosts: Vec<HostDecision<'a>>,
+    pub hosts: HostDecisions<'a>,
     /// RFC 6902 operations; none: leave the object as it is.
     pub patch: Vec<PatchOp>,
 }
+
+/// The decisions about an Ingress' hosts. Few enough, as they nearly always are, cost no allocation.
+pub type HostDecisions<'a> = SmallVec<[HostDecision<'a>; 4]>;
 
 /// What to do with one host of an Ingress.
 #[derive(Clone, Debug, PartialEq)]

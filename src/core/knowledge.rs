@@ -38,6 +38,8 @@ pub struct DomainFacts {
     pub lead: Option<Box<str>>,
     /// An existing certificate to bind instead of ordering.
     pub bind: Option<Bind>,
+    /// Until when the host's certificate is valid, where there is one.
+    pub not_after: Option<Timestamp>,
     /// The kind of gateway that serves the host, where an Ingress of it was seen.
     pub profile: Option<Profile>,
 }

@@ -22,6 +22,8 @@ pub struct Policy {
     pub gateway: Gateway,
     /// How DNS is asked.
     pub dns: Dns,
+    /// Whether certificate requests are held too, until their names are verified.
+    pub gate: ApprovalGate,
     /// Whether a fetch over HTTP backs the DNS verdict.
     pub http_reach: HttpReach,
     /// Which names a CA is known by in CAA records, by ACME directory URL;
@@ -128,6 +130,9 @@ pub struct Dns {
     pub authoritative: bool,
     /// The port of authoritative servers; other than 53 only in labs.
     pub authoritative_port: u16,
+    /// Whether authoritative servers with private addresses are asked. For labs and
+    /// private zones only: whoever owns a domain chooses the addresses of its servers.
+    pub allow_private_authoritative: bool,
     /// The shortest wait before a host is looked at again, in seconds.
     pub min_recheck_seconds: u64,
     /// The longest wait on the first day, in seconds.
@@ -136,6 +141,29 @@ pub struct Dns {
     pub queries_per_second: u32,
     /// Questions under way to one server.
     pub concurrency: u32,
+}
+
+/// The gate on CertificateRequests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+pub struct ApprovalGate {
+    /// Which requests are held until their names are verified.
+    pub mode: GateMode,
+    /// A renewal is let through, whatever DNS shows, when its certificate has no more than these days left.
+    pub let_through_days: u32,
+}
+
+/// Which CertificateRequests are held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GateMode {
+    /// None.
+    #[default]
+    Off,
+    /// Those with a name that certgate looks after.
+    Annotated,
+    /// All of the policy's issuers.
+    All,
 }
 
 /// What the HTTP probe is for.
@@ -223,6 +251,31 @@ pub enum PlainHttp {
     Keep,
 }
 
+// === impl Policy ===
+
+/// The namespace that is never touched, whatever policy says.
+const KUBE_SYSTEM: &str = "kube-system";
+
+impl Policy {
+    /// Whether a namespace is left alone.
+    pub fn excludes(&self, namespace: &str) -> bool {
+        namespace == KUBE_SYSTEM || self.exclude_namespaces.iter().any(|name| name == namespace)
+    }
+
+    /// The issuers that the policy names, the default first.
+    pub fn issuers(&self) -> impl Iterator<Item = &IssuerRef> {
+        self.issuer.iter().chain(self.rules.iter().filter_map(|rule| rule.issuer.as_ref()))
+    }
+}
+
+// === impl ApprovalGate ===
+
+impl Default for ApprovalGate {
+    fn default() -> Self {
+        Self { mode: GateMode::Off, let_through_days: 7 }
+    }
+}
+
 // === impl Dns ===
 
 impl Default for Dns {
@@ -233,6 +286,7 @@ impl Default for Dns {
             deadline_seconds: 15.0,
             authoritative: true,
             authoritative_port: 53,
+            allow_private_authoritative: false,
             min_recheck_seconds: 15,
             max_recheck_seconds: 900,
             queries_per_second: 200,

@@ -164,6 +164,8 @@ reasons! {
     NoGatewayAddress: ClusterAdmin, Hold;
     /// The certificate is being issued apart from the Ingress, and bound when it is there.
     AwaitingCertificate: Nobody, Hold;
+    /// No recursive resolver answers anything.
+    ResolverUnreachable: ClusterAdmin, Hold;
     /// A CA limit is used up; there is a time when a place gets free.
     RateLimited: Nobody, Hold;
 

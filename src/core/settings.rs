@@ -9,9 +9,6 @@ use super::{
     reason::Reason,
 };
 
-/// The namespace that is never touched, whatever policy says.
-const KUBE_SYSTEM: &str = "kube-system";
-
 /// An Ingress with what is needed to look up what applies to it.
 pub struct Scope<'a, K> {
     /// The Ingress.
@@ -85,7 +82,7 @@ impl<'a, K: Knowledge> Scope<'a, K> {
         let namespace = self.namespace();
         if ingress.metadata.deletion_timestamp.is_some() {
             Some(Reason::BeingDeleted)
-        } else if namespace == KUBE_SYSTEM || self.policy.exclude_namespaces.iter().any(|name| name == namespace) {
+        } else if self.policy.excludes(namespace) {
             Some(Reason::NamespaceExcluded)
         } else if ingress.label(names::SOLVER_LABEL).is_some() {
             Some(Reason::SolverIngress)

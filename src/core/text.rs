@@ -33,6 +33,24 @@ pub const fn who(who: WhoActs, lang: Lang) -> &'static str {
     }
 }
 
+/// What kind of record a required value asks for.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    V4,
+    V6,
+    Name,
+}
+
+/// The values that ask for that kind of record.
+fn of_kind(values: &[String], kind: Kind) -> Vec<&str> {
+    let kind_of = |value: &str| match value.parse::<::core::net::IpAddr>() {
+        Ok(ip) if ip.is_ipv4() => Kind::V4,
+        Ok(_) => Kind::V6,
+        Err(_) => Kind::Name,
+    };
+    values.iter().map(String::as_str).filter(|value| kind_of(value) == kind).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,23 @@
 //! [`Verdict`]: what pre-flight concluded for a host.
 
-use std::time::Duration;
+mod address;
+pub mod answers;
+mod certification;
+mod challenge;
+mod failure;
+mod judge;
+mod plan;
+mod reserved;
+mod walk;
+mod zone;
+
+use ::core::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use judge::{VERIFIED_RECHECK, VERIFIED_VALIDITY, judge, refuse};
+pub use plan::{Ask, Consult, wanted};
+pub use reserved::reserved;
 
 use super::{finding::Finding, host::Host, policy::Target};
 
@@ -93,9 +108,35 @@ pub enum CheckStatus {
     Skipped,
 }
 
+// === impl Method ===
+
+impl Method {
+    /// The challenge type's name (RFC 8555 §9.7.8).
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http01 => "http-01",
+            Self::Dns01 => "dns-01",
+        }
+    }
+}
+
+// === impl Check ===
+
+impl Check {
+    /// A check made.
+    pub fn new(name: &str, status: CheckStatus, detail: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), status, detail: detail.into() }
+    }
+}
+
+// === impl Verdict ===
+
 impl Verdict {
     /// Whether the CA would be able to validate the host.
     pub fn ready(&self) -> bool {
         self.finding.reason.opens_gate()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,113 +1,205 @@
-//! What the files say beside the Ingresses: the [`Knowledge`] of `certgate explain`.
+//! What the files say, put into the controller's own memory and planned by its
+//! own planners, until every Domain says what the controller would make it say.
 
-use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use k8s_openapi::api::core::v1;
+use kube::{api::ObjectMeta, core::PartialObjectMeta};
+use serde::de::DeserializeOwned;
+use serde_json::json;
 
-use super::documents::{Documents, DocumentsError};
+use super::documents::{Document, Documents, DocumentsError};
 use crate::{
-    api::domain::Domain,
+    api::{
+        domain::{Domain, DomainSpec},
+        partial::{certificate::Certificate, ingress, issuer},
+    },
+    cluster::world::{Key, World, intake::Kept},
     core::{
         finding::Finding,
-        host::{Host, NotPublic},
-        ingress::Ingress,
-        knowledge::{DomainFacts, Knowledge, VerdictFacts},
-        policy::{Policy, Profile},
+        host::Host,
+        names,
+        policy::{IssuerKind, IssuerRef, Policy, Target},
         reason::Reason,
-        settings::Scope,
+        reconcile::{Checks, Effect, Fresh, Notes},
+        verdict::{GatewayTarget, Verdict},
     },
 };
 
-/// The state of the cluster as far as files tell it.
-#[derive(Debug, Default)]
-pub struct World {
-    namespace_labels: HashMap<String, BTreeMap<String, String>>,
-    domains: HashMap<String, HashMap<String, DomainFacts>>,
-    profiles: HashMap<String, Vec<Profile>>,
+/// Plans settle in three rounds (Domain made, status written, nothing left);
+/// the rest is room for hosts that wait for each other.
+const ROUNDS: usize = 8;
+/// For how long an assumed verdict holds.
+const ASSUMED: std::time::Duration = std::time::Duration::from_secs(3600);
+
+/// The world that the documents describe, at rest.
+///
+/// An issuer that no document describes is taken to be an ACME one that is
+/// Ready and solves HTTP-01: nothing is looked up. `assume_verified`: every
+/// question to DNS is answered well. `instead`: the index of an Ingress that
+/// stands for all others of its name.
+///
+/// # Errors
+/// Where a document's fields have wrong types, naming file and place.
+pub fn world(
+    documents: &Documents,
+    policy: &Policy,
+    now: Timestamp,
+    assume_verified: bool,
+    instead: Option<usize>,
+) -> Result<World, DocumentsError> {
+    let mut world = World::new(Arc::new(policy.clone()));
+    see::<PartialObjectMeta<v1::Namespace>>(&documents.namespaces, "Namespace", &mut world)?;
+    see::<PartialObjectMeta<v1::Secret>>(&documents.secrets, "Secret", &mut world)?;
+    see::<Domain>(&documents.domains, "Domain", &mut world)?;
+    see::<Certificate>(&documents.certificates, "Certificate", &mut world)?;
+    for found in &documents.issuers {
+        let one = std::slice::from_ref(found);
+        match found.object.get("kind").and_then(serde_json::Value::as_str) {
+            Some("Issuer") => see::<issuer::Issuer>(one, "Issuer", &mut world)?,
+            _ => see::<issuer::ClusterIssuer>(one, "ClusterIssuer", &mut world)?,
+        }
+    }
+    see::<ingress::Ingress>(&documents.ingresses, "Ingress", &mut world)?;
+    if let Some(instead) = instead.and_then(|index| documents.ingresses.get(index)) {
+        see::<ingress::Ingress>(std::slice::from_ref(instead), "Ingress", &mut world)?;
+    }
+    assume_issuers(documents, policy, &mut world);
+    if assume_verified {
+        world.set_gateway(GatewayTarget { target: Target::AnyPublic, ..GatewayTarget::default() });
+    }
+    world.settle();
+    for _ in 0..ROUNDS {
+        if !round(&mut world, now, assume_verified) {
+            break;
+        }
+    }
+    Ok(world)
 }
 
-// === impl World ===
+fn see<K: Kept + DeserializeOwned>(
+    found: &[Document],
+    what: &'static str,
+    world: &mut World,
+) -> Result<(), DocumentsError> {
+    for document in found {
+        let mut object = document.object.clone();
+        // Files have no order in time; what is read last is what there is.
+        if let Some(metadata) = object.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
+            metadata.remove("resourceVersion");
+        }
+        let object: K = serde_json::from_value(object).map_err(|error| document.origin.unusable(what, &error))?;
+        object.see(world);
+    }
+    Ok(())
+}
 
-impl World {
-    /// Reads the documents' state. A host that several Ingresses share and for which no
-    /// Domain names a lead is led by the first of them, as in the cluster.
-    ///
-    /// # Errors
-    /// Where a Domain's fields have wrong types, naming file and place.
-    pub fn new(
-        documents: &Documents,
-        ingresses: &[Ingress<'_>],
-        policy: &Policy,
-        assume_verified: bool,
-    ) -> Result<Self, DocumentsError> {
-        let mut world = Self::default();
-        for found in &documents.namespaces {
-            let name = text(&found.object, "/metadata/name").to_owned();
-            let labels = found.object.pointer("/metadata/labels").and_then(Value::as_object);
-            let labels = labels.into_iter().flatten();
-            world.namespace_labels.insert(
-                name,
-                labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect(),
-            );
-        }
-        for found in &documents.domains {
-            let domain: Domain = serde_json::from_value(found.object.clone())
-                .map_err(|error| found.origin.unusable("Domain", &error))?;
-            let host = Host::parse(&domain.spec.host).map_err(|error| found.origin.unusable("Domain", &error))?;
-            world
-                .namespace(domain.metadata.namespace.as_deref().unwrap_or_default())
-                .insert(host.into(), domain.facts());
-        }
-        for ingress in ingresses {
-            let profile = Scope { ingress, knowledge: &world, policy }.profile();
-            let namespace = ingress.metadata.namespace.to_string();
-            world.profiles.entry(namespace.clone()).or_default().push(profile);
-            for host in ingress.rule_hosts().filter_map(|written| Host::parse(written).ok()) {
-                if assume_verified {
-                    let domain = world.namespace(&namespace).entry(host.to_string()).or_default();
-                    domain.verdict.get_or_insert_with(|| passed(&host));
-                }
-                if let Some(domain) = world.namespace(&namespace).get_mut(host.as_str())
-                    && domain.lead.is_none()
-                {
-                    domain.lead = Some(ingress.metadata.name.as_ref().into());
+/// Adds the policy's issuers that no document describes.
+fn assume_issuers(documents: &Documents, policy: &Policy, world: &mut World) {
+    let described = |issuer: &IssuerRef| {
+        documents.issuers.iter().any(|found| {
+            found.object.get("kind").and_then(serde_json::Value::as_str) == Some(issuer.kind.as_str())
+                && found.object.pointer("/metadata/name").and_then(serde_json::Value::as_str) == Some(&issuer.name)
+        })
+    };
+    let by_domains = documents
+        .domains
+        .iter()
+        .filter_map(|found| serde_json::from_value::<Domain>(found.object.clone()).ok()?.spec.issuer_ref);
+    let by_ingresses = documents.ingresses.iter().flat_map(|found| {
+        let name = |key: &str| {
+            let annotations = found.object.pointer("/metadata/annotations")?;
+            Some(annotations.get(key)?.as_str()?.to_owned())
+        };
+        [
+            name(names::CLUSTER_ISSUER).map(IssuerRef::cluster),
+            name(names::ISSUER).map(|name| IssuerRef { kind: IssuerKind::Issuer, name, group: None }),
+        ]
+        .into_iter()
+        .flatten()
+    });
+    let body = issuer::Body {
+        spec: json!({"acme": {"solvers": [{"http01": {}}]}}),
+        status: json!({"conditions": [{"type": "Ready", "status": "True"}]}),
+    };
+    for issuer in policy.issuers().cloned().chain(by_domains).chain(by_ingresses).filter(|issuer| !described(issuer)) {
+        let named = |namespace: Option<String>| ObjectMeta {
+            name: Some(issuer.name.clone()),
+            namespace,
+            ..ObjectMeta::default()
+        };
+        match issuer.kind {
+            IssuerKind::ClusterIssuer => {
+                issuer::ClusterIssuer { metadata: named(None), body: body.clone() }.see(world);
+            }
+            IssuerKind::Issuer => {
+                for found in &documents.ingresses {
+                    let namespace = found.object.pointer("/metadata/namespace").and_then(serde_json::Value::as_str);
+                    let metadata = named(Some(namespace.unwrap_or_default().to_owned()));
+                    issuer::Issuer { metadata, body: body.clone() }.see(world);
                 }
             }
+            IssuerKind::Other(_) => {}
         }
-        Ok(world)
-    }
-
-    fn namespace(&mut self, name: &str) -> &mut HashMap<String, DomainFacts> {
-        self.domains.entry(name.to_owned()).or_default()
     }
 }
 
-impl Knowledge for World {
-    fn namespace_label(&self, namespace: &str, key: &str) -> Option<&str> {
-        self.namespace_labels.get(namespace)?.get(key).map(String::as_str)
+/// Plans for every host and does what the plans say to Domains. Whether anything changed.
+fn round(world: &mut World, now: Timestamp, assume_verified: bool) -> bool {
+    let mut changed = false;
+    for key in world.all_keys() {
+        let Key::Host(namespace, host) = key else { continue };
+        let mut checks = Checks::default();
+        let mut plan = world.plan_host(&namespace, &host, &checks, &Notes::default(), now);
+        if assume_verified && let Some(fresh) = answered(&plan.effects, &host, now) {
+            checks.fresh = Some(fresh);
+            plan = world.plan_host(&namespace, &host, &checks, &Notes::default(), now);
+        }
+        for effect in plan.effects {
+            changed |= take_effect(effect, world, &namespace, &host, now);
+        }
     }
-
-    fn domain(&self, namespace: &str, host: &str) -> Option<&DomainFacts> {
-        self.domains.get(namespace)?.get(host)
-    }
-
-    fn has_profile(&self, namespace: &str, profile: Profile) -> bool {
-        self.profiles.get(namespace).is_some_and(|profiles| profiles.contains(&profile))
-    }
+    changed
 }
 
-/// The verdict of a host that the CA would be able to validate. Names that no
-/// public CA issues for stay what they are.
-fn passed(host: &Host) -> VerdictFacts {
-    let reason = match host.public() {
-        Ok(()) => Reason::Verified,
-        Err(NotPublic::IsPublicSuffix) => Reason::IsPublicSuffix,
-        Err(_) => Reason::NotPublicName,
-    };
-    VerdictFacts { finding: Finding::new(reason, host), issuer: None, valid_until: Timestamp::MAX }
+/// A good answer to the question that a plan asks.
+fn answered(effects: &[Effect], host: &Host, now: Timestamp) -> Option<Fresh> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Check { asked, .. } => Some(Fresh {
+            asked: asked.clone(),
+            verdict: Verdict {
+                finding: Finding::new(Reason::Verified, host),
+                warnings: Vec::new(),
+                checks: Vec::new(),
+                next_check: ASSUMED,
+                validity: ASSUMED,
+            },
+            at: now,
+        }),
+        _ => None,
+    })
 }
 
-fn text<'v>(object: &'v Value, pointer: &str) -> &'v str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+/// Does what a plan says to a Domain; all else would be done to the cluster.
+fn take_effect(effect: Effect, world: &mut World, namespace: &str, host: &Host, now: Timestamp) -> bool {
+    match effect {
+        Effect::CreateDomain => {
+            let mut domain =
+                Domain::new(&host.object_name(), DomainSpec { host: host.to_string(), ..DomainSpec::default() });
+            domain.metadata.namespace = Some(namespace.to_owned());
+            domain.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now));
+            domain.see(world);
+            true
+        }
+        Effect::SetStatus(status) => {
+            let Some(seen) = world.domain_object(namespace, host) else { return false };
+            let mut domain = seen.domain.clone();
+            let news = domain.status.as_ref() != Some(&*status);
+            domain.status = Some(*status);
+            domain.see(world);
+            news
+        }
+        _ => false,
+    }
 }

@@ -15,10 +15,10 @@ use crate::core::{
 };
 
 /// What the v5 gateway must find on the Secret to see it.
-const RAINBOND_SECRET_TEMPLATE: &str = r#"{"labels":{"creator":"Rainbond"}}"#;
+pub(crate) const RAINBOND_SECRET_TEMPLATE: &str = r#"{"labels":{"creator":"Rainbond"}}"#;
 
 /// The annotations by which ingress-shim learns of an issuer.
-pub(super) fn issuer_annotations(issuer: &IssuerRef) -> Vec<(&'static str, String)> {
+pub(crate) fn issuer_annotations(issuer: &IssuerRef) -> Vec<(&'static str, String)> {
     match &issuer.kind {
         IssuerKind::ClusterIssuer if issuer.is_builtin() => vec![(names::CLUSTER_ISSUER, issuer.name.clone())],
         IssuerKind::Issuer if issuer.is_builtin() => vec![(names::ISSUER, issuer.name.clone())],

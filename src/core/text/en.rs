@@ -4,19 +4,17 @@ use crate::core::{finding::Finding, reason::Reason};
 
 /// "an A record to 1.2.3.4", by what kind of value is required.
 fn record(finding: &Finding) -> String {
-    let (v6, v4): (Vec<&String>, Vec<&String>) = finding.required.iter().partition(|value| value.contains(':'));
-    let list = |values: &[&String]| values.iter().map(|v| v.as_str()).collect::<Vec<_>>().join(" or ");
-    if finding.required.is_empty() {
-        return "an A record to the platform's gateway".to_owned();
-    }
-    if v6.is_empty() && v4.iter().all(|v| v.parse::<::core::net::Ipv4Addr>().is_err()) {
-        return format!("a CNAME record to {}", list(&v4));
-    }
-    match (v4.as_slice(), v6.as_slice()) {
-        (v4, []) => format!("an A record to {}", list(v4)),
-        ([], v6) => format!("an AAAA record to {}", list(v6)),
-        (v4, v6) => format!("an A record to {} or an AAAA record to {}", list(v4), list(v6)),
-    }
+    let list = |kind: super::Kind| super::of_kind(&finding.required, kind).join(" or ");
+    let wanted: Vec<String> = [
+        ("an A record to", list(super::Kind::V4)),
+        ("an AAAA record to", list(super::Kind::V6)),
+        ("a CNAME record to", list(super::Kind::Name)),
+    ]
+    .into_iter()
+    .filter(|(_, values)| !values.is_empty())
+    .map(|(what, values)| format!("{what} {values}"))
+    .collect();
+    if wanted.is_empty() { "an A record to the platform's gateway".to_owned() } else { wanted.join(" or ") }
 }
 
 fn seen(finding: &Finding) -> String {
@@ -69,10 +67,12 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::HostTaken => format!("{host} is already in use elsewhere on this platform; remove it there first"),
         Reason::SecretNameTaken => format!("a Secret named {} exists and is not certgate's; rename or remove it", or(&finding.note, "as certgate needs it")),
         Reason::AnnotationsFull => "the annotations of the Ingress are so large that no more fit (256 KiB); shorten them".to_owned(),
-        Reason::NoGatewayAddress => "it is not known at which address the gateway is reached; the cluster's administrator must set `gateway.addresses`".to_owned(),
+        Reason::NoGatewayAddress => format!("it is not known where the gateway is reached from outside; the cluster's administrator must set `{}`", or(&finding.note, "gateway.addresses")),
         Reason::AwaitingCertificate => format!("the certificate of {host} is being issued and is bound as soon as it is there"),
+        Reason::ResolverUnreachable => format!("certgate's DNS resolvers do not answer ({observed}); the cluster's administrator must check `dns.servers` and the cluster's way out"),
         Reason::RateLimited => format!("{host} waits so as not to exceed the CA's limits{note_text}"),
 
+        Reason::DomainNotFound if !finding.note.is_empty() => format!("{host} does not exist in DNS, because the domain {} is not registered or has no name servers; its owner must see to that, then add {}", finding.note, record(finding)),
         Reason::DomainNotFound => format!("{host} does not exist in DNS yet; the domain's owner must add {}", record(finding)),
         Reason::NoAddress => format!("{host} exists in DNS but has no address; the domain's owner must add {}", record(finding)),
         Reason::DnsServerFailure => format!("the name servers of {host} fail to answer (SERVFAIL){note_text}; the DNS provider must repair the zone"),
@@ -82,18 +82,22 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::DnsMalformed => format!("the DNS answer for {host} is malformed{note_text}; the DNS provider must look at it"),
         Reason::CnameLoop => format!("the CNAME records of {host} lead in a circle ({observed}); the domain's owner must replace them by {}", record(finding)),
         Reason::CnameDangling => format!("{host} is a CNAME to {}, which does not exist; the domain's owner must correct it or add {}", or(&finding.note, "a name"), record(finding)),
-        Reason::CnameTooLong => format!("the CNAME chain of {host} is too long for resolvers{note_text}; the domain's owner must shorten it"),
+        Reason::CnameTooLong => format!("the CNAME chain of {host} is too long for some resolvers{note_text}; the domain's owner must shorten it"),
+        Reason::ReservedAddress if !finding.note.is_empty() => format!("{host} also points to addresses that are not public ({observed}); the CA passes over them and uses {}", finding.note),
         Reason::ReservedAddress => format!("{host} points only to addresses that are not public ({observed}); the domain's owner must add {}", record(finding)),
+        Reason::WrongTarget if !finding.note.is_empty() => format!("{host} points to {observed}, which is not this platform, beside {}, which is; the CA and visitors may use either, so the domain's owner must remove the wrong one", finding.note),
         Reason::WrongTarget => format!("{host} points to {observed}, not to this platform; the domain's owner must set {}", record(finding)),
+        Reason::WrongIpv6 if finding.required.is_empty() => format!("{host} has an AAAA record to {observed}, which the CA tries first and which is not this platform; the domain's owner must remove it"),
         Reason::WrongIpv6 => format!("{host} has an AAAA record to {observed}, which the CA tries first and which is not this platform; the domain's owner must remove it or set {}", record(finding)),
         Reason::WrongCname => format!("{host} must be a CNAME to {} but is {observed}; the domain's owner must change it", or(first_required, "the platform's name")),
         Reason::ServersDisagree => format!("the name servers of {host} give different answers ({observed}); wait for them to agree or ask the DNS provider"),
         Reason::CaaForbids => format!("the CAA records of {} allow other CAs only ({observed}); the domain's owner must add: {}", or(&finding.note, host), or(first_required, "an issue record for the CA")),
         Reason::CaaUnknownCritical => format!("a critical CAA record of {} is one that the CA does not know ({observed}); the domain's owner must remove it", or(&finding.note, host)),
+        Reason::CaaOtherAccount if finding.required.is_empty() => format!("the CAA records of {} allow one ACME account only ({observed}); the cluster's administrator must see that it is the issuer's", or(&finding.note, host)),
         Reason::CaaOtherAccount => format!("the CAA records of {} allow another ACME account only ({observed}); the domain's owner must add: {}", or(&finding.note, host), or(first_required, "a record for this account")),
         Reason::CaaOtherMethod => format!("the CAA records of {} do not allow this way of validation ({observed}); the domain's owner must add: {}", or(&finding.note, host), or(first_required, "a record for this method")),
         Reason::CaaLookupFailed => format!("the CAA records of {} cannot be read{}, which the CA takes for a refusal; the DNS provider must repair the zone", host, note_text),
-        Reason::ChallengeCnameBroken => format!("_acme-challenge of {host} points where no challenge can be answered ({observed}); the domain's owner must correct it"),
+        Reason::ChallengeCnameBroken => format!("_acme-challenge.{} points where no challenge can be answered ({observed}){}; the domain's owner must correct it", host.trim_start_matches("*."), if finding.note.is_empty() { String::new() } else { format!(", because {} is not registered", finding.note) }),
 
         Reason::HttpUnreachable => format!("nothing answers at port 80 of {host}{note_text}; check firewall and load balancer"),
         Reason::HttpWrongServer => format!("port 80 of {host} is answered by another server{note_text}; the domain's owner must point it to this platform"),

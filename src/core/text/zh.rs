@@ -4,19 +4,14 @@ use crate::core::{finding::Finding, reason::Reason};
 
 /// "指向 1.2.3.4 的 A 记录", by what kind of value is required.
 fn record(finding: &Finding) -> String {
-    let (v6, v4): (Vec<&String>, Vec<&String>) = finding.required.iter().partition(|value| value.contains(':'));
-    let list = |values: &[&String]| values.iter().map(|v| v.as_str()).collect::<Vec<_>>().join(" 或 ");
-    if finding.required.is_empty() {
-        return "指向平台网关的 A 记录".to_owned();
-    }
-    if v6.is_empty() && v4.iter().all(|v| v.parse::<::core::net::Ipv4Addr>().is_err()) {
-        return format!("指向 {} 的 CNAME 记录", list(&v4));
-    }
-    match (v4.as_slice(), v6.as_slice()) {
-        (v4, []) => format!("指向 {} 的 A 记录", list(v4)),
-        ([], v6) => format!("指向 {} 的 AAAA 记录", list(v6)),
-        (v4, v6) => format!("指向 {} 的 A 记录或指向 {} 的 AAAA 记录", list(v4), list(v6)),
-    }
+    let list = |kind: super::Kind| super::of_kind(&finding.required, kind).join(" 或 ");
+    let wanted: Vec<String> =
+        [("A", list(super::Kind::V4)), ("AAAA", list(super::Kind::V6)), ("CNAME", list(super::Kind::Name))]
+            .into_iter()
+            .filter(|(_, values)| !values.is_empty())
+            .map(|(what, values)| format!("指向 {values} 的 {what} 记录"))
+            .collect();
+    if wanted.is_empty() { "指向平台网关的 A 记录".to_owned() } else { wanted.join("或") }
 }
 
 fn seen(finding: &Finding) -> String {
@@ -69,10 +64,12 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::HostTaken => format!("{host} 已被本平台其他团队使用；请先在原处移除"),
         Reason::SecretNameTaken => format!("已存在名为 {} 的 Secret，且不是 certgate 创建的；请重命名或删除", or(&finding.note, "（所需名称）")),
         Reason::AnnotationsFull => "该 Ingress 的注解过大（上限 256 KiB），无法再添加；请精简".to_owned(),
-        Reason::NoGatewayAddress => "尚不知道网关的对外地址；集群管理员需设置 `gateway.addresses`".to_owned(),
+        Reason::NoGatewayAddress => format!("尚不知道网关的对外地址；集群管理员需设置 `{}`", or(&finding.note, "gateway.addresses")),
         Reason::AwaitingCertificate => format!("{host} 的证书正在签发，完成后自动绑定"),
+        Reason::ResolverUnreachable => format!("certgate 使用的 DNS 解析器没有应答（{observed}）；集群管理员需检查 `dns.servers` 与集群出网"),
         Reason::RateLimited => format!("为不超出证书机构的频率限制，{host} 正在排队{note_text}"),
 
+        Reason::DomainNotFound if !finding.note.is_empty() => format!("{host} 在 DNS 中不存在，因为域名 {} 尚未注册或没有域名服务器；域名所有者需先处理，再添加{}", finding.note, record(finding)),
         Reason::DomainNotFound => format!("{host} 在 DNS 中尚不存在；域名所有者需添加{}", record(finding)),
         Reason::NoAddress => format!("{host} 在 DNS 中存在但没有地址；域名所有者需添加{}", record(finding)),
         Reason::DnsServerFailure => format!("{host} 的域名服务器应答失败（SERVFAIL）{note_text}；DNS 服务商需修复该区域"),
@@ -83,17 +80,21 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::CnameLoop => format!("{host} 的 CNAME 记录形成循环（{observed}）；域名所有者需改为{}", record(finding)),
         Reason::CnameDangling => format!("{host} 是指向 {} 的 CNAME，而后者不存在；域名所有者需更正，或添加{}", or(&finding.note, "某名称"), record(finding)),
         Reason::CnameTooLong => format!("{host} 的 CNAME 链过长{note_text}；域名所有者需缩短"),
+        Reason::ReservedAddress if !finding.note.is_empty() => format!("{host} 还指向非公网地址（{observed}）；证书机构会忽略它们，使用 {}", finding.note),
         Reason::ReservedAddress => format!("{host} 只指向非公网地址（{observed}）；域名所有者需添加{}", record(finding)),
+        Reason::WrongTarget if !finding.note.is_empty() => format!("{host} 除了指向本平台的 {} 之外，还指向 {observed}，后者不是本平台；证书机构和访客可能使用任意一个，域名所有者需删除错误的记录", finding.note),
         Reason::WrongTarget => format!("{host} 指向 {observed}，不是本平台；域名所有者需设置{}", record(finding)),
+        Reason::WrongIpv6 if finding.required.is_empty() => format!("{host} 有指向 {observed} 的 AAAA 记录，证书机构会优先访问它，而它不是本平台；域名所有者需删除该记录"),
         Reason::WrongIpv6 => format!("{host} 有指向 {observed} 的 AAAA 记录，证书机构会优先访问它，而它不是本平台；域名所有者需删除该记录，或设置{}", record(finding)),
         Reason::WrongCname => format!("{host} 应为指向 {} 的 CNAME，实际为 {observed}；域名所有者需修改", or(first_required, "平台域名")),
         Reason::ServersDisagree => format!("{host} 的各域名服务器应答不一致（{observed}）；请等待同步或联系 DNS 服务商"),
         Reason::CaaForbids => format!("{} 的 CAA 记录只允许其他证书机构（{observed}）；域名所有者需添加：{}", or(&finding.note, host), or(first_required, "允许本机构的 issue 记录")),
         Reason::CaaUnknownCritical => format!("{} 有证书机构不认识的关键 CAA 记录（{observed}）；域名所有者需删除", or(&finding.note, host)),
+        Reason::CaaOtherAccount if finding.required.is_empty() => format!("{} 的 CAA 记录只允许一个 ACME 账户（{observed}）；集群管理员需确认它就是签发者的账户", or(&finding.note, host)),
         Reason::CaaOtherAccount => format!("{} 的 CAA 记录只允许其他 ACME 账户（{observed}）；域名所有者需添加：{}", or(&finding.note, host), or(first_required, "允许本账户的记录")),
         Reason::CaaOtherMethod => format!("{} 的 CAA 记录不允许当前验证方式（{observed}）；域名所有者需添加：{}", or(&finding.note, host), or(first_required, "允许该方式的记录")),
         Reason::CaaLookupFailed => format!("无法读取 {host} 的 CAA 记录{note_text}，证书机构会视为拒绝；DNS 服务商需修复该区域"),
-        Reason::ChallengeCnameBroken => format!("{host} 的 _acme-challenge 指向无法应答验证的位置（{observed}）；域名所有者需更正"),
+        Reason::ChallengeCnameBroken => format!("_acme-challenge.{} 指向无法应答验证的位置（{observed}）{}；域名所有者需更正", host.trim_start_matches("*."), if finding.note.is_empty() { String::new() } else { format!("，因为 {} 尚未注册", finding.note) }),
 
         Reason::HttpUnreachable => format!("{host} 的 80 端口无应答{note_text}；请检查防火墙与负载均衡"),
         Reason::HttpWrongServer => format!("{host} 的 80 端口由其他服务器应答{note_text}；域名所有者需将其指向本平台"),

@@ -1,0 +1,36 @@
+//! Kubernetes objects reduced to what the controller reads. Deserialised from
+//! the API server's answers, so that no watch keeps what nobody asks for.
+
+pub mod certificate;
+pub mod ingress;
+pub mod issuer;
+
+/// Implements [`kube::Resource`] for a reduced object of cert-manager's group.
+macro_rules! cert_manager_resource {
+    ($type:ty, $kind:literal, $plural:literal, $scope:ty) => {
+        impl kube::Resource for $type {
+            type DynamicType = ();
+            type Scope = $scope;
+
+            fn kind((): &()) -> std::borrow::Cow<'_, str> {
+                $kind.into()
+            }
+            fn group((): &()) -> std::borrow::Cow<'_, str> {
+                "cert-manager.io".into()
+            }
+            fn version((): &()) -> std::borrow::Cow<'_, str> {
+                "v1".into()
+            }
+            fn plural((): &()) -> std::borrow::Cow<'_, str> {
+                $plural.into()
+            }
+            fn meta(&self) -> &kube::api::ObjectMeta {
+                &self.metadata
+            }
+            fn meta_mut(&mut self) -> &mut kube::api::ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
+}
+use cert_manager_resource;

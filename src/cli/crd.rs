@@ -1,0 +1,80 @@
+//! `certgate crd`: the custom resource definitions, as the chart installs them.
+
+use std::{io::Write as _, process::ExitCode};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt as _;
+
+use crate::api::{domain::Domain, verified_hosts::VerifiedHosts};
+
+/// Print the custom resource definitions (Domain, VerifiedHosts) as YAML, for `kubectl apply -f -`.
+#[derive(Debug, clap::Args)]
+pub struct CrdArgs {}
+
+/// Why the definitions cannot be printed.
+#[derive(Debug, thiserror::Error)]
+pub enum CrdError {
+    /// They cannot be put into YAML.
+    #[error("cannot write the definitions as YAML: {0}")]
+    Yaml(#[from] serde_saphyr::ser_error::Error),
+    /// They cannot be put into JSON.
+    #[error("cannot write the definitions as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// They cannot be written.
+    #[error("cannot print the definitions: {0}")]
+    Print(#[from] std::io::Error),
+}
+
+/// Every definition.
+pub fn definitions() -> [CustomResourceDefinition; 2] {
+    [Domain::crd(), VerifiedHosts::crd()]
+}
+
+/// A definition as a YAML document; the same bytes at each call.
+///
+/// # Errors
+/// The definition cannot be serialised.
+pub fn yaml(definition: &CustomResourceDefinition) -> Result<String, CrdError> {
+    // By way of a JSON value, whose keys are sorted.
+    Ok(serde_saphyr::to_string(&serde_json::to_value(definition)?)?)
+}
+
+/// Prints them.
+///
+/// # Errors
+/// Standard output is closed.
+pub fn run(_: &CrdArgs) -> Result<ExitCode, CrdError> {
+    let mut out = anstream::stdout().lock();
+    for definition in &definitions() {
+        writeln!(out, "---\n{}", yaml(definition)?.trim_end())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_yaml_reads_back_as_the_definitions() {
+        for definition in definitions() {
+            let text = yaml(&definition).unwrap();
+            assert_eq!(text, yaml(&definition).unwrap());
+            let back: CustomResourceDefinition = serde_saphyr::from_str(&text).unwrap();
+            assert_eq!(back, definition);
+        }
+    }
+
+    #[test]
+    fn every_field_says_what_it_is() {
+        for definition in definitions() {
+            let schema = definition.spec.versions[0].schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap();
+            let properties = schema.properties.as_ref().unwrap();
+            for part in ["spec", "status"].into_iter().filter_map(|name| properties.get(name)) {
+                for (name, field) in part.properties.as_ref().unwrap() {
+                    assert!(field.description.is_some(), "{}: {name}", definition.spec.names.kind);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! [`Writer`]: every write of the controller, and what its failures mean.
+
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{
+    Api, Client, Resource,
+    api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    api::{
+        domain::{Domain, DomainSpec, DomainStatus},
+        partial::{certificate::Certificate, ingress::Ingress},
+        verified_hosts::{NAME, VerifiedHosts, VerifiedHostsSpec},
+    },
+    core::{
+        host::Host,
+        names,
+        reconcile::{companion::Companion, verified::Verified},
+    },
+};
+
+/// The field manager of all that the controller writes.
+pub const FIELD_MANAGER: &str = "certgate-controller";
+/// The Service that companions name as their backend; nobody serves them, so it need not exist.
+const COMPANION_BACKEND: &str = "certgate-companion";
+
+/// Why a write did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The object changed since the plan was made: plan anew.
+    #[error("the object has changed meanwhile")]
+    Conflict,
+    /// The object or its namespace is gone or going: nothing is left to do.
+    #[error("the object or its namespace is gone")]
+    Gone,
+    /// The API server is not reachable, overloaded or failing: try again later.
+    #[error("the API server cannot take it now: {0}")]
+    Transient(#[source] kube::Error),
+    /// The API server does not take it: trying again at once would not help.
+    #[error("the API server refuses: {0}")]
+    Refused(#[source] kube::Error),
+}
+
+/// Writes to the cluster.
+#[derive(Clone)]
+pub struct Writer {
+    client: Client,
+}
+
+// === impl WriteError ===
+
+impl From<kube::Error> for WriteError {
+    fn from(error: kube::Error) -> Self {
+        let kube::Error::Api(status) = &error else { return Self::Transient(error) };
+        match status.code {
+            404 | 410 => Self::Gone,
+            409 => Self::Conflict,
+            // A failed `test` of a JSON Patch is a 422, as an invalid object is.
+            422 if status.message.contains("/metadata/resourceVersion") || status.message.contains("test") => {
+                Self::Conflict
+            }
+            // The namespace lifecycle plugin; the cause is not in the status of every version.
+            403 if status.message.contains("because it is being terminated") => Self::Gone,
+            429 | 500.. => Self::Transient(error),
+            _ => Self::Refused(error),
+        }
+    }
+}
+
+// === impl Writer ===
+
+impl Writer {
+    /// Writes through `client`.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Makes a Domain for a host.
+    ///
+    /// # Errors
+    /// The API server did not take it.
+    pub async fn create_domain(&self, namespace: &str, host: &Host) -> Result<Domain, WriteError> {
+        let domain = Domain {
+            metadata: ObjectMeta {
+                name: Some(host.object_name()),
+                namespace: Some(namespace.to_owned()),
+                labels: Some([(names::MANAGED_BY.to_owned(), names::MANAGER.to_owned())].into()),
+                ..ObjectMeta::default()
+            },
+            spec: DomainSpec { host: host.to_string(), ..DomainSpec::default() },
+            status: None,
+        };
+        let api: Api<Domain> = Api::namespaced(self.client.clone(), namespace);
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        patiently(|| api.create(&params, &domain)).await
+    }
+
+    /// Replaces the status of `domain`, if it is still of that version.
+    ///
+    /// # Errors
+    /// The API server did not take it.
+    pub async fn set_status(&self, mut domain: Domain, status: DomainStatus) -> Result<Domain, WriteError> {
+        let meta = domain.meta();
+        let (namespace, name) = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
+        domain.status = Some(status);
+        domain.metadata.managed_fields = None;
+        let api: Api<Domain> = Api::namespaced(self.client.clone(), &namespace);
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        patiently(|| api.replace_status(&name, &params, &domain)).await
+    }
+
+    /// Deletes a Domain, if it is still of that version.
+    ///
+    /// # Errors
+    /// The API server did not take it.
+    pub async fn delete_domain(&self, domain: &Domain) -> Result<(), WriteError> {
+        let meta = domain.meta();
+        let params = exactly(meta.uid.clone(), meta.resource_version.clone());
+        self.delete::<Domain>(
+            meta.namespace.as_deref().unwrap_or_default(),
+            meta.name.as_deref().unwrap_or_default(),
+            params,
+        )
+        .await
+    }
+
+    /// Deletes the Certificate of that uid.
+    ///
+    /// # Errors
+    /// The API server did not take it.
+    pub async fn delete_certificate(&self, namespace: &str, name: &str, uid: &str) -> Result<(), WriteError> {
+        self.delete::<Certificate>(namespace, name, exactly(Some(uid.to_owned()), None)).await
+    }
+
+    /// Applies a guarded JSON Patch to an Ingress.
+    ///
+    /// # Errors
+    /// The API server did not take it.
+    pub async fn patch_ingress(&self, namespace: &str, name: &str, patch: &Value) -> Result<Ingress, WriteError> {
+        let patch: json_patch::Patch = serde_json::from_value(patch.clone())
+            .map_err(|error| WriteError::Refused(kube::Error::SerdeError(error)))?;
+        let api: Api<Ingress> = Api::namespaced(self.client.clone(), namespace);
+        let (params, patch) = (manager(), Patch::Json::<()>(patch));
+        patiently(|| api.patch(name, &params, &patch)).await
+    }
+
+    /// Writes an annotation that only makes watchers of the Ingress look again.
+    ///
+    /// # Errors
+    /// The API server did not take it.
+    pub async fn nudge(&self, namespace: &str, name: &str, uid: &str, value: &str) -> Result<Ingress, WriteError> {
+        let patch = json!({"metadata": {"uid": uid, "annotations": {names::NUDGE: value}}});
+        let api: Api<Ingress> = Api::namespaced(self.client.clone(), namespace);
+        let (params, patch) = (manager(), Patch::Merge(patch));
+        patiently(|| api.patch(name, &params, &patch)).await
+    }
+
+    /// Creates or updates a companion, owned by the Domain.
+    ///
+    /// # Errors
+    /// The API server did not take it.
+    pub async fn write_companion(&self, domain: &Domain, companion: &Companion) -> Result<Ingress, WriteError> {
+        let namespace = domain.metadata.namespace.clone().unwrap_or_default();
+        let owner =
+            OwnerReference { block_owner_deletion: None, ..domain.controller_owner_ref(&()).ok_or(WriteError::Gone)? };
+        let object = json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "Ingress",
+            "metadata": {
+                "name": companion.name,
+                "labels": companion.labels,
+                "annotations": companion.annotations,
+                "ownerReferences": [owner],
+            },
+            "spec": {
+                "ingressClassName": names::COMPANION_CLASS,
+                // A `resource` backend would crash Rainbond 5's gateway.
+                "defaultBackend": {"service": {"name": COMPANION_BACKEND, "port": {"number": 80}}},
+                "tls": [{"hosts": [companion.host], "secretName": companion.secret_name}],
+            },
+        });
+        let api: Api<Ingress> = Api::namespaced(self.client.clone(), &namespace);
+        // All fields of a companion are ours.
+        let (params, patch) = (manager().force(), Patch::Apply(object));
+        patiently(|| api.patch(&companion.name, &params, &patch)).await
+    }
+
+    /// Deletes the companion of that uid.
+    ///
+    /// # Errors
+    /// The API server did not take it.
+    pub async fn delete_companion(&self, namespace: &str, name: &str, uid: &str) -> Result<(), WriteError> {
+        self.delete::<Ingress>(namespace, name, exactly(Some(uid.to_owned()), None)).await
+    }
+
+    /// Writes a namespace's VerifiedHosts.
+    ///
+    /// # Errors
+    /// The API server did not take it.
+    pub async fn write_verified(&self, namespace: &str, verified: &Verified) -> Result<VerifiedHosts, WriteError> {
+        let spec = VerifiedHostsSpec { hosts: verified.hosts.clone(), issuer: verified.issuer.clone() };
+        let mut object = VerifiedHosts::new(NAME, spec);
+        object.metadata.labels = Some([(names::MANAGED_BY.to_owned(), names::MANAGER.to_owned())].into());
+        let api: Api<VerifiedHosts> = Api::namespaced(self.client.clone(), namespace);
+        let (params, patch) = (manager().force(), Patch::Apply(object));
+        patiently(|| api.patch(NAME, &params, &patch)).await
+    }
+
+    /// Deletes a namespace's VerifiedHosts.
+    ///
+    /// # Errors
+    /// The API server did not take it.
+    pub async fn delete_verified(&self, namespace: &str) -> Result<(), WriteError> {
+        self.delete::<VerifiedHosts>(namespace, NAME, DeleteParams::default()).await
+    }
+
+    async fn delete<K>(&self, namespace: &str, name: &str, params: DeleteParams) -> Result<(), WriteError>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + serde::de::DeserializeOwned,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        match patiently(|| api.delete(name, &params)).await {
+            // Gone is what was wanted.
+            Ok(_) | Err(WriteError::Gone) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn manager() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
+
+fn exactly(uid: Option<String>, resource_version: Option<String>) -> DeleteParams {
+    DeleteParams { preconditions: Some(Preconditions { uid, resource_version }), ..DeleteParams::default() }
+}
+
+/// Tries again for a moment while the API server cannot take a request.
+/// Longer troubles are the queue's: the plan may be another by then.
+async fn patiently<T, F, Fut>(request: F) -> Result<T, WriteError>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, kube::Error>>,
+{
+    let mut request = request;
+    let backoff = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(Duration::from_secs(2))
+        .with_max_times(3)
+        .with_jitter();
+    (move || {
+        let attempt = request();
+        async move { attempt.await.map_err(WriteError::from) }
+    })
+    .retry(backoff)
+    .when(|error| matches!(error, WriteError::Transient(_)))
+    .await
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! The controller: leads, or waits to.
+
+use std::{convert::Infallible, fmt::Debug, sync::Arc};
+
+use futures::{StreamExt as _, channel::mpsc};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::{Api, Client, core::PartialObjectMeta, runtime::watcher};
+use serde::de::DeserializeOwned;
+use tokio::{sync::oneshot, task::JoinSet};
+
+use super::{
+    apply::Writer,
+    events::Teller,
+    lease::{self, LeaseError, LeaseSettings},
+    watch::{self, Presence},
+    worker::{self, Job, Shared},
+    world::{World, intake::Kept},
+};
+use crate::{
+    api::{
+        domain::Domain,
+        partial::{certificate::Certificate, ingress::Ingress, issuer},
+        verified_hosts::VerifiedHosts,
+    },
+    core::{
+        policy::Policy,
+        verdict::{Request, Verdict},
+    },
+};
+
+/// Plans made and written side by side.
+const WORKERS: usize = 8;
+/// Hosts checked side by side; the questions to each DNS server are limited apart from this.
+const CHECKS: usize = 64;
+/// What is missing where the kinds of cert-manager are.
+const CERT_MANAGER: &str = "cert-manager";
+/// What is missing where our own kinds are.
+const OWN_CRDS: &str = "certgate's CRDs (certgate crd | kubectl apply -f -)";
+
+/// Answers whether a CA would be able to validate a host.
+pub trait Preflight: Clone + Send + Sync + 'static {
+    /// Looks now. Never fails: trouble is a verdict.
+    fn check(&self, request: &Request) -> impl Future<Output = Verdict> + Send;
+}
+
+/// Why the controller ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ControllerError {
+    /// A task ended that never should; its name.
+    #[error("the controller's {0} ended")]
+    TaskEnded(&'static str),
+    /// A task panicked.
+    #[error("a task of the controller failed: {0}")]
+    TaskFailed(#[from] tokio::task::JoinError),
+    /// What else a leader does ended.
+    #[error("{0}")]
+    Duty(String),
+    /// The Lease can no longer be renewed.
+    #[error("the Lease is no longer renewed: {0}")]
+    Lease(String),
+}
+
+/// Leads when it is this replica's turn, until `shutdown`.
+///
+/// `duty` is what else the leader does for as long as it leads (the serving certificates); its end ends the controller.
+///
+/// # Errors
+/// A task ended that never should.
+pub async fn run<P, D, F>(
+    client: Client,
+    policy: Arc<Policy>,
+    preflight: P,
+    lease: LeaseSettings,
+    duty: D,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ControllerError>
+where
+    P: Preflight,
+    D: Fn(Client) -> F,
+    F: Future<Output = String>,
+{
+    // One for the whole process: it aggregates what is published again.
+    let teller = Teller::new(client.clone(), lease.identity.clone());
+    let work = || async {
+        let reconciling = lead(client.clone(), policy.clone(), preflight.clone(), teller.clone());
+        tokio::select! {
+            result = reconciling => result,
+            why = duty(client.clone()) => Err(ControllerError::Duty(why)),
+        }
+    };
+    lease::while_leading(client.clone(), &lease, shutdown, work).await.map_err(|error| match error {
+        LeaseError::Work(error) => error,
+        LeaseError::Renewal(why) => ControllerError::Lease(why),
+    })
+}
+
+/// A leader's work: never ends but by error. Dropped, it stops at once; whatever it left half done is seen and
+/// finished by the next leader.
+///
+/// # Errors
+/// A task ended that never should.
+pub async fn lead<P: Preflight>(
+    client: Client,
+    policy: Arc<Policy>,
+    preflight: P,
+    teller: Teller,
+) -> Result<Infallible, ControllerError> {
+    let (jobs, questions) = mpsc::unbounded();
+    let shared = Arc::new(Shared::new(World::new(policy), Writer::new(client.clone()), teller, jobs));
+    let mut tasks = Tasks { set: JoinSet::new(), listed: Vec::new(), shared: shared.clone() };
+
+    tasks.watch::<Ingress>(Api::all(client.clone()), Presence::Required);
+    tasks.watch::<PartialObjectMeta<Namespace>>(Api::all(client.clone()), Presence::Required);
+    tasks.watch::<PartialObjectMeta<Secret>>(Api::all(client.clone()), Presence::Required);
+    tasks.watch::<Domain>(Api::all(client.clone()), Presence::Optional(OWN_CRDS));
+    tasks.watch::<VerifiedHosts>(Api::all(client.clone()), Presence::Optional(OWN_CRDS));
+    tasks.watch::<Certificate>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
+    tasks.watch::<issuer::Issuer>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
+    tasks.watch::<issuer::ClusterIssuer>(Api::all(client), Presence::Optional(CERT_MANAGER));
+
+    let Tasks { mut set, listed, .. } = tasks;
+    let all_listed = async {
+        for listed in listed {
+            // A watch that ended is seen below.
+            let _ = listed.await;
+        }
+    };
+    tokio::select! {
+        () = all_listed => {}
+        ended = set.join_next() => return Err(name_of(ended)),
+    }
+    shared.settle();
+    tracing::info!("all is listed; reconciling");
+    for _ in 0..WORKERS {
+        let shared = shared.clone();
+        set.spawn(async move {
+            worker::run(shared).await;
+            "worker"
+        });
+    }
+    set.spawn(async move {
+        answer(questions, preflight, shared).await;
+        "pre-flight"
+    });
+    Err(name_of(set.join_next().await))
+}
+
+/// Answers the workers' questions, many side by side.
+async fn answer<P: Preflight>(questions: mpsc::UnboundedReceiver<Job>, preflight: P, shared: Arc<Shared>) {
+    questions
+        .map(|job| {
+            let preflight = preflight.clone();
+            async move {
+                let verdict = preflight.check(&job.request).await;
+                (job, verdict)
+            }
+        })
+        .buffer_unordered(CHECKS)
+        .for_each(|(job, verdict)| {
+            shared.answered(job, verdict, Timestamp::now());
+            std::future::ready(())
+        })
+        .await;
+}
+
+fn name_of(ended: Option<Result<&'static str, tokio::task::JoinError>>) -> ControllerError {
+    match ended {
+        Some(Ok(name)) => ControllerError::TaskEnded(name),
+        Some(Err(error)) => ControllerError::TaskFailed(error),
+        None => ControllerError::TaskEnded("tasks"),
+    }
+}
+
+/// The watches as they are started.
+struct Tasks {
+    set: JoinSet<&'static str>,
+    listed: Vec<oneshot::Receiver<()>>,
+    shared: Arc<Shared>,
+}
+
+// === impl Tasks ===
+
+impl Tasks {
+    fn watch<K>(&mut self, api: Api<K>, presence: Presence)
+    where
+        K: Kept + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        let (tell, listed) = oneshot::channel();
+        self.listed.push(listed);
+        let task = watch::run(api, watcher::Config::default(), presence, self.shared.clone(), tell);
+        self.set.spawn(async move { match task.await {} });
+    }
+}

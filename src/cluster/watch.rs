@@ -1,0 +1,183 @@
+//! Watch tasks: one a kind, each feeding the world. They end never: an API
+//! server that is away is waited for, and a kind that is not installed too.
+
+use std::{collections::HashSet, convert::Infallible, fmt::Debug, sync::Arc, time::Duration};
+
+use futures::StreamExt as _;
+use kube::{
+    Api, ResourceExt as _,
+    api::ListParams,
+    runtime::{WatchStreamExt as _, watcher},
+};
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+
+use super::{
+    worker::Shared,
+    world::{Touched, intake::Kept},
+};
+
+/// How long a kind that is not installed is left alone.
+const ABSENT_PERIOD: Duration = Duration::from_secs(10);
+
+/// What a watch is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// A kind that every cluster has, or that is certgate's own.
+    Required,
+    /// A kind that may not be installed yet; the text says what is missing without it.
+    Optional(&'static str),
+}
+
+/// An object's namespace and name.
+type Id = (String, String);
+
+/// Watches a kind for ever. `listed` is told when the first listing is in the
+/// world, or when it turns out that there is nothing to list.
+pub async fn run<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    presence: Presence,
+    shared: Arc<Shared>,
+    listed: oneshot::Sender<()>,
+) -> Infallible
+where
+    K: Kept + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let mut feed =
+        Feed { shared, known: HashSet::new(), listing: None, listed: Some(listed), failing: false, absent: false };
+    loop {
+        if let Presence::Optional(what) = presence {
+            feed.wait_for_kind(&api, what).await;
+        }
+        let mut events = watcher(api.clone(), config.clone()).default_backoff().boxed();
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => feed.take(event),
+                Err(error) if presence != Presence::Required && is_not_found(&error) => {
+                    feed.forget_all::<K>();
+                    break;
+                }
+                Err(error) => feed.failed(&error),
+            }
+        }
+    }
+}
+
+fn is_not_found(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code == 404,
+        _ => false,
+    }
+}
+
+/// One kind's way into the world.
+struct Feed {
+    shared: Arc<Shared>,
+    /// What the world has of this kind.
+    known: HashSet<Id>,
+    /// What the listing under way has shown so far.
+    listing: Option<HashSet<Id>>,
+    listed: Option<oneshot::Sender<()>>,
+    failing: bool,
+    /// The kind was not installed when last asked.
+    absent: bool,
+}
+
+// === impl Feed ===
+
+impl Feed {
+    fn take<K: Kept>(&mut self, event: watcher::Event<K>) {
+        match event {
+            watcher::Event::Init => self.listing = Some(HashSet::new()),
+            watcher::Event::InitApply(object) => {
+                if let Some(listing) = &mut self.listing {
+                    listing.insert(id(&object));
+                }
+                self.see(object);
+            }
+            watcher::Event::InitDone => {
+                let listing = self.listing.take().unwrap_or_default();
+                let lost: Vec<Id> = self.known.difference(&listing).cloned().collect();
+                for id in lost {
+                    self.lose::<K>(&id);
+                }
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!(kind = %K::kind(&()), "watching again");
+                }
+                if std::mem::take(&mut self.absent) {
+                    tracing::info!(kind = %K::kind(&()), "the kind is installed now");
+                    self.shared.change(|_| Touched { everything: true, ..Touched::default() });
+                }
+                self.tell_listed();
+            }
+            watcher::Event::Apply(object) => self.see(object),
+            watcher::Event::Delete(object) => self.lose::<K>(&id(&object)),
+        }
+    }
+
+    fn see<K: Kept>(&mut self, object: K) {
+        self.known.insert(id(&object));
+        self.shared.change(|world| object.see(world));
+    }
+
+    fn lose<K: Kept>(&mut self, id: &Id) {
+        self.known.remove(id);
+        self.shared.change(|world| K::lose(world, &id.0, &id.1));
+    }
+
+    fn tell_listed(&mut self) {
+        if let Some(listed) = self.listed.take() {
+            // Nobody listening any more means the controller is going.
+            let _ = listed.send(());
+        }
+    }
+
+    fn failed(&mut self, error: &watcher::Error) {
+        if std::mem::replace(&mut self.failing, true) {
+            tracing::debug!(%error, "watch still failing");
+        } else {
+            tracing::warn!(%error, "watch failed; trying again");
+        }
+    }
+
+    /// The kind is not there (any more), and so none of its objects.
+    fn forget_all<K: Kept>(&mut self) {
+        for id in std::mem::take(&mut self.known) {
+            self.lose::<K>(&id);
+        }
+    }
+
+    /// Returns once the API server knows the kind.
+    async fn wait_for_kind<K>(&mut self, api: &Api<K>, what: &str)
+    where
+        K: Kept + Clone + Debug + DeserializeOwned,
+    {
+        loop {
+            match api.list(&ListParams::default().limit(1)).await {
+                Ok(_) => return,
+                Err(kube::Error::Api(status)) if status.code == 404 => {
+                    if !std::mem::replace(&mut self.absent, true) {
+                        tracing::warn!(
+                            kind = %K::kind(&()),
+                            "{what} is not installed: no {} is known to the API server; waiting for it",
+                            K::plural(&())
+                        );
+                    }
+                    self.tell_listed();
+                    tokio::time::sleep(ABSENT_PERIOD).await;
+                }
+                Err(error) => {
+                    tracing::warn!(kind = %K::kind(&()), %error, "cannot list; trying again");
+                    tokio::time::sleep(Duration::from_secs(2)).await;
+                }
+            }
+        }
+    }
+}
+
+fn id<K: Kept>(object: &K) -> Id {
+    (object.namespace().unwrap_or_default(), object.name_any())
+}

@@ -1,0 +1,420 @@
+//! Workers: take a key, plan from the world as it is, write, look again later.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
+    time::Duration,
+};
+
+use futures::channel::mpsc;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{
+    apply::{WriteError, Writer},
+    events::{self, Teller},
+    queue::Queue,
+    world::{IngressId, Key, Touched, World, intake::Kept as _},
+};
+use crate::{
+    api::domain::Domain,
+    core::{
+        host::Host,
+        reason::Reason,
+        reconcile::{
+            Asked, Checks, Effect, Fresh, HostPlan, Notes,
+            ingress::{Trouble, guarded},
+        },
+        verdict::{Request, Verdict},
+    },
+};
+
+/// The first wait after a plan whose writes failed; doubles up to the last.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(60);
+/// How long changes of a namespace's hosts are gathered before VerifiedHosts is written.
+const VERIFIED_DELAY: Duration = Duration::from_millis(200);
+
+/// A question to pre-flight, on its way.
+pub struct Job {
+    /// Whose.
+    pub namespace: Arc<str>,
+    /// About which host.
+    pub host: Host,
+    /// What.
+    pub request: Request,
+    asked: Asked,
+}
+
+/// What all tasks of a leading controller share.
+pub struct Shared {
+    world: RwLock<World>,
+    memory: Mutex<HashMap<(Arc<str>, Host), Memory>>,
+    /// How often in a row the writes of a key failed.
+    failures: Mutex<HashMap<Key, u32>>,
+    troubles: Mutex<Troubles>,
+    queue: Queue<Key>,
+    jobs: mpsc::UnboundedSender<Job>,
+    writer: Writer,
+    teller: Teller,
+}
+
+/// What is remembered of a host while the process lives.
+#[derive(Clone, Debug, Default)]
+struct Memory {
+    checks: Checks,
+    notes: Notes,
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// A world without anything in it yet.
+    pub fn new(world: World, writer: Writer, teller: Teller, jobs: mpsc::UnboundedSender<Job>) -> Self {
+        Self {
+            world: RwLock::new(world),
+            memory: Mutex::default(),
+            failures: Mutex::default(),
+            troubles: Mutex::default(),
+            queue: Queue::default(),
+            jobs,
+            writer,
+            teller,
+        }
+    }
+
+    /// Whose turn it is.
+    pub fn queue(&self) -> &Queue<Key> {
+        &self.queue
+    }
+
+    /// The world, to be read for a moment; never across an await.
+    pub fn world(&self) -> RwLockReadGuard<'_, World> {
+        self.world.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn memory(&self) -> MutexGuard<'_, HashMap<(Arc<str>, Host), Memory>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn troubles(&self) -> MutexGuard<'_, Troubles> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the world, and has made again what that may alter.
+    pub fn change(&self, change: impl FnOnce(&mut World) -> Touched) {
+        let (touched, everything) = {
+            let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
+            let touched = change(&mut world);
+            if !world.is_settled() {
+                return;
+            }
+            let everything = if touched.everything { world.all_keys() } else { Default::default() };
+            (touched, everything)
+        };
+        if !touched.edited.is_empty() {
+            let mut memory = self.memory();
+            for host in touched.edited {
+                memory.entry(host).or_default().checks.edited = true;
+            }
+        }
+        for key in touched.keys.into_iter().chain(everything) {
+            self.enqueue(key);
+        }
+    }
+
+    /// All has been listed: has every plan made.
+    pub fn settle(&self) {
+        {
+            // After a restart what was told is not told again.
+            let world = self.world();
+            let mut troubles = self.troubles();
+            for (ingress, uid, trouble) in world.standing_troubles(Timestamp::now()) {
+                troubles.news(ingress, uid, trouble);
+            }
+        }
+        self.change(|world| {
+            world.settle();
+            Touched { everything: true, ..Touched::default() }
+        });
+    }
+
+    fn enqueue(&self, key: Key) {
+        let delay = if matches!(key, Key::Verified(_)) { VERIFIED_DELAY } else { Duration::ZERO };
+        self.queue.add(key, Instant::now() + delay);
+    }
+
+    /// A verdict has been reached.
+    pub fn answered(&self, job: Job, verdict: Verdict, at: Timestamp) {
+        tracing::debug!(
+            namespace = %job.namespace, host = %job.host, reason = %verdict.finding.reason,
+            next_check = verdict.next_check.as_secs(), "checked"
+        );
+        let host = (job.namespace.clone(), job.host.clone());
+        {
+            let mut memory = self.memory();
+            let checks = &mut memory.entry(host).or_default().checks;
+            checks.running = None;
+            checks.fresh = Some(Fresh { asked: job.asked, verdict, at: whole_seconds(at) });
+        }
+        self.enqueue(Key::Host(job.namespace, job.host));
+    }
+
+    fn wake(&self, key: Key, at: Timestamp) {
+        let wait = Timestamp::now().duration_until(at);
+        self.queue.add(key, Instant::now() + Duration::try_from(wait).unwrap_or(Duration::ZERO));
+    }
+}
+
+/// Kubernetes keeps whole seconds; planning with more would make each status read back look changed.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+/// Works until the queue is closed.
+pub async fn run(shared: Arc<Shared>) {
+    while let Some(key) = shared.queue.next().await {
+        let result = match &key {
+            Key::Host(namespace, host) => shared.host(namespace, host).await,
+            Key::Ingress(namespace, name) => shared.ingress(namespace, name).await,
+            Key::Verified(namespace) => shared.verified(namespace).await,
+        };
+        shared.queue.done(&key);
+        shared.settle_failure(key, result);
+    }
+}
+
+impl Shared {
+    /// Sees to it that nothing is lost: what failed is planned again.
+    fn settle_failure(&self, key: Key, result: Result<(), WriteError>) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let error = match result {
+            Ok(()) => {
+                failures.remove(&key);
+                return;
+            }
+            // What is gone is final; should it come back, a watch will say so.
+            Err(WriteError::Gone) => {
+                tracing::debug!(?key, "gone meanwhile");
+                failures.remove(&key);
+                return;
+            }
+            Err(error) => error,
+        };
+        let count = failures.entry(key.clone()).or_default();
+        *count = count.saturating_add(1);
+        let wait = (FIRST_RETRY * (1 << (*count - 1).min(10))).min(LAST_RETRY);
+        // Up to a quarter more, so that what failed together does not come back together.
+        let wait = wait + wait.mul_f64(fastrand::f64() / 4.0);
+        match error {
+            WriteError::Conflict if *count < 4 => tracing::debug!(?key, "changed meanwhile; planning anew"),
+            error => tracing::warn!(?key, %error, retry_after = wait.as_secs_f32(), "write failed"),
+        }
+        self.queue.add(key, Instant::now() + wait);
+    }
+
+    async fn host(&self, namespace: &Arc<str>, host: &Host) -> Result<(), WriteError> {
+        let id = (namespace.clone(), host.clone());
+        let Memory { checks, notes } = self.memory().get(&id).cloned().unwrap_or_default();
+        let now = whole_seconds(Timestamp::now());
+        let (plan, domain) = {
+            let world = self.world();
+            let plan = world.plan_host(namespace, host, &checks, &notes, now);
+            (plan, world.domain_object(namespace, host).map(|seen| seen.domain.clone()))
+        };
+        let HostPlan { effects, wake, notes: next_notes } = plan;
+        let mut domain = domain;
+        for effect in effects {
+            self.effect(namespace, host, &mut domain, effect).await?;
+        }
+        {
+            let mut memory = self.memory();
+            let entry = memory.entry(id.clone()).or_default();
+            entry.notes = next_notes;
+            // Adopted, or asked anew meanwhile.
+            if entry.checks.fresh.as_ref().map(|fresh| fresh.at) == checks.fresh.as_ref().map(|fresh| fresh.at) {
+                entry.checks.fresh = None;
+            }
+            if domain.is_none() && entry.checks == Checks::default() && entry.notes == Notes::default() {
+                memory.remove(&id);
+            }
+        }
+        if let Some(at) = wake {
+            self.wake(Key::Host(namespace.clone(), host.clone()), at);
+        }
+        Ok(())
+    }
+
+    async fn effect(
+        &self,
+        namespace: &Arc<str>,
+        host: &Host,
+        domain: &mut Option<Domain>,
+        effect: Effect,
+    ) -> Result<(), WriteError> {
+        match effect {
+            Effect::CreateDomain => {
+                let made = self.writer.create_domain(namespace, host).await?;
+                tracing::info!(%namespace, %host, "Domain created");
+                self.change(|world| made.see(world));
+            }
+            Effect::SetStatus(status) => {
+                let Some(before) = domain.take() else { return Ok(()) };
+                let old = before.status.as_ref().and_then(|status| status.message.clone());
+                let after = self.writer.set_status(before, *status).await?;
+                let message = after.status.as_ref().and_then(|status| status.message.clone());
+                if message != old {
+                    let reason = after.status.as_ref().and_then(|status| {
+                        crate::core::reconcile::status::reason_of(status, crate::api::domain::READY)
+                    });
+                    tracing::info!(
+                        %namespace, %host, reason = reason.map_or("", |reason| reason.as_str()),
+                        message = message.as_deref().unwrap_or_default(), "host changed"
+                    );
+                }
+                *domain = Some(after.clone());
+                self.change(|world| after.see(world));
+            }
+            Effect::DeleteDomain => {
+                let Some(gone) = domain.take() else { return Ok(()) };
+                self.writer.delete_domain(&gone).await?;
+                tracing::info!(%namespace, %host, "Domain deleted: nobody wants a certificate");
+            }
+            Effect::Check { request, asked } => self.ask(namespace, host, *request, asked),
+            Effect::DeleteCertificate { name, uid } => {
+                self.writer.delete_certificate(namespace, &name, &uid).await?;
+                tracing::info!(%namespace, %host, certificate = name, "Certificate deleted");
+            }
+            Effect::Nudge { ingress } => {
+                let uid = self.world().ingress_uid(namespace, &ingress).map(str::to_owned);
+                let Some(uid) = uid else { return Ok(()) };
+                let value = whole_seconds(Timestamp::now()).to_string();
+                let after = self.writer.nudge(namespace, &ingress, &uid, &value).await?;
+                tracing::info!(%namespace, %host, ingress, "Certificate missing: Ingress nudged");
+                self.change(|world| after.see(world));
+            }
+            Effect::WriteCompanion(companion) => {
+                let Some(owner) = domain.as_ref() else { return Ok(()) };
+                let after = self.writer.write_companion(owner, &companion).await?;
+                tracing::info!(%namespace, %host, companion = companion.name, orders = companion.orders(), "companion written");
+                self.change(|world| after.see(world));
+            }
+            Effect::DeleteCompanion { name } => {
+                let uid = self.world().ingress_uid(namespace, &name).map(str::to_owned);
+                let Some(uid) = uid else { return Ok(()) };
+                self.writer.delete_companion(namespace, &name, &uid).await?;
+                tracing::info!(%namespace, %host, companion = name, "companion deleted");
+            }
+            Effect::Tell { ingress, reason, message } => {
+                let regarding = match (&ingress, domain.as_ref()) {
+                    (Some((name, uid)), _) => events::ingress(namespace, name, uid),
+                    (None, Some(domain)) => events::domain(domain),
+                    (None, None) => return Ok(()),
+                };
+                self.teller.tell(&regarding, reason, &message).await;
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&self, namespace: &Arc<str>, host: &Host, request: Request, asked: Asked) {
+        {
+            let mut memory = self.memory();
+            let checks = &mut memory.entry((namespace.clone(), host.clone())).or_default().checks;
+            checks.running = Some(asked.clone());
+            checks.edited = false;
+        }
+        // The receiver lives as long as the controller leads.
+        let _ = self.jobs.unbounded_send(Job { namespace: namespace.clone(), host: host.clone(), request, asked });
+    }
+
+    async fn ingress(&self, namespace: &Arc<str>, name: &Arc<str>) -> Result<(), WriteError> {
+        let (plan, resource_version, uid) = {
+            let world = self.world();
+            let Some((seen, plan)) = world.plan_ingress(namespace, name, whole_seconds(Timestamp::now())) else {
+                self.troubles().told.remove(&(namespace.clone(), name.clone()));
+                return Ok(());
+            };
+            (plan, seen.resource_version.clone(), seen.ingress.metadata.uid.to_string())
+        };
+        for (host, action, reason) in &plan.hosts {
+            tracing::debug!(%namespace, ingress = %name, host, action = action.as_str(), %reason, "decided");
+        }
+        self.tell_trouble(namespace, name, &uid, plan.trouble).await;
+        if plan.patch.is_empty() {
+            return Ok(());
+        }
+        let patch = guarded(&plan.patch, &resource_version)
+            .map_err(|error| WriteError::Refused(kube::Error::SerdeError(error)))?;
+        let after = self.writer.patch_ingress(namespace, name, &patch).await?;
+        for (host, action, reason) in &plan.hosts {
+            tracing::info!(%namespace, ingress = %name, host, action = action.as_str(), %reason, "Ingress patched");
+        }
+        self.change(|world| after.see(world));
+        Ok(())
+    }
+
+    async fn verified(&self, namespace: &Arc<str>) -> Result<(), WriteError> {
+        let (desired, present) = {
+            let world = self.world();
+            let Some(desired) = world.plan_verified(namespace, Timestamp::now()) else { return Ok(()) };
+            (desired, world.verified(namespace).cloned())
+        };
+        match present {
+            None if desired.hosts.is_empty() => {}
+            Some(_) if desired.hosts.is_empty() => self.writer.delete_verified(namespace).await?,
+            Some(present) if present.hosts == desired.hosts && present.issuer == desired.issuer => {}
+            _ => {
+                let after = self.writer.write_verified(namespace, &desired).await?;
+                tracing::debug!(%namespace, hosts = desired.hosts.len(), "VerifiedHosts written");
+                self.change(|world| after.see(world));
+            }
+        }
+        if let Some(at) = desired.until {
+            self.wake(Key::Verified(namespace.clone()), at);
+        }
+        Ok(())
+    }
+
+    /// Tells of what no Domain tells, once for each Ingress, host and reason.
+    async fn tell_trouble(&self, namespace: &Arc<str>, name: &Arc<str>, uid: &str, trouble: Vec<Trouble>) {
+        let news = self.troubles().news((namespace.clone(), name.clone()), uid, trouble);
+        for trouble in news {
+            let Trouble { host, reason, message } = trouble;
+            tracing::info!(%namespace, ingress = %name, host, %reason, "host cannot be served");
+            self.teller.tell(&events::ingress(namespace, name, uid), reason, &message).await;
+        }
+    }
+}
+
+/// What was told of Ingresses beside what their Domains tell.
+#[derive(Default)]
+struct Troubles {
+    /// By namespace and name: the Ingress' uid, and what was told of which host.
+    told: HashMap<IngressId, (String, BTreeMap<String, Reason>)>,
+}
+
+// === impl Troubles ===
+
+impl Troubles {
+    /// What of `present` has not been told yet. What is over is forgotten, so that it is told again should it return.
+    fn news(&mut self, ingress: IngressId, uid: &str, present: Vec<Trouble>) -> Vec<Trouble> {
+        if present.is_empty() {
+            self.told.remove(&ingress);
+            return Vec::new();
+        }
+        let (told_uid, told) = self.told.entry(ingress).or_default();
+        if told_uid != uid {
+            told.clear();
+            uid.clone_into(told_uid);
+        }
+        told.retain(|host, _| present.iter().any(|trouble| trouble.host == *host));
+        present
+            .into_iter()
+            .filter(|trouble| told.insert(trouble.host.clone(), trouble.reason) != Some(trouble.reason))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

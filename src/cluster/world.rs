@@ -1,0 +1,249 @@
+//! [`World`]: what the watches have shown, indexed for planning. Plain memory:
+//! no I/O, no waiting. Each change says which plans it may alter.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    api::{
+        domain::Domain,
+        partial::{certificate::Certificate, issuer},
+        verified_hosts::VerifiedHostsSpec,
+    },
+    core::{
+        host::Host,
+        ingress::Ingress,
+        knowledge::{DomainFacts, Knowledge},
+        policy::{Policy, Profile},
+        reconcile::companion::Companion,
+        record::Present,
+        verdict::GatewayTarget,
+    },
+};
+
+pub mod intake;
+pub mod issuers;
+pub mod view;
+
+/// An Ingress' namespace and name.
+pub type IngressId = (Arc<str>, Arc<str>);
+
+/// Whose turn it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// A host of a namespace.
+    Host(Arc<str>, Host),
+    /// An Ingress, by namespace and name.
+    Ingress(Arc<str>, Arc<str>),
+    /// The VerifiedHosts of a namespace.
+    Verified(Arc<str>),
+}
+
+/// What a change may alter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// Plans to be made again.
+    pub keys: BTreeSet<Key>,
+    /// Hosts of which an Ingress was edited.
+    pub edited: BTreeSet<(Arc<str>, Host)>,
+    /// Every plan is to be made again.
+    pub everything: bool,
+}
+
+/// All that the watches have shown.
+#[derive(Default)]
+pub struct World {
+    policy: Arc<Policy>,
+    gateway: GatewayTarget,
+    namespaces: HashMap<Arc<str>, Namespace>,
+    cluster_issuers: HashMap<String, issuer::Body>,
+    /// All kinds have been listed; before that nothing plans, so nothing is touched.
+    settled: bool,
+    /// The namespaces that have a Domain of a host.
+    claimed: HashMap<Host, BTreeSet<Arc<str>>>,
+}
+
+/// One namespace.
+#[derive(Default)]
+struct Namespace {
+    /// `None`: not seen (yet).
+    meta: Option<NamespaceMeta>,
+    ingresses: HashMap<Arc<str>, SeenIngress>,
+    /// Names of the Ingresses that name a host or carry our parts for it.
+    by_host: HashMap<Host, BTreeSet<Arc<str>>>,
+    companions: HashMap<Arc<str>, Companion>,
+    domains: HashMap<Host, SeenDomain>,
+    certificates: BTreeMap<String, Certificate>,
+    secrets: HashMap<String, SeenSecret>,
+    issuers: HashMap<String, issuer::Body>,
+    verified: Option<VerifiedHostsSpec>,
+}
+
+/// A namespace's metadata.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct NamespaceMeta {
+    labels: BTreeMap<String, String>,
+    terminating: bool,
+}
+
+/// An application's Ingress.
+#[derive(Clone, Debug)]
+pub struct SeenIngress {
+    /// What decisions read.
+    pub ingress: Ingress<'static>,
+    /// Our parts on it.
+    pub present: Present,
+    /// The hosts it names or carries our parts for.
+    pub hosts: Vec<Host>,
+    /// Its `metadata.resourceVersion`.
+    pub resource_version: String,
+    /// Its `metadata.generation`.
+    pub generation: i64,
+    /// When it was created.
+    pub created: Timestamp,
+    /// The addresses in its status.
+    pub addresses: Vec<::core::net::IpAddr>,
+}
+
+/// A Domain, whole and reduced.
+pub struct SeenDomain {
+    /// The object.
+    pub domain: Domain,
+    /// What decisions read.
+    pub facts: DomainFacts,
+}
+
+/// A Secret's metadata, reduced.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct SeenSecret {
+    version: String,
+    certificate: Option<String>,
+    rainbond: bool,
+}
+
+// === impl Touched ===
+
+impl Touched {
+    /// Both together.
+    pub fn merge(&mut self, other: Self) {
+        self.keys.extend(other.keys);
+        self.edited.extend(other.edited);
+        self.everything |= other.everything;
+    }
+}
+
+// === impl World ===
+
+impl World {
+    /// An empty world under a policy.
+    pub fn new(policy: Arc<Policy>) -> Self {
+        let gateway = super::gateway::from_policy(&policy);
+        Self { policy, gateway, ..Self::default() }
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// An application's Ingress.
+    pub fn ingress(&self, namespace: &str, name: &str) -> Option<&SeenIngress> {
+        self.namespaces.get(namespace)?.ingresses.get(name)
+    }
+
+    /// The Domain of a host.
+    pub fn domain_object(&self, namespace: &str, host: &Host) -> Option<&SeenDomain> {
+        self.namespaces.get(namespace)?.domains.get(host)
+    }
+
+    /// The VerifiedHosts of a namespace as they stand.
+    pub fn verified(&self, namespace: &str) -> Option<&VerifiedHostsSpec> {
+        self.namespaces.get(namespace)?.verified.as_ref()
+    }
+
+    /// Whether nothing may be written to a namespace any more.
+    pub fn is_terminating(&self, namespace: &str) -> bool {
+        self.namespaces.get(namespace).and_then(|ns| ns.meta.as_ref()).is_some_and(|meta| meta.terminating)
+    }
+
+    /// Sets where the gateway is reached. Whether that is news.
+    pub fn set_gateway(&mut self, gateway: GatewayTarget) -> bool {
+        let news = self.gateway != gateway;
+        self.gateway = gateway;
+        news
+    }
+
+    /// All kinds have been listed: from here on changes say what they touch.
+    pub fn settle(&mut self) {
+        self.settled = true;
+    }
+
+    /// Whether all kinds have been listed.
+    pub fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Every plan there is to make.
+    pub fn all_keys(&self) -> BTreeSet<Key> {
+        let mut keys = BTreeSet::new();
+        for (name, namespace) in &self.namespaces {
+            keys.extend(namespace.all_keys(name));
+        }
+        keys
+    }
+}
+
+impl Knowledge for World {
+    fn namespace_label(&self, namespace: &str, key: &str) -> Option<&str> {
+        self.namespaces.get(namespace)?.meta.as_ref()?.labels.get(key).map(String::as_str)
+    }
+
+    fn domain(&self, namespace: &str, host: &str) -> Option<&DomainFacts> {
+        Some(&self.namespaces.get(namespace)?.domains.get(host)?.facts)
+    }
+
+    fn has_profile(&self, namespace: &str, profile: Profile) -> bool {
+        self.namespaces
+            .get(namespace)
+            .is_some_and(|ns| ns.domains.values().any(|domain| domain.facts.profile == Some(profile)))
+    }
+}
+
+// === impl Namespace ===
+
+impl Namespace {
+    /// The hosts that Ingresses name or Domains are about.
+    fn hosts(&self) -> BTreeSet<&Host> {
+        self.by_host.keys().chain(self.domains.keys()).collect()
+    }
+
+    fn all_keys<'a>(&'a self, name: &'a Arc<str>) -> impl Iterator<Item = Key> + 'a {
+        let hosts = self.hosts().into_iter().cloned().chain(
+            // A Certificate that nobody wants any more is found by its own name.
+            self.certificates.values().filter_map(intake::own_host),
+        );
+        hosts
+            .map(|host| Key::Host(name.clone(), host))
+            .chain(self.ingresses.keys().map(|ingress| Key::Ingress(name.clone(), ingress.clone())))
+            .chain(std::iter::once(Key::Verified(name.clone())))
+    }
+
+    /// Whether nothing is known of it any more.
+    fn is_empty(&self) -> bool {
+        self.meta.is_none()
+            && self.ingresses.is_empty()
+            && self.companions.is_empty()
+            && self.domains.is_empty()
+            && self.certificates.is_empty()
+            && self.secrets.is_empty()
+            && self.issuers.is_empty()
+            && self.verified.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests;

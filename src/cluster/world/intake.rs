@@ -1,0 +1,402 @@
+//! How objects enter and leave the world.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1;
+use kube::{Resource, ResourceExt, api::ObjectMeta, core::PartialObjectMeta};
+
+use super::{Key, Namespace, NamespaceMeta, SeenDomain, SeenIngress, SeenSecret, Touched, World};
+use crate::{
+    api::{
+        domain::Domain,
+        partial::{certificate::Certificate, ingress::Ingress, issuer},
+        verified_hosts::{self, VerifiedHosts},
+    },
+    core::{host::Host, names, reconcile::companion::Companion, record::Present},
+};
+
+/// A kind that the world keeps.
+pub trait Kept: Resource<DynamicType = ()> + Sized {
+    /// An object was made or changed.
+    fn see(self, world: &mut World) -> Touched;
+    /// An object is gone.
+    fn lose(world: &mut World, namespace: &str, name: &str) -> Touched;
+}
+
+/// The host whose Certificate, as ingress-shim makes it for us, this one is by its name.
+pub fn own_host(certificate: &Certificate) -> Option<Host> {
+    let name = certificate.metadata.name.as_deref()?;
+    if !name.starts_with("certgate-") {
+        return None;
+    }
+    let host = Host::parse(certificate.spec.dns_names.first()?).ok()?;
+    (host.secret_name() == name).then_some(host)
+}
+
+/// Whether `new` is an older version of `old` that a watch delivers late, after
+/// the answer to a write of ours. Versions are comparable numbers since
+/// Kubernetes 1.35 (KEP-5504) and were in practice before.
+fn is_late(old: &str, new: &str) -> bool {
+    matches!((old.parse::<u64>(), new.parse::<u64>()), (Ok(old), Ok(new)) if new < old)
+}
+
+fn version(meta: &ObjectMeta) -> String {
+    meta.resource_version.clone().unwrap_or_default()
+}
+
+impl World {
+    fn enter(&mut self, namespace: &str) -> (Arc<str>, &mut Namespace) {
+        let name: Arc<str> = match self.namespaces.get_key_value(namespace) {
+            Some((name, _)) => name.clone(),
+            None => Arc::from(namespace),
+        };
+        let entry = self.namespaces.entry(name.clone()).or_default();
+        (name, entry)
+    }
+
+    fn leave_if_empty(&mut self, namespace: &str) {
+        if self.namespaces.get(namespace).is_some_and(Namespace::is_empty) {
+            self.namespaces.remove(namespace);
+        }
+    }
+}
+
+impl Kept for Ingress {
+    fn see(self, world: &mut World) -> Touched {
+        let meta = &self.metadata;
+        let (namespace_name, name) = (self.namespace().unwrap_or_default(), self.name_any());
+        let (namespace, ns) = world.enter(&namespace_name);
+        let name: Arc<str> = Arc::from(name);
+        if meta.labels.as_ref().is_some_and(|labels| labels.contains_key(names::COMPANION_OF)) {
+            return ns.see_companion(&namespace, name, self);
+        }
+        let resource_version = version(meta);
+        let generation = meta.generation.unwrap_or_default();
+        let created = meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+        let addresses = self
+            .status
+            .load_balancer
+            .ingress
+            .iter()
+            .filter_map(|address| address.ip.as_deref()?.parse().ok())
+            .collect();
+        let ingress = self.into_core();
+        let present = Present::on(&ingress);
+        let mut hosts: Vec<Host> = ingress
+            .rule_hosts()
+            .chain(present.record.tls.keys().map(String::as_str))
+            .filter_map(|text| Host::parse(text).ok())
+            .collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        let seen = SeenIngress { ingress, present, hosts, resource_version, generation, created, addresses };
+
+        let mut touched = Touched::default();
+        let old = ns.ingresses.get(&name);
+        if old.is_some_and(|old| {
+            old.ingress.metadata.uid == seen.ingress.metadata.uid
+                && is_late(&old.resource_version, &seen.resource_version)
+        }) {
+            return touched;
+        }
+        let edited = old.is_none_or(|old| {
+            old.ingress.metadata.uid != seen.ingress.metadata.uid
+                || old.generation != seen.generation
+                || old.ingress.annotation(names::AUTO_ISSUE) != seen.ingress.annotation(names::AUTO_ISSUE)
+        });
+        if edited {
+            touched.edited.extend(seen.hosts.iter().map(|host| (namespace.clone(), host.clone())));
+        }
+        ns.unlink(&namespace, &name, &mut touched);
+        for host in &seen.hosts {
+            ns.by_host.entry(host.clone()).or_default().insert(name.clone());
+            touched.keys.insert(Key::Host(namespace.clone(), host.clone()));
+        }
+        touched.keys.insert(Key::Ingress(namespace, name.clone()));
+        ns.ingresses.insert(name, seen);
+        touched
+    }
+
+    fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
+        let (namespace_name, ns) = world.enter(namespace);
+        let mut touched = Touched::default();
+        let name: Arc<str> = Arc::from(name);
+        ns.unlink(&namespace_name, &name, &mut touched);
+        ns.ingresses.remove(&name);
+        if let Some(companion) = ns.companions.remove(&name)
+            && let Ok(host) = Host::parse(&companion.host)
+        {
+            touched.keys.insert(Key::Host(namespace_name, host));
+        }
+        world.leave_if_empty(namespace);
+        touched
+    }
+}
+
+impl Namespace {
+    /// Takes an Ingress out of the index of hosts.
+    fn unlink(&mut self, namespace: &Arc<str>, name: &Arc<str>, touched: &mut Touched) {
+        let Some(old) = self.ingresses.get(name) else { return };
+        for host in &old.hosts {
+            touched.keys.insert(Key::Host(namespace.clone(), host.clone()));
+            if let Some(named) = self.by_host.get_mut(host) {
+                named.remove(name);
+                if named.is_empty() {
+                    self.by_host.remove(host);
+                }
+            }
+        }
+    }
+
+    fn see_companion(&mut self, namespace: &Arc<str>, name: Arc<str>, ingress: Ingress) -> Touched {
+        let meta = ingress.metadata;
+        let entry = ingress.spec.tls.into_iter().flatten().next().unwrap_or_default();
+        let annotations = meta.annotations.unwrap_or_default();
+        let companion = Companion {
+            name: name.to_string(),
+            uid: meta.uid.unwrap_or_default(),
+            labels: meta.labels.unwrap_or_default(),
+            annotations: annotations
+                .into_iter()
+                .filter(|(key, _)| crate::core::ingress::Annotations::is_read(key))
+                .collect(),
+            host: entry.hosts.into_iter().next().unwrap_or_default(),
+            secret_name: entry.secret_name.unwrap_or_default(),
+        };
+        let mut touched = Touched::default();
+        if let Ok(host) = Host::parse(&companion.host) {
+            touched.keys.insert(Key::Host(namespace.clone(), host));
+        }
+        self.companions.insert(name, companion);
+        touched
+    }
+
+    /// The hosts that a Certificate of that name and those names concerns.
+    fn concerned(&self, namespace: &Arc<str>, certificate: &Certificate, touched: &mut Touched) {
+        let key = |host: &Host| Key::Host(namespace.clone(), host.clone());
+        touched.keys.extend(own_host(certificate).as_ref().map(key));
+        for name in &certificate.spec.dns_names {
+            let Ok(name) = Host::parse(name) else { continue };
+            if name.is_wildcard() {
+                touched.keys.extend(self.hosts().into_iter().filter(|host| name.covers(host)).map(key));
+            } else if self.by_host.contains_key(&name) || self.domains.contains_key(&name) {
+                touched.keys.insert(key(&name));
+            }
+        }
+        let object = certificate.metadata.name.as_deref();
+        let bound = self.domains.iter().filter(|(_, domain)| {
+            domain.facts.bind.as_ref().is_some_and(|bind| Some(bind.certificate.as_str()) == object)
+        });
+        touched.keys.extend(bound.map(|(host, _)| key(host)));
+    }
+}
+
+impl Kept for Domain {
+    fn see(self, world: &mut World) -> Touched {
+        let mut touched = Touched::default();
+        let Ok(host) = Host::parse(&self.spec.host) else { return touched };
+        // One host, one object: a Domain of another name would be a second one.
+        if self.name_any() != host.object_name() {
+            return touched;
+        }
+        let namespace_name = self.namespace().unwrap_or_default();
+        let (namespace, ns) = world.enter(&namespace_name);
+        let facts = self.facts();
+        let old = ns.domains.get(&host);
+        if old.is_some_and(|old| {
+            old.domain.metadata.uid == self.metadata.uid
+                && is_late(&version(&old.domain.metadata), &version(&self.metadata))
+        }) {
+            return touched;
+        }
+        if old.is_none_or(|old| old.facts != facts) {
+            let named = ns.by_host.get(&host).into_iter().flatten();
+            touched.keys.extend(named.map(|ingress| Key::Ingress(namespace.clone(), ingress.clone())));
+            touched.keys.insert(Key::Verified(namespace.clone()));
+        }
+        touched.keys.insert(Key::Host(namespace.clone(), host.clone()));
+        let news =
+            old.is_none_or(|old| old.domain.metadata.uid != self.metadata.uid || old.facts.released != facts.released);
+        ns.domains.insert(host.clone(), SeenDomain { domain: self, facts });
+        let claimed = world.claimed.entry(host.clone()).or_default();
+        claimed.insert(namespace.clone());
+        if news {
+            touched.keys.extend(claimed.iter().map(|other| Key::Host(other.clone(), host.clone())));
+        }
+        touched
+    }
+
+    fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
+        let (namespace_name, ns) = world.enter(namespace);
+        let mut touched = Touched::default();
+        let host = ns.domains.iter().find(|(_, seen)| seen.domain.name_any() == name).map(|(host, _)| host.clone());
+        let Some(host) = host else { return touched };
+        ns.domains.remove(&host);
+        let named = ns.by_host.get(&host).into_iter().flatten();
+        touched.keys.extend(named.map(|ingress| Key::Ingress(namespace_name.clone(), ingress.clone())));
+        touched.keys.insert(Key::Host(namespace_name.clone(), host.clone()));
+        touched.keys.insert(Key::Verified(namespace_name.clone()));
+        if let Some(claimed) = world.claimed.get_mut(&host) {
+            claimed.remove(&namespace_name);
+            touched.keys.extend(claimed.iter().map(|other| Key::Host(other.clone(), host.clone())));
+            if claimed.is_empty() {
+                world.claimed.remove(&host);
+            }
+        }
+        world.leave_if_empty(namespace);
+        touched
+    }
+}
+
+impl Kept for PartialObjectMeta<v1::Namespace> {
+    fn see(self, world: &mut World) -> Touched {
+        let meta = NamespaceMeta {
+            terminating: self.metadata.deletion_timestamp.is_some(),
+            labels: self.metadata.labels.clone().unwrap_or_default(),
+        };
+        let (name, ns) = world.enter(&self.name_any());
+        let mut touched = Touched::default();
+        if ns.meta.as_ref() != Some(&meta) {
+            ns.meta = Some(meta);
+            touched.keys.extend(ns.all_keys(&name));
+        }
+        touched
+    }
+
+    fn lose(world: &mut World, _: &str, name: &str) -> Touched {
+        let (_, ns) = world.enter(name);
+        ns.meta = None;
+        world.leave_if_empty(name);
+        Touched::default()
+    }
+}
+
+impl Kept for PartialObjectMeta<v1::Secret> {
+    fn see(self, world: &mut World) -> Touched {
+        let name = self.name_any();
+        let meta = self.metadata;
+        let seen = SeenSecret {
+            version: version(&meta),
+            certificate: meta.annotations.and_then(|mut all| all.remove(names::CERTIFICATE_NAME)),
+            rainbond: meta.labels.is_some_and(|l| l.get(names::RAINBOND_CREATOR).is_some_and(|v| v == names::RAINBOND)),
+        };
+        let settled = world.settled;
+        let (namespace, ns) = world.enter(&meta.namespace.unwrap_or_default());
+        let touched = if settled { ns.secret_touches(&namespace, &name) } else { Touched::default() };
+        ns.secrets.insert(name, seen);
+        touched
+    }
+
+    fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
+        let (namespace_name, ns) = world.enter(namespace);
+        let touched = ns.secret_touches(&namespace_name, name);
+        ns.secrets.remove(name);
+        world.leave_if_empty(namespace);
+        touched
+    }
+}
+
+impl Namespace {
+    /// The hosts that a Secret of that name concerns.
+    fn secret_touches(&self, namespace: &Arc<str>, name: &str) -> Touched {
+        let ours = name.starts_with("certgate-");
+        let mut touched = Touched::default();
+        for host in self.hosts() {
+            let bound = || {
+                let domain = self.domains.get(host)?;
+                Some(domain.facts.bind.as_ref()?.secret_name == name)
+            };
+            if (ours && host.secret_name() == name) || bound() == Some(true) {
+                touched.keys.insert(Key::Host(namespace.clone(), host.clone()));
+            }
+        }
+        for certificate in self.certificates.values().filter(|certificate| certificate.spec.secret_name == name) {
+            self.concerned(namespace, certificate, &mut touched);
+        }
+        touched
+    }
+}
+
+impl Kept for Certificate {
+    fn see(mut self, world: &mut World) -> Touched {
+        self.metadata.managed_fields = None;
+        self.metadata.annotations = None;
+        let (namespace, ns) = world.enter(&self.namespace().unwrap_or_default());
+        let name = self.name_any();
+        let mut touched = Touched::default();
+        if let Some(old) = ns.certificates.get(&name) {
+            ns.concerned(&namespace, old, &mut touched);
+        }
+        ns.concerned(&namespace, &self, &mut touched);
+        ns.certificates.insert(name, self);
+        touched
+    }
+
+    fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
+        let (namespace_name, ns) = world.enter(namespace);
+        let mut touched = Touched::default();
+        if let Some(old) = ns.certificates.remove(name) {
+            ns.concerned(&namespace_name, &old, &mut touched);
+        }
+        world.leave_if_empty(namespace);
+        touched
+    }
+}
+
+impl Kept for issuer::Issuer {
+    fn see(self, world: &mut World) -> Touched {
+        let (namespace, ns) = world.enter(&self.namespace().unwrap_or_default());
+        let mut touched = Touched::default();
+        let name = self.name_any();
+        if ns.issuers.get(&name) != Some(&self.body) {
+            ns.issuers.insert(name, self.body);
+            touched.keys.extend(ns.all_keys(&namespace));
+        }
+        touched
+    }
+
+    fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
+        let (namespace_name, ns) = world.enter(namespace);
+        let mut touched = Touched::default();
+        if ns.issuers.remove(name).is_some() {
+            touched.keys.extend(ns.all_keys(&namespace_name));
+        }
+        world.leave_if_empty(namespace);
+        touched
+    }
+}
+
+impl Kept for issuer::ClusterIssuer {
+    fn see(self, world: &mut World) -> Touched {
+        let name = self.name_any();
+        let news = world.cluster_issuers.get(&name) != Some(&self.body);
+        world.cluster_issuers.insert(name, self.body);
+        Touched { everything: news, ..Touched::default() }
+    }
+
+    fn lose(world: &mut World, _: &str, name: &str) -> Touched {
+        Touched { everything: world.cluster_issuers.remove(name).is_some(), ..Touched::default() }
+    }
+}
+
+impl Kept for VerifiedHosts {
+    fn see(self, world: &mut World) -> Touched {
+        if self.name_any() != verified_hosts::NAME {
+            return Touched::default();
+        }
+        let (namespace, ns) = world.enter(&self.namespace().unwrap_or_default());
+        ns.verified = Some(self.spec);
+        Touched { keys: [Key::Verified(namespace)].into(), ..Touched::default() }
+    }
+
+    fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
+        if name != verified_hosts::NAME {
+            return Touched::default();
+        }
+        let (namespace_name, ns) = world.enter(namespace);
+        ns.verified = None;
+        world.leave_if_empty(namespace);
+        Touched { keys: [Key::Verified(namespace_name)].into(), ..Touched::default() }
+    }
+}

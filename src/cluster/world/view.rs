@@ -1,0 +1,266 @@
+//! Plans made from the world as it is.
+
+use std::{borrow::Cow, sync::Arc};
+
+use jiff::Timestamp;
+
+use super::{IngressId, Namespace, SeenIngress, World, issuers};
+use crate::{
+    api::{domain::DomainStatus, partial::certificate::Certificate},
+    core::{
+        host::Host,
+        names,
+        policy::IssuerRef,
+        reason::Reason,
+        reconcile::{
+            CertificateView, Checks, Claim, DomainView, HostInput, HostPlan, IssuerView, Notes, Owner, SecretView,
+            Want, claim, companion, host,
+            ingress::{self, IngressPlan, Trouble},
+            lead,
+            verified::{self, Verified, Wanted},
+        },
+        verdict::GatewayTarget,
+    },
+};
+
+impl World {
+    /// The plan for a host.
+    pub fn plan_host(&self, namespace: &str, host: &Host, checks: &Checks, notes: &Notes, now: Timestamp) -> HostPlan {
+        let Some(ns) = self.namespaces.get(namespace).filter(|_| !self.is_terminating(namespace)) else {
+            return HostPlan::default();
+        };
+        let claims = self.claims(namespace, ns, host);
+        let empty = DomainStatus::default();
+        let domain = ns.domains.get(host).map(|seen| {
+            let meta = &seen.domain.metadata;
+            let untouched = seen.domain.spec.auto_issue.is_none() && seen.domain.spec.issuer_ref.is_none();
+            let label = meta.labels.as_ref().and_then(|labels| labels.get(names::MANAGED_BY));
+            DomainView {
+                generation: meta.generation.unwrap_or_default(),
+                managed: untouched && label.is_some_and(|value| value == names::MANAGER),
+                deleting: meta.deletion_timestamp.is_some(),
+                check_now: meta.annotations.as_ref().and_then(|all| all.get(names::CHECK_NOW)).map(String::as_str),
+                status: seen.domain.status.as_ref().unwrap_or(&empty),
+            }
+        });
+        let own = host.secret_name();
+        let certificate = ns.certificates.get(&own).map(|certificate| ns.certificate_view(certificate));
+        let others: Vec<CertificateView<'_>> = ns
+            .certificates
+            .iter()
+            .filter(|(name, certificate)| **name != own && may_cover(certificate, host))
+            .map(|(_, certificate)| ns.certificate_view(certificate))
+            .collect();
+        let owner = certificate.map(|certificate| certificate.owner).unwrap_or_default();
+        let current = domain.and_then(|domain| domain.status.lead.as_deref());
+        let issuer = match lead::terms(&claims, current, owner).and_then(|terms| terms.issuer.as_ref()) {
+            Some(issuer) => self.issuer(namespace, issuer, host),
+            None => IssuerView::Missing(String::new()),
+        };
+        host::plan(&HostInput {
+            host,
+            now,
+            claims: &claims,
+            domain,
+            taken: self.taken(namespace, ns, host),
+            certificate,
+            others: &others,
+            secret: ns.secret_view(&own),
+            issuer,
+            gateway: &self.gateway_of(ns, host),
+            companion: ns.companions.get(companion::name(host).as_str()),
+            checks,
+            notes,
+        })
+    }
+
+    /// The plan for an Ingress; `None`: there is no such Ingress, or nothing may be written.
+    pub fn plan_ingress(&self, namespace: &str, name: &str, now: Timestamp) -> Option<(&SeenIngress, IngressPlan)> {
+        let seen = self.ingress(namespace, name).filter(|_| !self.is_terminating(namespace))?;
+        Some((seen, ingress::plan(&seen.ingress, self, &self.policy, now)))
+    }
+
+    /// The troubles of all Ingresses, where certgate has been at work before (there are Domains).
+    pub fn standing_troubles(&self, now: Timestamp) -> Vec<(IngressId, &str, Vec<Trouble>)> {
+        let new_here = self.namespaces.values().all(|ns| ns.domains.is_empty());
+        let namespaces = self.namespaces.iter().filter(|_| !new_here);
+        namespaces
+            .flat_map(|(namespace, ns)| ns.ingresses.iter().map(move |(name, seen)| (namespace, name, seen)))
+            .map(|(namespace, name, seen)| {
+                let plan = ingress::plan(&seen.ingress, self, &self.policy, now);
+                ((namespace.clone(), name.clone()), seen.ingress.metadata.uid.as_ref(), plan.trouble)
+            })
+            .collect()
+    }
+
+    /// What the VerifiedHosts of a namespace should say; `None`: nothing may be written.
+    pub fn plan_verified(&self, namespace: &str, now: Timestamp) -> Option<Verified> {
+        let ns = self.namespaces.get(namespace).filter(|_| !self.is_terminating(namespace))?;
+        let wanted = ns.domains.iter().filter_map(|(host, seen)| {
+            let lead = ns.ingresses.get(seen.facts.lead.as_deref()?)?;
+            match self.want(lead, host) {
+                Want::Yes(terms) => Some(Wanted { host, facts: &seen.facts, issuance: terms.issuance }),
+                Want::No(_) => None,
+            }
+        });
+        Some(verified::collect(wanted, &self.policy, now))
+    }
+
+    /// The Ingresses of a namespace that a host is on, oldest first.
+    fn claims<'w>(&'w self, namespace: &str, ns: &'w Namespace, host: &Host) -> Vec<Claim<'w>> {
+        let named = ns.by_host.get(host).into_iter().flatten().filter_map(|name| ns.ingresses.get(name));
+        let secret = host.secret_name();
+        let mut claims: Vec<Claim<'w>> = named
+            .map(|seen| Claim {
+                name: &seen.ingress.metadata.name,
+                uid: &seen.ingress.metadata.uid,
+                created: seen.created,
+                want: self.want(seen, host),
+                serves: seen.present.serves(host.as_str()),
+                refers: seen.ingress.tls().iter().any(|entry| entry.secret_name.as_deref() == Some(secret.as_str())),
+                annotated: [names::CLUSTER_ISSUER, names::ISSUER]
+                    .iter()
+                    .any(|key| seen.ingress.annotation(key).is_some()),
+                check_now: seen.ingress.annotation(names::CHECK_NOW),
+            })
+            .collect();
+        claims.sort_unstable_by(|a, b| (a.created, a.name).cmp(&(b.created, b.name)));
+        debug_assert!(claims.iter().all(|claim| ns.ingresses.contains_key(claim.name)), "{namespace}");
+        claims
+    }
+
+    fn want(&self, seen: &SeenIngress, host: &Host) -> Want {
+        if !seen.hosts.contains(host) {
+            return Want::No(Reason::HostRemoved);
+        }
+        let namespace = &seen.ingress.metadata.namespace;
+        claim::want(&seen.ingress, &seen.present, host, self, &self.policy, |issuer| {
+            self.issuer_body(namespace, issuer).is_none_or(issuers::is_acme)
+        })
+    }
+
+    /// Whether another namespace has the host by right. What is in use goes
+    /// before what is not, then the older Domain goes first.
+    fn taken(&self, namespace: &str, ns: &Namespace, host: &Host) -> bool {
+        let Some(claimed) = self.claimed.get(host).filter(|claimed| claimed.len() > 1) else { return false };
+        let Some(mine) = ns.domains.get(host) else { return false };
+        let rank = |name: &str, seen: &super::SeenDomain| {
+            let created = seen.domain.metadata.creation_timestamp.as_ref().map(|time| time.0);
+            (!seen.facts.released, created, name.to_owned())
+        };
+        let my_rank = rank(namespace, mine);
+        claimed.iter().filter(|other| other.as_ref() != namespace).any(|other| {
+            let Some(rival) = self.namespaces.get(other) else { return false };
+            let Some(seen) = rival.domains.get(host) else { return false };
+            rank(other, seen) < my_rank
+                && !self.is_terminating(other)
+                && self.claims(other, rival, host).iter().any(|claim| claim.terms().is_some())
+        })
+    }
+
+    fn issuer_body(&self, namespace: &str, issuer: &IssuerRef) -> Option<&crate::api::partial::issuer::Body> {
+        use crate::core::policy::IssuerKind;
+        match issuer.kind {
+            IssuerKind::ClusterIssuer => self.cluster_issuers.get(&issuer.name),
+            IssuerKind::Issuer => self.namespaces.get(namespace)?.issuers.get(&issuer.name),
+            IssuerKind::Other(_) => None,
+        }
+    }
+
+    fn issuer(&self, namespace: &str, issuer: &IssuerRef, host: &Host) -> IssuerView {
+        if !issuer.is_builtin() {
+            // Not cert-manager's own kind: what it needs only it knows.
+            return IssuerView::NoValidation;
+        }
+        match self.issuer_body(namespace, issuer) {
+            None => IssuerView::Missing(issuer.to_string()),
+            Some(body) => issuers::view(body, host, &self.policy),
+        }
+    }
+
+    /// Where a host must lead: what policy says and, if it says so, where its Ingresses are.
+    fn gateway_of<'w>(&'w self, ns: &Namespace, host: &Host) -> Cow<'w, GatewayTarget> {
+        if !self.policy.gateway.ingress_status {
+            return Cow::Borrowed(&self.gateway);
+        }
+        let mut gateway = self.gateway.clone();
+        let named = ns.by_host.get(host).into_iter().flatten().filter_map(|name| ns.ingresses.get(name));
+        for address in named.flat_map(|seen| &seen.addresses) {
+            if !gateway.addresses.contains(address) {
+                gateway.addresses.push(*address);
+            }
+        }
+        gateway.addresses.sort_unstable();
+        Cow::Owned(gateway)
+    }
+
+    /// The uid of an Ingress or companion of that name.
+    pub fn ingress_uid(&self, namespace: &str, name: &str) -> Option<&str> {
+        let ns = self.namespaces.get(namespace)?;
+        ns.uid_of(name)
+    }
+
+    /// The namespace's name as the world keeps it.
+    pub fn namespace_name(&self, namespace: &str) -> Arc<str> {
+        self.namespaces.get_key_value(namespace).map_or_else(|| Arc::from(namespace), |(name, _)| name.clone())
+    }
+
+    /// How many hosts there are by the reason of their Ready condition.
+    pub fn hosts_by_reason(&self) -> std::collections::BTreeMap<Reason, u64> {
+        let mut counts = std::collections::BTreeMap::new();
+        for seen in self.namespaces.values().flat_map(|ns| ns.domains.values()) {
+            let status = seen.domain.status.as_ref();
+            let reason =
+                status.and_then(|status| crate::core::reconcile::status::reason_of(status, crate::api::domain::READY));
+            *counts.entry(reason.unwrap_or(Reason::Pending)).or_default() += 1;
+        }
+        counts
+    }
+}
+
+/// Whether a Certificate might cover a host; cheap, and right in the negative.
+fn may_cover(certificate: &Certificate, host: &Host) -> bool {
+    certificate.spec.dns_names.iter().any(|name| {
+        name.eq_ignore_ascii_case(host.as_str())
+            || name.strip_prefix("*.").is_some_and(|base| host.as_str().ends_with(&base.to_ascii_lowercase()))
+    })
+}
+
+impl Namespace {
+    fn uid_of(&self, ingress: &str) -> Option<&str> {
+        let app = self.ingresses.get(ingress).map(|seen| seen.ingress.metadata.uid.as_ref());
+        app.or_else(|| self.companions.get(ingress).map(|companion| companion.uid.as_str()))
+    }
+
+    fn secret_view(&self, name: &str) -> Option<SecretView<'_>> {
+        self.secrets.get(name).map(|seen| SecretView {
+            version: &seen.version,
+            certificate: seen.certificate.as_deref(),
+            rainbond: seen.rainbond,
+        })
+    }
+
+    fn certificate_view<'w>(&'w self, certificate: &'w Certificate) -> CertificateView<'w> {
+        let owner = match certificate.controller() {
+            None => Owner::Nobody,
+            Some(owner) if owner.kind == "Ingress" => {
+                Owner::Ingress { uid: &owner.uid, exists: self.uid_of(&owner.name) == Some(owner.uid.as_str()) }
+            }
+            Some(_) => Owner::Other,
+        };
+        let issuing = certificate.condition("Issuing");
+        CertificateView {
+            name: certificate.metadata.name.as_deref().unwrap_or_default(),
+            uid: certificate.metadata.uid.as_deref().unwrap_or_default(),
+            secret_name: &certificate.spec.secret_name,
+            dns_names: &certificate.spec.dns_names,
+            owner,
+            ready: certificate.is("Ready"),
+            issuing: certificate.is("Issuing"),
+            failure: issuing.filter(|c| c.status == "False" && c.reason == "Failed").map(|c| c.message.as_str()),
+            not_after: certificate.status.not_after.as_ref().map(|time| time.0),
+            renewal_time: certificate.status.renewal_time.as_ref().map(|time| time.0),
+            secret: self.secret_view(&certificate.spec.secret_name),
+        }
+    }
+}

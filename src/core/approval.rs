@@ -1,0 +1,141 @@
+//! The second gate: may a CertificateRequest be approved?
+//!
+//! cert-manager sends no request to an issuer before it is approved, and an
+//! unapproved one costs nothing at the CA. So what is held here is held for
+//! free: certificates that never pass an Ingress write (Rainbond 6 makes
+//! Certificates directly), and renewals.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    csr::{CsrError, CsrNames},
+    finding::Finding,
+    host::Host,
+    knowledge::{DomainFacts, Knowledge},
+    policy::{ApprovalGate, GateMode, IssuerRef, Policy},
+    reason::Reason,
+};
+
+/// What the gate reads of a CertificateRequest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestFacts<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// `spec.issuerRef`.
+    pub issuer: IssuerRef,
+    /// The names in `spec.request`.
+    pub names: Result<CsrNames, CsrError>,
+}
+
+/// What the gate says of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Approval {
+    /// None of the gate's business; whoever approves may do so.
+    NotGated(NotGated),
+    /// The CA will be able to validate every name.
+    Allowed,
+    /// Not yet: what each name waits for.
+    Held(Vec<Finding>),
+    /// Names still wait, but the certificate would run out: failing at the CA is then no worse.
+    LetThrough(Vec<Finding>),
+}
+
+/// Why a request is none of the gate's business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotGated {
+    /// Policy has the gate off.
+    Off,
+    /// The issuer is not one that policy names.
+    OtherIssuer,
+    /// The namespace is excluded.
+    NamespaceExcluded,
+    /// No DNS names in it: IP addresses, e-mail addresses or URIs only.
+    NoDnsNames,
+    /// The CSR cannot be read. cert-manager and the CA will say so.
+    Unreadable,
+    /// None of the names is one that certgate looks after, and policy gates no others.
+    NotFlagged,
+}
+
+// === impl Approval ===
+
+impl Approval {
+    /// Whether someone's approval may stand.
+    pub const fn permits(&self) -> bool {
+        !matches!(self, Self::Held(_))
+    }
+
+    /// Whether certgate itself should approve now.
+    pub const fn approves(&self) -> bool {
+        matches!(self, Self::Allowed | Self::LetThrough(_))
+    }
+}
+
+/// Judges a request. Total: no I/O, no clock, no error.
+pub fn judge<K: Knowledge>(request: &RequestFacts<'_>, knowledge: &K, policy: &Policy, now: Timestamp) -> Approval {
+    let gate = &policy.gate;
+    let names = match applies(request, policy) {
+        Ok(names) => names,
+        Err(why) => return Approval::NotGated(why),
+    };
+    let domains: Vec<(&Host, Option<&DomainFacts>)> =
+        names.hosts.iter().map(|host| (host, knowledge.domain(request.namespace, host.as_str()))).collect();
+    let looked_after = |domain: &Option<&DomainFacts>| domain.is_some_and(|d| d.auto_issue != Some(false));
+    if gate.mode == GateMode::Annotated && !domains.iter().any(|(_, domain)| looked_after(domain)) {
+        return Approval::NotGated(NotGated::NotFlagged);
+    }
+    let mut held: Vec<Finding> = names.invalid.iter().map(|text| Finding::new(Reason::HostInvalid, text)).collect();
+    let gated = domains.iter().filter(|(_, domain)| gate.mode == GateMode::All || looked_after(domain));
+    held.extend(gated.filter_map(|(host, domain)| waits(host, *domain, &request.issuer, now)));
+    if held.is_empty() {
+        return Approval::Allowed;
+    }
+    let ends = domains.iter().filter_map(|(_, domain)| domain.and_then(|d| d.not_after)).min();
+    if ends.is_some_and(|ends| must_let_through(ends, gate, now)) {
+        return Approval::LetThrough(held);
+    }
+    Approval::Held(held)
+}
+
+/// Whether the gate concerns the request at all, and for which names.
+fn applies<'r>(request: &'r RequestFacts<'_>, policy: &Policy) -> Result<&'r CsrNames, NotGated> {
+    if policy.gate.mode == GateMode::Off {
+        return Err(NotGated::Off);
+    }
+    if policy.excludes(request.namespace) {
+        return Err(NotGated::NamespaceExcluded);
+    }
+    if !policy.issuers().any(|issuer| *issuer == request.issuer) {
+        return Err(NotGated::OtherIssuer);
+    }
+    let names = request.names.as_ref().map_err(|_| NotGated::Unreadable)?;
+    if names.hosts.is_empty() && names.invalid.is_empty() {
+        return Err(NotGated::NoDnsNames);
+    }
+    Ok(names)
+}
+
+/// What a name waits for; `None`: nothing. Unlike at a first injection, what
+/// was released or issued before is no excuse: this is about the next order.
+fn waits(host: &Host, domain: Option<&DomainFacts>, issuer: &IssuerRef, now: Timestamp) -> Option<Finding> {
+    let Some(verdict) = domain.and_then(|domain| domain.verdict.as_ref()) else {
+        return Some(Finding::new(Reason::Pending, host));
+    };
+    if verdict.issuer.as_ref().is_some_and(|checked| checked != issuer) {
+        return Some(Finding::new(Reason::Pending, host));
+    }
+    if !verdict.finding.reason.opens_gate() {
+        return Some(verdict.finding.clone());
+    }
+    (verdict.valid_until <= now).then(|| Finding::new(Reason::VerdictStale, host))
+}
+
+/// A held renewal goes through once the certificate has less left than policy
+/// says: certgate is never the cause of an expired certificate.
+fn must_let_through(ends: Timestamp, gate: &ApprovalGate, now: Timestamp) -> bool {
+    let last_days = SignedDuration::from_hours(24 * i64::from(gate.let_through_days));
+    ends.duration_since(now) <= last_days
+}
+
+#[cfg(test)]
+mod tests;

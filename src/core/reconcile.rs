@@ -1,0 +1,313 @@
+//! What the controller does about a host, an Ingress or a namespace: pure
+//! planners from what is seen to what is to be written. Level-triggered: each
+//! plan starts from the present state alone, so a lost event, a restart or a
+//! failed write costs time and nothing else.
+
+use jiff::Timestamp;
+
+use super::{
+    host::Host,
+    policy::{Issuance, IssuerRef, Profile},
+    reason::Reason,
+    verdict::{CaIdentity, GatewayTarget, Method, Request, Verdict},
+};
+use crate::api::domain::DomainStatus;
+
+pub mod certificate;
+pub mod check;
+pub mod claim;
+pub mod companion;
+pub mod gate;
+pub mod host;
+pub mod ingress;
+pub mod lead;
+pub mod matching;
+pub mod status;
+pub mod verified;
+
+/// All that is seen of one host in one namespace.
+pub struct HostInput<'a> {
+    /// The host.
+    pub host: &'a Host,
+    /// The time of the plan.
+    pub now: Timestamp,
+    /// The namespace's Ingresses that name the host or carry our parts for it, oldest first.
+    pub claims: &'a [Claim<'a>],
+    /// The Domain, where there is one.
+    pub domain: Option<DomainView<'a>>,
+    /// Another namespace claimed the host first.
+    pub taken: bool,
+    /// The Certificate of the name that ingress-shim gives ours.
+    pub certificate: Option<CertificateView<'a>>,
+    /// Other Certificates of the namespace.
+    pub others: &'a [CertificateView<'a>],
+    /// The Secret of that same name.
+    pub secret: Option<SecretView<'a>>,
+    /// The host's issuer, as [`lead::terms`] names it.
+    pub issuer: IssuerView,
+    /// Where the host must lead.
+    pub gateway: &'a GatewayTarget,
+    /// The companion Ingress, where there is one.
+    pub companion: Option<&'a companion::Companion>,
+    /// What is under way.
+    pub checks: &'a Checks,
+    /// What the last plan left to remember.
+    pub notes: &'a Notes,
+}
+
+/// An Ingress as far as one host is concerned.
+#[derive(Clone, Debug)]
+pub struct Claim<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its uid.
+    pub uid: &'a str,
+    /// When it was created.
+    pub created: Timestamp,
+    /// Whether it wants a certificate for the host.
+    pub want: Want,
+    /// Whether a TLS entry of ours serves the host.
+    pub serves: bool,
+    /// Whether any TLS entry names the host's Secret.
+    pub refers: bool,
+    /// Whether it names an issuer, so that ingress-shim acts on it.
+    pub annotated: bool,
+    /// The value of `certgate.dev/check-now`.
+    pub check_now: Option<&'a str>,
+}
+
+/// Whether an Ingress wants a certificate for a host.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Want {
+    /// It does, on these terms.
+    Yes(Terms),
+    /// It does not, or cannot have one.
+    No(Reason),
+}
+
+/// On which terms a certificate is wanted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Terms {
+    /// Who issues it; `None`: nothing names an issuer.
+    pub issuer: Option<IssuerRef>,
+    /// The kind of gateway.
+    pub profile: Profile,
+    /// How it is ordered and bound.
+    pub issuance: Issuance,
+}
+
+/// A Domain.
+#[derive(Clone, Copy, Debug)]
+pub struct DomainView<'a> {
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// Made by the controller and never edited, so that it may go with its last Ingress.
+    pub managed: bool,
+    /// Whether deletion has begun.
+    pub deleting: bool,
+    /// The value of `certgate.dev/check-now`.
+    pub check_now: Option<&'a str>,
+    /// `status`.
+    pub status: &'a DomainStatus,
+}
+
+/// A Certificate of cert-manager's.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CertificateView<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its uid.
+    pub uid: &'a str,
+    /// Where it is kept.
+    pub secret_name: &'a str,
+    /// Its names as written.
+    pub dns_names: &'a [String],
+    /// Who controls it.
+    pub owner: Owner<'a>,
+    /// Condition `Ready`.
+    pub ready: bool,
+    /// Condition `Issuing`.
+    pub issuing: bool,
+    /// What `Issuing` says after a failure.
+    pub failure: Option<&'a str>,
+    /// When it ends.
+    pub not_after: Option<Timestamp>,
+    /// When it is due to be renewed.
+    pub renewal_time: Option<Timestamp>,
+    /// Its Secret, where that exists.
+    pub secret: Option<SecretView<'a>>,
+}
+
+/// Who controls a Certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Owner<'a> {
+    /// Nobody: a person or GitOps wrote it.
+    #[default]
+    Nobody,
+    /// An Ingress: ingress-shim made it.
+    Ingress {
+        /// The Ingress' uid.
+        uid: &'a str,
+        /// Whether that very Ingress still exists.
+        exists: bool,
+    },
+    /// Some other object.
+    Other,
+}
+
+/// A Secret, by metadata alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SecretView<'a> {
+    /// Changes with every write to the Secret.
+    pub version: &'a str,
+    /// The Certificate that cert-manager keeps in it.
+    pub certificate: Option<&'a str>,
+    /// Whether Rainbond 5's gateway sees it (label `creator=Rainbond`).
+    pub rainbond: bool,
+}
+
+/// What is known of an issuer with respect to one host.
+#[derive(Clone, Debug, PartialEq)]
+pub enum IssuerView {
+    /// No such object; the text is its name.
+    Missing(String),
+    /// It is not Ready, for this reason.
+    NotReady(String),
+    /// It validates nothing through DNS.
+    NoValidation,
+    /// It is an ACME one without a solver for the host; the reason says which.
+    NoSolver(Reason, String),
+    /// It will validate the host in this way.
+    Acme {
+        /// By this challenge.
+        method: Method,
+        /// As this CA.
+        ca: CaIdentity,
+    },
+}
+
+/// What pre-flight does for a host. Lives as long as the process.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Checks {
+    /// The check under way.
+    pub running: Option<Asked>,
+    /// A verdict that no status has yet.
+    pub fresh: Option<Fresh>,
+    /// An Ingress of the host was edited since the last check began.
+    pub edited: bool,
+}
+
+/// What a check was asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Digest of the request.
+    pub digest: String,
+    /// The value of `certgate.dev/check-now` that it answers.
+    pub check_now: Option<String>,
+}
+
+/// A verdict just reached.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fresh {
+    /// What was asked.
+    pub asked: Asked,
+    /// The answer.
+    pub verdict: Verdict,
+    /// When it was reached.
+    pub at: Timestamp,
+}
+
+/// What a plan leaves to remember. Lives as long as the process; losing it
+/// costs seconds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Notes {
+    /// Since when a wanted Certificate is missing or owned by somebody else.
+    pub amiss_since: Option<Timestamp>,
+    /// Since when an unwanted Certificate has been seen.
+    pub unwanted_since: Option<Timestamp>,
+    /// Since when nobody has wanted the host.
+    pub idle_since: Option<Timestamp>,
+    /// How often the lead was nudged since.
+    pub nudges: u32,
+    /// When last.
+    pub nudged_at: Option<Timestamp>,
+    /// Which Ingresses (by uid) have been told which reason.
+    pub told: std::collections::BTreeMap<String, Reason>,
+}
+
+/// What to do, in this order; if one fails the rest waits for the next plan.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Create the Domain.
+    CreateDomain,
+    /// Write its status.
+    SetStatus(Box<DomainStatus>),
+    /// Delete it.
+    DeleteDomain,
+    /// Ask pre-flight.
+    Check {
+        /// What.
+        request: Box<Request>,
+        /// To be handed back with the verdict.
+        asked: Asked,
+    },
+    /// Delete a Certificate, if it still is this very one.
+    DeleteCertificate {
+        /// Its name.
+        name: String,
+        /// Its uid.
+        uid: String,
+    },
+    /// Write an annotation on an Ingress so that ingress-shim looks again.
+    Nudge {
+        /// The Ingress.
+        ingress: String,
+    },
+    /// Create or update the companion.
+    WriteCompanion(Box<companion::Companion>),
+    /// Delete the companion.
+    DeleteCompanion {
+        /// Its name.
+        name: String,
+    },
+    /// Publish an Event.
+    Tell {
+        /// About which Ingress; `None`: the Domain.
+        ingress: Option<(String, String)>,
+        /// Why.
+        reason: Reason,
+        /// In a sentence.
+        message: String,
+    },
+}
+
+/// What to do about a host, and when to look again without an event.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostPlan {
+    /// What to do.
+    pub effects: Vec<Effect>,
+    /// When to look again.
+    pub wake: Option<Timestamp>,
+    /// What to remember, once all effects succeeded.
+    pub notes: Notes,
+}
+
+// === impl HostPlan ===
+
+impl HostPlan {
+    fn wake_at(&mut self, at: Timestamp) {
+        self.wake = Some(self.wake.map_or(at, |earlier| earlier.min(at)));
+    }
+}
+
+// === impl Claim ===
+
+impl Claim<'_> {
+    /// The terms, where it wants a certificate.
+    pub fn terms(&self) -> Option<&Terms> {
+        match &self.want {
+            Want::Yes(terms) => Some(terms),
+            Want::No(_) => None,
+        }
+    }
+}

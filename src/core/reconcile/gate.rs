@@ -1,0 +1,76 @@
+//! What is to be said of a host before any DNS question: either that settles
+//! the verdict, or it is pre-flight's to reach.
+
+use super::{HostInput, IssuerView, Owner, Terms};
+use crate::core::{
+    finding::Finding,
+    knowledge::Bind,
+    policy::Target,
+    reason::Reason,
+    verdict::{Method, Request},
+};
+
+/// Where a host stands before any DNS question.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Standing {
+    /// The verdict is this, whatever DNS says.
+    Settled(Finding),
+    /// DNS decides.
+    Asks(Box<Request>),
+}
+
+/// Looks at a wanted host.
+pub fn standing(input: &HostInput<'_>, terms: &Terms, bind: Option<&Bind>) -> Standing {
+    let host = input.host;
+    let settled = |reason| Standing::Settled(Finding::new(reason, host));
+    let noted = |reason, note: &str| Standing::Settled(Finding::new(reason, host).note(note));
+    if input.taken {
+        return settled(Reason::HostTaken);
+    }
+    if let Some(bind) = bind {
+        return noted(Reason::BoundExisting, &bind.secret_name);
+    }
+    if let Some(name) = foreign(input) {
+        return noted(Reason::SecretNameTaken, name);
+    }
+    if terms.issuer.is_none() {
+        return settled(Reason::IssuerUnset);
+    }
+    match &input.issuer {
+        IssuerView::Missing(name) => noted(Reason::IssuerMissing, name),
+        IssuerView::NotReady(why) => noted(Reason::IssuerNotReady, why),
+        IssuerView::NoValidation => settled(Reason::NoValidationNeeded),
+        IssuerView::NoSolver(reason, note) => noted(*reason, note),
+        IssuerView::Acme { method, ca } => {
+            let gateway = input.gateway;
+            let nowhere = gateway.addresses.is_empty() && gateway.cnames.is_empty();
+            if *method == Method::Http01 && nowhere && gateway.target != Target::AnyPublic {
+                return settled(Reason::NoGatewayAddress);
+            }
+            Standing::Asks(Box::new(Request {
+                host: host.clone(),
+                method: *method,
+                gateway: gateway.clone(),
+                ca: ca.clone(),
+            }))
+        }
+    }
+}
+
+/// The name of a Secret or Certificate that stands where ours would, and is not ours.
+fn foreign<'i>(input: &HostInput<'i>) -> Option<&'i str> {
+    if let Some(certificate) = &input.certificate
+        && !matches!(certificate.owner, Owner::Ingress { .. })
+    {
+        return Some(certificate.name);
+    }
+    let secret = input.secret?;
+    let name = input.certificate.map(|certificate| certificate.name);
+    match secret.certificate {
+        // cert-manager made it for a Certificate of our name, now or before.
+        Some(made_for) if input.host.secret_name() == made_for => None,
+        Some(made_for) => Some(made_for),
+        // Not cert-manager's at all: it would overwrite it (cert-manager `checks.go:165`).
+        None => Some(name.unwrap_or("as the host's name gives it")),
+    }
+}

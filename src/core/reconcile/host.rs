@@ -1,0 +1,256 @@
+//! The plan for one host of a namespace: its Domain, its verdict, its lead, its
+//! Certificate, its companion.
+
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::{
+    Claim, DomainView, Effect, HostInput, HostPlan, Notes, Terms, Want,
+    certificate::{self, Carrier},
+    check::{self, Due},
+    companion,
+    gate::{self, Standing},
+    lead, matching, status,
+};
+use crate::{
+    api::domain::{CertificateStatus, DomainStatus, READY},
+    core::{
+        finding::{Finding, Lang},
+        knowledge::Bind,
+        policy::Issuance,
+        reason::Reason,
+    },
+};
+
+/// How long a Domain outlives its last Ingress. Rainbond deletes a component's Ingresses when it stops
+/// and makes them again when it starts; with the verdict still there they are injected as they are written.
+const IDLE: SignedDuration = SignedDuration::from_mins(1);
+/// The same where the Secret is there too, so that no order is made anew.
+const IDLE_WITH_SECRET: SignedDuration = SignedDuration::from_hours(1);
+/// The most Ingresses of a host that get an Event.
+const MAX_TOLD: usize = 8;
+
+/// Plans for a host.
+pub fn plan(input: &HostInput<'_>) -> HostPlan {
+    let mut plan = HostPlan { notes: input.notes.clone(), ..HostPlan::default() };
+    let owner = input.certificate.map(|certificate| certificate.owner).unwrap_or_default();
+    let current = input.domain.and_then(|domain| domain.status.lead.as_deref());
+    let lead = lead::choose(input.claims, current, owner);
+    match (input.domain, lead.and_then(|lead| Some((lead, lead.terms()?)))) {
+        (None, None) => {
+            certificate::withdraw(input, &mut plan);
+            forget(&mut plan.notes);
+        }
+        (None, Some(_)) => plan.effects.push(Effect::CreateDomain),
+        // The next Domain is made when this one is gone.
+        (Some(domain), _) if domain.deleting => {}
+        (Some(domain), None) => unwanted(input, domain, &mut plan),
+        (Some(domain), Some((lead, terms))) => wanted(input, domain, lead, terms, &mut plan),
+    }
+    // A question takes no time and cannot fail; an Event is only sent of what was written.
+    plan.effects.sort_by_key(|effect| match effect {
+        Effect::Check { .. } => 0,
+        Effect::Tell { .. } => 2,
+        _ => 1,
+    });
+    plan
+}
+
+fn forget(notes: &mut Notes) {
+    notes.told.clear();
+    notes.idle_since = None;
+}
+
+/// Nobody wants a certificate: what is ours goes.
+fn unwanted(input: &HostInput<'_>, domain: DomainView<'_>, plan: &mut HostPlan) {
+    let now = input.now;
+    let why = Finding::new(why_unwanted(input.claims), input.host);
+    let idle_since = *plan.notes.idle_since.get_or_insert(now);
+    let dropped = why.reason == Reason::HostRemoved;
+    let secret_stays = input.secret.is_some_and(|secret| secret.certificate.is_some());
+
+    let mut next = domain.status.clone();
+    next.released = next.released && dropped && secret_stays;
+    status::write_unwanted(&mut next, &why, domain.generation, now);
+    announce(input, domain, &why, next, plan);
+
+    if let Some(companion) = input.companion {
+        plan.effects.push(Effect::DeleteCompanion { name: companion.name.clone() });
+    }
+    certificate::withdraw(input, plan);
+    if !domain.managed {
+        return;
+    }
+    let patience = match (dropped, secret_stays) {
+        (false, _) => SignedDuration::ZERO,
+        (true, false) => IDLE,
+        (true, true) => IDLE_WITH_SECRET,
+    };
+    let at = idle_since.saturating_add(patience).unwrap_or(now);
+    let ours_remains = input.companion.is_some()
+        || input.claims.iter().any(|claim| claim.serves)
+        || plan.notes.unwanted_since.is_some();
+    if at > now {
+        plan.wake_at(at);
+    } else if !ours_remains {
+        plan.effects.push(Effect::DeleteDomain);
+    }
+}
+
+/// The reason to tell where none of the Ingresses wants a certificate.
+fn why_unwanted(claims: &[Claim<'_>]) -> Reason {
+    let reasons = claims.iter().filter_map(|claim| match &claim.want {
+        Want::No(reason) => Some(*reason),
+        Want::Yes(_) => None,
+    });
+    // What a person can act on says more than that one of several Ingresses went.
+    reasons
+        .filter(|reason| !matches!(reason, Reason::HostRemoved | Reason::BeingDeleted))
+        .min_by_key(|reason| *reason == Reason::NotFlagged)
+        .unwrap_or(Reason::HostRemoved)
+}
+
+/// Somebody wants a certificate.
+fn wanted(input: &HostInput<'_>, domain: DomainView<'_>, lead: &Claim<'_>, terms: &Terms, plan: &mut HostPlan) {
+    let (now, host) = (input.now, input.host);
+    plan.notes.idle_since = None;
+    plan.notes.unwanted_since = None;
+    let mut next = domain.status.clone();
+    let bind = bind(input, &next, terms);
+    let issuer = terms.issuer.as_ref();
+    let issued_now = bind.is_some() || input.certificate.is_some_and(|certificate| certificate.ready);
+
+    match gate::standing(input, terms, bind.as_ref()) {
+        Standing::Settled(finding) => check::settle(&mut next, &finding, issuer, now),
+        Standing::Asks(request) => {
+            let asked = check::asked(&request, check::check_now(&domain, input.claims));
+            if let Some(fresh) = &input.checks.fresh
+                && fresh.asked.digest == asked.digest
+            {
+                check::adopt(&mut next, fresh, issuer, issued_now);
+            }
+            match check::due(&next, &asked, issuer, input.checks, now) {
+                Due::Now => plan.effects.push(Effect::Check { request, asked }),
+                Due::At(at) => plan.wake_at(at),
+                Due::Running => {}
+            }
+        }
+    }
+    // The verdict is for another issuer, or there is none: as good as not looked at.
+    let verdict = domain_verdict(&next, issuer).unwrap_or_else(|| Finding::new(Reason::Pending, host));
+    let gate_open = verdict.reason.opens_gate()
+        && next.verdict.as_ref().is_some_and(|verdict| verdict.valid_until.as_ref().is_some_and(|until| until.0 > now));
+
+    let companion_orders = input.companion.is_some_and(companion::Companion::orders);
+    // Bound to somebody else's certificate is not released: an order of our own has its own gate.
+    let in_place = companion_orders || input.claims.iter().any(|claim| claim.serves && claim.refers);
+    next.released = bind.is_none() && (next.released || in_place);
+    next.lead = Some(lead.name.to_owned());
+    next.profile = Some(terms.profile);
+    next.bind.clone_from(&bind);
+    next.certificate = certificate_status(input, bind.as_ref());
+
+    let open = gate_open || next.released;
+    let injected = bind.is_none() && open && follow(input, lead, terms, plan);
+    let issued = match &bind {
+        Some(bind) => Some(Finding::new(Reason::BoundExisting, host).note(&bind.secret_name)),
+        None if injected && input.certificate.is_none() && plan.notes.nudges > 0 => {
+            Some(Finding::new(Reason::CertificateMissing, host))
+        }
+        None => certificate::finding(host, input.certificate.filter(|own| own.owner != super::Owner::Nobody).as_ref()),
+    };
+    let findings = status::Findings { verified: &verdict, issued: issued.as_ref(), released: next.released };
+    let effective = status::write(&mut next, &findings, domain.generation, now);
+    announce(input, domain, &effective, next, plan);
+    write_companion(input, terms, bind.as_ref(), open, plan);
+}
+
+/// The verdict as it stands in the status, if it was reached for this issuer.
+fn domain_verdict(status: &DomainStatus, issuer: Option<&crate::core::policy::IssuerRef>) -> Option<Finding> {
+    let verdict = status.verdict.as_ref().filter(|verdict| verdict.issuer.as_ref() == issuer)?;
+    Some(
+        Finding::new(Reason::from_name(&verdict.reason)?, &verdict.subject)
+            .observed(&status.observed)
+            .required(&status.required)
+            .note(&verdict.note),
+    )
+}
+
+/// The existing certificate to bind. One's own, once it was ordered, is not exchanged for another.
+fn bind(input: &HostInput<'_>, status: &DomainStatus, terms: &Terms) -> Option<Bind> {
+    let own = input.certificate.is_some() || (status.released && status.bind.is_none());
+    if own || input.taken {
+        return None;
+    }
+    let v5 = terms.profile == crate::core::policy::Profile::RainbondV5;
+    matching::find(input.host, input.others, status.bind.as_ref(), v5, input.now)
+}
+
+fn certificate_status(input: &HostInput<'_>, bind: Option<&Bind>) -> Option<CertificateStatus> {
+    let certificate = match bind {
+        Some(bind) => input.others.iter().find(|other| other.name == bind.certificate)?,
+        None => input.certificate.as_ref()?,
+    };
+    Some(CertificateStatus {
+        name: certificate.name.to_owned(),
+        secret_name: certificate.secret_name.to_owned(),
+        not_after: certificate.not_after.map(Time),
+    })
+}
+
+/// Sees to the wanted Certificate once something is there for ingress-shim to
+/// act on. Returns whether there is.
+fn follow(input: &HostInput<'_>, lead: &Claim<'_>, terms: &Terms, plan: &mut HostPlan) -> bool {
+    let carrier = match terms.issuance {
+        Issuance::Inline if lead.annotated && lead.refers => Carrier { name: lead.name, uid: lead.uid },
+        Issuance::Companion => match input.companion {
+            Some(companion) if companion.orders() => Carrier { name: &companion.name, uid: &companion.uid },
+            _ => return false,
+        },
+        Issuance::Inline => return false,
+    };
+    certificate::repair(input, carrier, plan);
+    true
+}
+
+fn write_companion(input: &HostInput<'_>, terms: &Terms, bind: Option<&Bind>, open: bool, plan: &mut HostPlan) {
+    match (companion::desired(input, terms, bind, open), input.companion) {
+        (Some(desired), Some(present)) if present.is_as(&desired) => {}
+        (Some(desired), _) => plan.effects.push(Effect::WriteCompanion(Box::new(desired))),
+        (None, Some(present)) => plan.effects.push(Effect::DeleteCompanion { name: present.name.clone() }),
+        (None, None) => {}
+    }
+}
+
+/// Writes the status where it changed, and tells of a changed reason, once.
+fn announce(
+    input: &HostInput<'_>,
+    domain: DomainView<'_>,
+    effective: &Finding,
+    next: DomainStatus,
+    plan: &mut HostPlan,
+) {
+    let reason = effective.reason;
+    let before = status::reason_of(domain.status, READY);
+    if next != *domain.status {
+        plan.effects.push(Effect::SetStatus(Box::new(next)));
+    }
+    // After a restart what the Domain says has been said.
+    let said = plan.notes.told.is_empty() && before == Some(reason);
+    let quiet = matches!(reason, Reason::Pending | Reason::NotFlagged);
+    let tell = |ingress| Effect::Tell { ingress, reason, message: effective.sentence(Lang::En) };
+    if before != Some(reason) && !quiet {
+        plan.effects.push(tell(None));
+    }
+    let told = std::mem::take(&mut plan.notes.told);
+    for claim in input.claims {
+        let fresh = told.get(claim.uid) != Some(&reason) && !said;
+        if fresh && !quiet && plan.notes.told.len() < MAX_TOLD {
+            plan.effects.push(tell(Some((claim.name.to_owned(), claim.uid.to_owned()))));
+        }
+        plan.notes.told.insert(claim.uid.to_owned(), reason);
+    }
+}
+
+#[cfg(test)]
+mod tests;

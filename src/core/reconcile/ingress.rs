@@ -1,0 +1,86 @@
+//! What is to be written to an application's Ingress: what [`decide`] says, and as seldom as possible.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::core::{
+    decide::decide,
+    finding::Lang,
+    ingress::Ingress,
+    knowledge::Knowledge,
+    names,
+    patch::{PatchOp, annotation_path},
+    policy::Policy,
+    reason::{Action, Reason, WhoActs},
+};
+
+/// What to do about an Ingress.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct IngressPlan {
+    /// The patch; none: leave it alone.
+    pub patch: Vec<PatchOp>,
+    /// Each host with what is done and why, for logs.
+    pub hosts: Vec<(String, Action, Reason)>,
+    /// What must be told and no Domain tells.
+    pub trouble: Vec<Trouble>,
+}
+
+/// What keeps a flagged host from being served, for reasons that no Domain tells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trouble {
+    /// The host.
+    pub host: String,
+    /// Why.
+    pub reason: Reason,
+    /// In a sentence.
+    pub message: String,
+}
+
+/// Plans for an Ingress as last seen.
+pub fn plan<K: Knowledge>(ingress: &Ingress<'_>, knowledge: &K, policy: &Policy, now: Timestamp) -> IngressPlan {
+    let decision = decide(ingress, knowledge, policy, now);
+    let namespace = ingress.metadata.namespace.as_ref();
+    let mut plan = IngressPlan {
+        patch: decision.patch,
+        hosts: decision.hosts.iter().map(|d| (d.host.to_string(), d.action, d.reason())).collect(),
+        trouble: Vec::new(),
+    };
+    for host in &decision.hosts {
+        let told_by_domain = knowledge
+            .domain(namespace, &host.host)
+            .is_some_and(|d| d.verdict.as_ref().is_some_and(|v| v.finding.reason == host.reason()));
+        let concerns = match host.action {
+            Action::Skip | Action::Withdraw => host.reason().who_acts() == WhoActs::AppDeveloper,
+            Action::Hold => host.reason().who_acts() != WhoActs::Nobody,
+            Action::Inject => false,
+        };
+        if concerns && !told_by_domain {
+            plan.trouble.push(Trouble {
+                host: host.host.to_string(),
+                reason: host.reason(),
+                message: host.finding().sentence(Lang::En),
+            });
+        }
+    }
+    if decision.hosts.iter().any(|host| host.reason() == Reason::CompanionIngress) {
+        return plan;
+    }
+    let holds_parts = decision.hosts.iter().any(|host| host.action == Action::Inject);
+    if plan.patch.is_empty() && !holds_parts && ingress.annotation(names::INJECTED).is_none() {
+        // Off means off: our nudges go with the rest.
+        plan.patch
+            .extend(ingress.annotation(names::NUDGE).map(|_| PatchOp::Remove { path: annotation_path(names::NUDGE) }));
+    }
+    plan
+}
+
+/// The patch as it is sent: applies to the version that the plan was made for and to no other.
+pub fn guarded(patch: &[PatchOp], resource_version: &str) -> Result<Value, serde_json::Error> {
+    let mut ops = vec![serde_json::json!({
+        "op": "test", "path": "/metadata/resourceVersion", "value": resource_version,
+    })];
+    for op in patch {
+        ops.push(serde_json::to_value(op)?);
+    }
+    Ok(Value::Array(ops))
+}

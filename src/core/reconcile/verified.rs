@@ -1,0 +1,114 @@
+//! The hosts of a namespace that may be given TLS now, for admission policies.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::core::{
+    host::Host,
+    knowledge::{DomainFacts, Gate},
+    policy::{Issuance, Policy},
+};
+
+/// What is to stand in the namespace's VerifiedHosts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Verified {
+    /// Host → Secret.
+    pub hosts: BTreeMap<String, String>,
+    /// The issuer of the simple injection.
+    pub issuer: String,
+    /// When the first of them ceases to be verified, unless checked again.
+    pub until: Option<Timestamp>,
+}
+
+/// One wanted host of the namespace.
+pub struct Wanted<'a> {
+    /// The host.
+    pub host: &'a Host,
+    /// Its state.
+    pub facts: &'a DomainFacts,
+    /// How it is ordered.
+    pub issuance: Issuance,
+}
+
+/// Collects the hosts whose gate is open. A host that a companion orders for
+/// counts once its certificate is there.
+pub fn collect<'a>(wanted: impl Iterator<Item = Wanted<'a>>, policy: &Policy, now: Timestamp) -> Verified {
+    let mut verified = Verified {
+        issuer: policy.issuer.as_ref().map(|issuer| issuer.name.clone()).unwrap_or_default(),
+        ..Verified::default()
+    };
+    for Wanted { host, facts, issuance } in wanted {
+        if let Some(bind) = &facts.bind {
+            verified.hosts.insert(host.to_string(), bind.secret_name.clone());
+            continue;
+        }
+        let Gate::Open(verdict) = facts.gate(now) else { continue };
+        if issuance == Issuance::Companion && !facts.issued {
+            continue;
+        }
+        verified.hosts.insert(host.to_string(), host.secret_name());
+        if let Some(verdict) = verdict
+            && !facts.released
+            && !facts.issued
+        {
+            verified.until = Some(verified.until.map_or(verdict.valid_until, |until| until.min(verdict.valid_until)));
+        }
+    }
+    verified
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{
+        finding::Finding,
+        knowledge::{Bind, VerdictFacts},
+        policy::IssuerRef,
+        reason::Reason,
+    };
+
+    #[test]
+    fn only_hosts_whose_gate_is_open() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let verdict = |reason, until| {
+            let finding = Finding::new(reason, "h");
+            Some(VerdictFacts { finding, issuer: None, valid_until: at(until) })
+        };
+        let facts = [
+            ("open.example.com", DomainFacts { verdict: verdict(Reason::Verified, 100), ..Default::default() }),
+            ("later.example.com", DomainFacts { verdict: verdict(Reason::Verified, 90), ..Default::default() }),
+            ("stale.example.com", DomainFacts { verdict: verdict(Reason::Verified, 5), ..Default::default() }),
+            ("closed.example.com", DomainFacts { verdict: verdict(Reason::WrongTarget, 100), ..Default::default() }),
+            ("unknown.example.com", DomainFacts::default()),
+            (
+                "released.example.com",
+                DomainFacts { verdict: verdict(Reason::WrongTarget, 1), released: true, ..Default::default() },
+            ),
+            (
+                "bound.example.com",
+                DomainFacts {
+                    bind: Some(Bind { secret_name: "s".into(), certificate: "c".into() }),
+                    ..Default::default()
+                },
+            ),
+        ];
+        let hosts: Vec<Host> = facts.iter().map(|(host, _)| Host::parse(host).unwrap()).collect();
+        let wanted =
+            |issuance| hosts.iter().zip(&facts).map(move |(host, (_, facts))| Wanted { host, facts, issuance });
+        let policy = Policy { issuer: Some(IssuerRef::cluster("le")), ..Policy::default() };
+        let inline = collect(wanted(Issuance::Inline), &policy, at(10));
+        assert_eq!(
+            inline.hosts.iter().map(|(h, s)| (h.as_str(), s.as_str())).collect::<Vec<_>>(),
+            [
+                ("bound.example.com", "s"),
+                ("later.example.com", "certgate-later.example.com"),
+                ("open.example.com", "certgate-open.example.com"),
+                ("released.example.com", "certgate-released.example.com"),
+            ]
+        );
+        assert_eq!((inline.until, inline.issuer.as_str()), (Some(at(90)), "le"));
+        let companion = collect(wanted(Issuance::Companion), &policy, at(10));
+        assert_eq!(companion.hosts.len(), 1, "companions order first, Ingresses are bound after");
+    }
+}

@@ -1,0 +1,159 @@
+//! [`wanted`]: which questions are still to be asked before [`super::judge`] can
+//! speak. The transport asks them, records the answers, and asks here again.
+
+use ::core::net::IpAddr;
+
+use super::{
+    Method, Request,
+    address::Look,
+    answers::{Answers, Asked, Kind, Outcome, Question},
+    certification::Climb,
+    challenge,
+    failure::Failure,
+    judge::refused,
+    walk::View,
+    zone::{MAX_ZONE_SERVERS, Servers, servers_of},
+};
+use crate::core::reason::Reason;
+
+/// A question and whom to ask it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// A validating recursive resolver.
+    Recursive(Question),
+    /// The same without DNSSEC validation.
+    Unchecked(Question),
+    /// A server of the zone, without recursion.
+    Authoritative {
+        /// Its name, as [`Asked::Authoritative`] records it.
+        server: String,
+        /// Its addresses; none where `server` is itself one that was configured.
+        addresses: Vec<IpAddr>,
+        /// The question.
+        question: Question,
+    },
+}
+
+/// Whether and how a zone's own servers are asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Consult {
+    /// Whether to ask them at all.
+    pub enabled: bool,
+    /// Ask these, whatever the zone says.
+    pub servers: Vec<String>,
+    /// Whether private addresses of a zone's servers are asked (labs).
+    pub allow_private: bool,
+}
+
+/// The questions to be asked next; none: judge. Every answer recorded, failures
+/// included, takes its question off the list, so asking in rounds ends.
+pub fn wanted(request: &Request, answers: &Answers, consult: &Consult) -> Vec<Ask> {
+    if refused(request).is_some() {
+        return Vec::new();
+    }
+    let host = request.host.base();
+    let mut asks = Vec::new();
+    let look = (!request.host.is_wildcard()).then(|| Look::new(answers, View::Recursive, host));
+    look.iter().for_each(|look| asks.extend(look.unasked().cloned().map(Ask::Recursive)));
+    if !request.ca.names.is_empty() {
+        let climb = Climb::new(answers, View::Recursive, host);
+        asks.extend(climb.unasked().cloned().map(Ask::Recursive));
+    }
+    if request.method == Method::Dns01 {
+        asks.extend(challenge::unasked(answers, &challenge::challenge_name(host)).map(Ask::Recursive));
+    }
+    asks.extend(unchecked(answers));
+    asks.extend(probe(request, answers));
+    if asks.is_empty()
+        && let Some(look) = look
+        && consult.enabled
+    {
+        asks.extend(authoritative(request, answers, consult, &look));
+    }
+    dedup(asks)
+}
+
+/// Bare SERVFAILs are asked about once more without validation.
+fn unchecked(answers: &Answers) -> impl Iterator<Item = Ask> {
+    answers
+        .0
+        .iter()
+        .filter(|answer| answer.asked == Asked::Recursive)
+        .filter(|answer| Failure::of(&answer.outcome).is_some_and(|failure| failure.wants_unchecked()))
+        .filter(|answer| answers.outcome(&answer.question.name, answer.question.kind, &Asked::Unchecked).is_none())
+        .map(|answer| Ask::Unchecked(answer.question.clone()))
+}
+
+/// Where nothing was answered, something is asked that any working resolver knows.
+fn probe(request: &Request, answers: &Answers) -> Option<Ask> {
+    let silent = |outcome: &Outcome| matches!(outcome, Outcome::Timeout | Outcome::Unreachable(_));
+    if answers.0.is_empty() || !answers.0.iter().all(|answer| silent(&answer.outcome)) {
+        return None;
+    }
+    let top = request.host.base().rsplit('.').next()?;
+    let asked = answers.0.iter().any(|answer| answer.question.name == top);
+    (!asked).then(|| Ask::Recursive(Question::new(top, Kind::Ns)))
+}
+
+/// Where the recursive resolver's answer holds the host back, the zone's own
+/// servers are asked: they know a new record while caches still deny it.
+fn authoritative(request: &Request, answers: &Answers, consult: &Consult, look: &Look<'_>) -> Vec<Ask> {
+    let Some(finding) = look.rule(request).finding else { return Vec::new() };
+    if !is_for_the_owner(finding.reason) {
+        return Vec::new();
+    }
+    let host = request.host.base();
+    let servers: Vec<(String, Vec<IpAddr>)> = if consult.servers.is_empty() {
+        match servers_of(answers, host, consult.allow_private) {
+            Servers::Known(servers) => servers,
+            Servers::Ask(questions) => return questions.into_iter().map(Ask::Recursive).collect(),
+            Servers::None => Vec::new(),
+        }
+    } else {
+        consult.servers.iter().take(MAX_ZONE_SERVERS).map(|server| (server.clone(), Vec::new())).collect()
+    };
+    let mut asks = Vec::new();
+    for (server, addresses) in servers {
+        for kind in [Kind::A, Kind::Aaaa] {
+            let asked = Asked::Authoritative(server.clone());
+            if answers.outcome(host, kind, &asked).is_none() {
+                asks.push(Ask::Authoritative {
+                    server: server.clone(),
+                    addresses: addresses.clone(),
+                    question: Question::new(host, kind),
+                });
+                continue;
+            }
+            // A new CNAME may lead where nobody has looked yet.
+            let view = Look::new(answers, View::Authoritative(&server), host);
+            asks.extend(view.unasked().cloned().map(Ask::Recursive));
+        }
+    }
+    asks
+}
+
+/// What an owner mends by editing records.
+const fn is_for_the_owner(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::DomainNotFound
+            | Reason::NoAddress
+            | Reason::ReservedAddress
+            | Reason::WrongTarget
+            | Reason::WrongIpv6
+            | Reason::WrongCname
+            | Reason::CnameDangling
+            | Reason::CnameLoop
+            | Reason::CnameTooLong
+    )
+}
+
+fn dedup(asks: Vec<Ask>) -> Vec<Ask> {
+    let mut unique: Vec<Ask> = Vec::with_capacity(asks.len());
+    for ask in asks {
+        if !unique.contains(&ask) {
+            unique.push(ask);
+        }
+    }
+    unique
+}

@@ -1,0 +1,160 @@
+//! Pre-flight: asks DNS what the CA will ask, and has it judged.
+//!
+//! What to ask and what the answers mean is decided in [`crate::core::verdict`];
+//! here are only the sockets, the limits and the deadline. Trouble is an answer
+//! like any other, so a check never fails: it ends in a verdict.
+
+mod client;
+mod exchange;
+mod limits;
+mod message;
+mod servers;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use futures::future::join_all;
+use tokio::sync::Semaphore;
+
+pub use self::servers::{ServersError, parse_server};
+use self::{
+    client::{Client, Said},
+    message::Mode,
+};
+use crate::core::{
+    policy::Dns,
+    verdict::{
+        Ask, Consult, Request, Verdict,
+        answers::{Answer, Answers, Asked, Kind, Outcome},
+        judge, wanted,
+    },
+};
+
+/// Rounds of questions about one host: each follows from the answers of the last.
+const MAX_ROUNDS: usize = 32;
+/// The most questions about one host.
+const MAX_QUESTIONS: usize = 150;
+
+/// The engine. Cheap to clone; clones share limits and memory.
+#[derive(Clone)]
+pub struct Preflight {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    consult: Consult,
+    authoritative_port: u16,
+    deadline: Duration,
+    /// Hosts under way: more would only wait for the servers' limits, and for longer than people's patience.
+    hosts: Semaphore,
+}
+
+impl Preflight {
+    /// An engine that asks as policy says.
+    ///
+    /// # Errors
+    /// No resolver is named, and the system's cannot be read.
+    pub fn new(policy: &Dns) -> Result<Self, ServersError> {
+        Self::with_authoritative(policy, &[])
+    }
+
+    /// The same, asking these servers in place of each zone's own ones.
+    ///
+    /// # Errors
+    /// As for [`Preflight::new`].
+    pub fn with_authoritative(policy: &Dns, servers: &[SocketAddr]) -> Result<Self, ServersError> {
+        let consult = Consult {
+            enabled: policy.authoritative,
+            servers: servers.iter().map(ToString::to_string).collect(),
+            allow_private: policy.allow_private_authoritative,
+        };
+        let resolvers = servers::resolvers(&policy.servers)?;
+        let hosts = usize::try_from(policy.concurrency.max(1)).unwrap_or(1).min(Semaphore::MAX_PERMITS);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                hosts: Semaphore::new(hosts * resolvers.len().min(4)),
+                client: Client::new(resolvers, policy),
+                consult,
+                authoritative_port: policy.authoritative_port,
+                deadline: Duration::from_secs_f64(policy.deadline_seconds.clamp(0.1, 600.0)),
+            }),
+        })
+    }
+
+    /// Checks a host. Never fails: trouble is a verdict.
+    pub async fn check(&self, request: &Request) -> Verdict {
+        judge(request, &self.gather(request).await)
+    }
+
+    /// Gathers all that a verdict needs, within the deadline. Time spent waiting
+    /// for a turn does not count: a long queue must not look like a dead server.
+    pub async fn gather(&self, request: &Request) -> Answers {
+        let _place = self.inner.hosts.acquire().await;
+        let mut answers = Answers::default();
+        let mut left = self.inner.deadline;
+        for _ in 0..MAX_ROUNDS {
+            let asks = wanted(request, &answers, &self.inner.consult);
+            if asks.is_empty() || answers.0.len() + asks.len() > MAX_QUESTIONS {
+                break;
+            }
+            let base = request.host.base();
+            let round = join_all(asks.into_iter().map(|ask| self.inner.ask(ask, base, left))).await;
+            left = left.saturating_sub(round.iter().map(|(took, _)| *took).max().unwrap_or_default());
+            answers.0.extend(round.into_iter().map(|(_, answer)| answer));
+        }
+        answers
+    }
+}
+
+impl Inner {
+    async fn ask(&self, ask: Ask, base: &str, left: Duration) -> (Duration, Answer) {
+        let (question, asked, said) = match ask {
+            Ask::Recursive(question) => {
+                // What is the host's own is always asked anew; what hosts have in common is asked once.
+                let own = question.name == base && matches!(question.kind, Kind::A | Kind::Aaaa);
+                let said = if own || question.kind == Kind::Txt {
+                    self.client.recursive(&question, Mode::Recursive, left).await
+                } else {
+                    self.client.shared(&question, Mode::Recursive, left).await
+                };
+                (question, Asked::Recursive, said)
+            }
+            Ask::Unchecked(question) => {
+                let said = self.client.recursive(&question, Mode::Unchecked, left).await;
+                (question, Asked::Unchecked, said)
+            }
+            Ask::Authoritative { server, addresses, question } => {
+                let addresses = if addresses.is_empty() {
+                    parse_server(&server, 53).into_iter().collect()
+                } else {
+                    addresses.iter().map(|ip| SocketAddr::new(*ip, self.authoritative_port)).collect::<Vec<_>>()
+                };
+                let said = self.client.authoritative(&addresses, &question, left).await;
+                (question, Asked::Authoritative(server), said)
+            }
+        };
+        let Said { server, outcome, took } = said;
+        let server = if server.port() == 0 { String::new() } else { server.to_string() };
+        tracing::debug!(
+            name = question.name,
+            kind = question.kind.as_str(),
+            ?asked,
+            server,
+            ?took,
+            outcome = outcome_word(&outcome),
+            "asked"
+        );
+        (took, Answer { question, asked, server, outcome })
+    }
+}
+
+fn outcome_word(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Reply(reply) => reply.rcode.to_string(),
+        Outcome::Timeout => "timeout".to_owned(),
+        Outcome::Unreachable(why) | Outcome::Malformed(why) => why.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

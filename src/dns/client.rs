@@ -1,0 +1,170 @@
+//! The client: which server is asked, how often, and what is remembered.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use moka::{Expiry, future::Cache};
+
+use super::{exchange::exchange, limits::Limits, message::Mode};
+use crate::core::{
+    policy::Dns,
+    verdict::answers::{Kind, Outcome, Question, Rcode},
+};
+
+/// How often a question is put before it counts as unanswered.
+const TRIES: usize = 3;
+/// How long a server that did not answer is asked last.
+const PENALTY: Duration = Duration::from_secs(10);
+/// The most that is remembered, in questions.
+const MAX_REMEMBERED: u64 = 50_000;
+/// The longest that an answer is remembered: about a top-level domain, about
+/// CAA and servers of a zone, about addresses. Short, because people who mend a
+/// record look again at once; the resolver has a cache of its own.
+const REMEMBER_TOP: Duration = Duration::from_secs(3600);
+const REMEMBER_ZONE: Duration = Duration::from_secs(30);
+const REMEMBER_ADDRESS: Duration = Duration::from_secs(10);
+/// How long a failure is remembered (RFC 9520 §3.2 asks for one second at least).
+const REMEMBER_FAILURE: Duration = Duration::from_secs(1);
+
+/// What a server said, which one it was, and how long it took beside waiting for a turn.
+#[derive(Clone, Debug)]
+pub(super) struct Said {
+    pub server: SocketAddr,
+    pub outcome: Outcome,
+    pub took: Duration,
+}
+
+/// Asks servers within their limits.
+pub(super) struct Client {
+    servers: Vec<Server>,
+    patience: Duration,
+    limits: Limits,
+    remembered: Cache<(Question, Mode), Arc<Said>>,
+    started: Instant,
+}
+
+struct Server {
+    addr: SocketAddr,
+    /// Until when it is asked last, in milliseconds since the client started.
+    shunned_until: AtomicU64,
+}
+
+impl Client {
+    pub(super) fn new(servers: Vec<SocketAddr>, policy: &Dns) -> Self {
+        Self {
+            servers: servers.into_iter().map(|addr| Server { addr, shunned_until: AtomicU64::new(0) }).collect(),
+            patience: Duration::from_secs_f64(policy.timeout_seconds.clamp(0.05, 60.0)),
+            limits: Limits::new(policy),
+            remembered: Cache::builder().max_capacity(MAX_REMEMBERED).expire_after(ByTtl).build(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Asks the recursive resolvers.
+    pub(super) async fn recursive(&self, question: &Question, mode: Mode, left: Duration) -> Said {
+        let order = self.order();
+        self.any_of(&order, question, mode, left).await
+    }
+
+    /// The same, but an answer that somebody got moments ago will do, and one
+    /// that somebody waits for is waited for.
+    pub(super) async fn shared(&self, question: &Question, mode: Mode, left: Duration) -> Said {
+        let mine = Arc::new(AtomicU64::new(0));
+        let counted = mine.clone();
+        let said = self
+            .remembered
+            .get_with((question.clone(), mode), async move {
+                let said = self.recursive(question, mode, left).await;
+                counted.store(said.took.as_millis().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+                Arc::new(said)
+            })
+            .await;
+        let took = Duration::from_millis(mine.load(Ordering::Relaxed));
+        Said { took, ..Said::clone(&said) }
+    }
+
+    /// Asks a zone's server at one of its addresses.
+    pub(super) async fn authoritative(&self, addresses: &[SocketAddr], question: &Question, left: Duration) -> Said {
+        self.any_of(addresses, question, Mode::Iterative, left).await
+    }
+
+    async fn any_of(&self, servers: &[SocketAddr], question: &Question, mode: Mode, left: Duration) -> Said {
+        let mut last: Option<Said> = None;
+        let mut took = Duration::ZERO;
+        let tries = if mode == Mode::Iterative { TRIES - 1 } else { TRIES };
+        for server in servers.iter().cycle().take(tries) {
+            let patience = self.patience.min(left.saturating_sub(took));
+            if patience.is_zero() {
+                break;
+            }
+            let limit = self.limits.of(*server);
+            let turn = limit.turn().await;
+            let begun = Instant::now();
+            let outcome = exchange(*server, question, mode, patience).await;
+            drop(turn);
+            took += begun.elapsed();
+            let settled = self.settles(*server, &outcome, mode);
+            // A failure that says something is kept over one that says nothing.
+            if settled || !matches!((&last, &outcome), (Some(_), Outcome::Timeout | Outcome::Unreachable(_))) {
+                last = Some(Said { server: *server, outcome, took });
+            }
+            if settled {
+                break;
+            }
+        }
+        let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
+        last.map(|said| Said { took, ..said }).unwrap_or(Said { server: nobody, outcome: Outcome::Timeout, took })
+    }
+
+    /// Whether the outcome is an answer, or worth a try elsewhere. SERVFAIL is
+    /// an answer: what one validating resolver refuses, another that does not
+    /// validate would let pass.
+    fn settles(&self, server: SocketAddr, outcome: &Outcome, mode: Mode) -> bool {
+        match outcome {
+            Outcome::Reply(reply) => {
+                mode == Mode::Iterative
+                    || matches!(reply.rcode, Rcode::NO_ERROR | Rcode::NAME_ERROR | Rcode::SERVER_FAILURE)
+            }
+            Outcome::Timeout | Outcome::Unreachable(_) | Outcome::Malformed(_) => {
+                let until = (self.started.elapsed() + PENALTY).as_millis().try_into().unwrap_or(u64::MAX);
+                for shunned in self.servers.iter().filter(|s| s.addr == server) {
+                    shunned.shunned_until.store(until, Ordering::Relaxed);
+                }
+                false
+            }
+        }
+    }
+
+    /// The resolvers as configured, those that did not answer of late at the end.
+    fn order(&self) -> Vec<SocketAddr> {
+        let now: u64 = self.started.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
+        let shunned = |server: &&Server| server.shunned_until.load(Ordering::Relaxed) > now;
+        let (last, first): (Vec<&Server>, Vec<&Server>) = self.servers.iter().partition(shunned);
+        first.into_iter().chain(last).map(|server| server.addr).collect()
+    }
+}
+
+/// Forgets what was said when its TTL has passed, and sooner.
+struct ByTtl;
+
+impl Expiry<(Question, Mode), Arc<Said>> for ByTtl {
+    fn expire_after_create(&self, (question, _): &(Question, Mode), said: &Arc<Said>, _: Instant) -> Option<Duration> {
+        let Outcome::Reply(reply) = &said.outcome else { return Some(REMEMBER_FAILURE) };
+        if !matches!(reply.rcode, Rcode::NO_ERROR | Rcode::NAME_ERROR) || reply.truncated {
+            return Some(REMEMBER_FAILURE);
+        }
+        let ttl = reply.records.iter().map(|r| r.ttl).chain(reply.soa.iter().map(|soa| soa.negative_ttl)).min();
+        let most = match question.kind {
+            _ if !question.name.contains('.') => REMEMBER_TOP,
+            Kind::Caa | Kind::Ns => REMEMBER_ZONE,
+            Kind::A | Kind::Aaaa | Kind::Txt => REMEMBER_ADDRESS,
+        };
+        Some(Duration::from_secs(ttl.unwrap_or(0).into()).clamp(REMEMBER_FAILURE, most))
+    }
+}

@@ -1,0 +1,98 @@
+//! `certgate status`: what every host waits for, grouped by who must act.
+//! Needs nothing but the Domain objects.
+
+pub mod render;
+
+use jiff::Timestamp;
+
+use crate::{
+    api::domain::{Domain, READY},
+    core::{
+        finding::{Finding, Lang},
+        host::Host,
+        reason::{Reason, WhoActs},
+    },
+};
+
+/// A host as `certgate status` shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The namespace.
+    pub namespace: String,
+    /// The host, readable.
+    pub host: String,
+    /// Whether its certificate is in place and its DNS good.
+    pub ready: bool,
+    /// What it comes down to.
+    pub finding: Finding,
+    /// What DNS shows.
+    pub observed: Vec<String>,
+    /// When DNS is looked at next.
+    pub next_check: Option<Timestamp>,
+    /// Since when it has been waiting.
+    pub since: Option<Timestamp>,
+    /// The Certificate's name.
+    pub certificate: Option<String>,
+    /// When it ends.
+    pub not_after: Option<Timestamp>,
+    /// The Ingress that orders.
+    pub lead: Option<String>,
+    /// What else should be known.
+    pub warnings: Vec<String>,
+}
+
+/// The rows of some Domains: those that somebody must act on first, oldest first.
+pub fn rows(domains: &[Domain]) -> Vec<Row> {
+    let mut rows: Vec<Row> = domains.iter().map(Row::of).collect();
+    rows.sort_by(|a, b| {
+        let rank =
+            |row: &Row| (row.ready, row.finding.reason.who_acts() == WhoActs::Nobody, row.finding.reason.who_acts());
+        (rank(a), a.since, &a.namespace, &a.host).cmp(&(rank(b), b.since, &b.namespace, &b.host))
+    });
+    rows
+}
+
+// === impl Row ===
+
+impl Row {
+    /// The row of a Domain.
+    pub fn of(domain: &Domain) -> Self {
+        let status = domain.status.clone().unwrap_or_default();
+        let host = Host::parse(&domain.spec.host);
+        let readable = host
+            .as_ref()
+            .map_or_else(|_| crate::core::finding::clean(&domain.spec.host), |h| h.readable().into_owned());
+        let ready = status.conditions.iter().find(|condition| condition.type_ == READY);
+        let reason = ready.and_then(|condition| Reason::from_name(&condition.reason)).unwrap_or(Reason::Pending);
+        let verdict = domain.facts().verdict.map(|verdict| verdict.finding);
+        let finding = match verdict {
+            Some(verdict) if verdict.reason == reason => verdict,
+            // The sentence of the verdict is the particular of a renewal at risk.
+            Some(verdict) if reason == Reason::RenewalAtRisk => {
+                Finding::new(reason, &readable).note(verdict.sentence(Lang::En))
+            }
+            _ => Finding::new(reason, &readable),
+        };
+        Self {
+            namespace: domain.metadata.namespace.clone().unwrap_or_default(),
+            host: readable,
+            ready: ready.is_some_and(|condition| condition.status == "True"),
+            finding,
+            observed: status.observed,
+            next_check: status.next_check_time.map(|time| time.0),
+            since: ready.map(|condition| condition.last_transition_time.0),
+            certificate: status.certificate.as_ref().map(|certificate| certificate.name.clone()),
+            not_after: status.certificate.and_then(|certificate| certificate.not_after).map(|time| time.0),
+            lead: status.lead,
+            warnings: status.warnings,
+        }
+    }
+
+    /// Whether somebody other than certgate must act.
+    pub fn needs_somebody(&self) -> bool {
+        !self.ready && self.finding.reason.who_acts() != WhoActs::Nobody
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! What `certgate status` prints.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::Row;
+use crate::core::{finding::Lang, reason::WhoActs, text};
+
+/// A row for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct JsonRow<'a> {
+    namespace: &'a str,
+    host: &'a str,
+    ready: bool,
+    reason: &'static str,
+    who_acts: &'static str,
+    message: String,
+    observed: &'a [String],
+    required: &'a [String],
+    warnings: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_check_time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_after: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lead: Option<&'a str>,
+}
+
+/// The rows as one JSON document.
+///
+/// # Errors
+/// Never in practice: all of it is text, numbers and lists.
+pub fn json(rows: &[Row], lang: Lang) -> Result<String, serde_json::Error> {
+    let rows: Vec<JsonRow<'_>> = rows
+        .iter()
+        .map(|row| JsonRow {
+            namespace: &row.namespace,
+            host: &row.host,
+            ready: row.ready,
+            reason: row.finding.reason.as_str(),
+            who_acts: row.finding.reason.who_acts().as_str(),
+            message: row.finding.sentence(lang),
+            observed: &row.observed,
+            required: &row.finding.required,
+            warnings: &row.warnings,
+            next_check_time: row.next_check,
+            since: row.since,
+            certificate: row.certificate.as_deref(),
+            not_after: row.not_after,
+            lead: row.lead.as_deref(),
+        })
+        .collect();
+    serde_json::to_string_pretty(&serde_json::json!({ "hosts": rows })).map(|text| text + "\n")
+}
+
+/// The rows for a person, grouped by who must act.
+pub fn person(rows: &[Row], wide: bool, lang: Lang, now: Timestamp) -> String {
+    let words = Words::of(lang);
+    let bold = Style::new().bold();
+    let mut out = String::new();
+    let ready = rows.iter().filter(|row| row.ready).count();
+    let _ = writeln!(out, "{bold}{}{bold:#}", words.summary(rows.len(), ready));
+    let mut last: Option<WhoActs> = None;
+    for row in rows.iter().filter(|row| !row.ready) {
+        let who = row.finding.reason.who_acts();
+        if last != Some(who) {
+            let style = Style::new()
+                .bold()
+                .fg_color(Some(if who == WhoActs::Nobody { AnsiColor::Cyan } else { AnsiColor::Yellow }.into()));
+            let count = rows.iter().filter(|other| !other.ready && other.finding.reason.who_acts() == who).count();
+            let _ = writeln!(out, "\n{style}{}{style:#} ({count})", words.group(who, lang));
+            last = Some(who);
+        }
+        waiting(row, wide, lang, now, &words, &mut out);
+    }
+    if wide && ready > 0 {
+        let style = Style::new().bold().fg_color(Some(AnsiColor::Green.into()));
+        let _ = writeln!(out, "\n{style}{}{style:#} ({ready})", words.ready);
+        for row in rows.iter().filter(|row| row.ready) {
+            let _ = writeln!(out, "  {}  {}  {}", row.host, row.namespace, row.finding.sentence(lang));
+        }
+    }
+    out
+}
+
+fn waiting(row: &Row, wide: bool, lang: Lang, now: Timestamp, words: &Words, out: &mut String) {
+    let since = row.since.map(|since| words.since(now.duration_since(since)));
+    let bold = Style::new().bold();
+    let _ = writeln!(out, "  {bold}{}{bold:#}  {}  {}", row.host, row.namespace, since.unwrap_or_default());
+    let _ = writeln!(out, "    {}", row.finding.sentence(lang));
+    for warning in &row.warnings {
+        let _ = writeln!(out, "    ! {warning}");
+    }
+    if let Some(next) = row.next_check {
+        let _ = writeln!(out, "    {}", words.next(next.duration_since(now)));
+    }
+    if wide {
+        let mut fact = |label: &str, value: &str| {
+            if !value.is_empty() {
+                let _ = writeln!(out, "    {label}: {value}");
+            }
+        };
+        fact(words.reason, row.finding.reason.as_str());
+        fact(words.observed, &row.observed.join(", "));
+        fact(words.lead, row.lead.as_deref().unwrap_or_default());
+        fact(words.certificate, row.certificate.as_deref().unwrap_or_default());
+    }
+}
+
+/// A span of time as people say it: the largest unit alone.
+pub fn span(duration: SignedDuration, lang: Lang) -> String {
+    let seconds = duration.as_secs().max(0);
+    let (count, unit) = match seconds {
+        0..=99 => (seconds, ["s", "秒"]),
+        100..=5_999 => (seconds / 60, ["min", "分钟"]),
+        6_000..=172_799 => (seconds / 3_600, ["h", "小时"]),
+        _ => (seconds / 86_400, ["d", "天"]),
+    };
+    match lang {
+        Lang::En => format!("{count} {}", unit[0]),
+        Lang::ZhCn => format!("{count} {}", unit[1]),
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+/// The fixed words of the output.
+struct Words {
+    lang: Lang,
+    ready: &'static str,
+    reason: &'static str,
+    observed: &'static str,
+    lead: &'static str,
+    certificate: &'static str,
+}
+
+// === impl Words ===
+
+impl Words {
+    const fn of(lang: Lang) -> Self {
+        match lang {
+            Lang::En => Self {
+                lang,
+                ready: "Ready",
+                reason: "reason",
+                observed: "seen in DNS",
+                lead: "Ingress",
+                certificate: "Certificate",
+            },
+            Lang::ZhCn => {
+                Self {
+                    lang, ready: "就绪", reason: "原因", observed: "DNS 现状", lead: "Ingress", certificate: "证书"
+                }
+            }
+        }
+    }
+
+    fn summary(&self, all: usize, ready: usize) -> String {
+        match self.lang {
+            Lang::En if all == 0 => "no hosts: nothing is flagged for automatic issuance".to_owned(),
+            Lang::ZhCn if all == 0 => "没有域名：尚未开启自动签发".to_owned(),
+            Lang::En => format!("{ready} of {all} hosts ready"),
+            Lang::ZhCn => format!("{all} 个域名中 {ready} 个就绪"),
+        }
+    }
+
+    fn group(&self, who: WhoActs, lang: Lang) -> String {
+        match (self.lang, who) {
+            (Lang::En, WhoActs::Nobody) => "In progress, nobody needs to act".to_owned(),
+            (Lang::ZhCn, WhoActs::Nobody) => "处理中，无需操作".to_owned(),
+            (Lang::En, who) => capitalised(&format!("{} must act", text::who(who, lang))),
+            (Lang::ZhCn, who) => format!("需{}处理", text::who(who, lang)),
+        }
+    }
+
+    fn since(&self, waited: SignedDuration) -> String {
+        match self.lang {
+            Lang::En => format!("for {}", span(waited, self.lang)),
+            Lang::ZhCn => format!("已 {}", span(waited, self.lang)),
+        }
+    }
+
+    fn next(&self, left: SignedDuration) -> String {
+        match self.lang {
+            Lang::En if left.as_secs() <= 0 => "next look now".to_owned(),
+            Lang::ZhCn if left.as_secs() <= 0 => "即将重新检查".to_owned(),
+            Lang::En => format!("next look in {}", span(left, self.lang)),
+            Lang::ZhCn => format!("{}后重新检查", span(left, self.lang)),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+use jiff::SignedDuration;
+use serde_json::json;
+
+use super::*;
+
+fn now() -> Timestamp {
+    "2026-11-24T12:00:00Z".parse().unwrap()
+}
+
+fn domain(namespace: &str, host: &str, ready: bool, reason: Reason) -> Domain {
+    let since = if ready { "2026-11-24T11:00:00Z" } else { "2026-11-24T11:57:00Z" };
+    serde_json::from_value(json!({
+        "apiVersion": "certgate.dev/v1alpha1", "kind": "Domain",
+        "metadata": {"namespace": namespace, "name": host},
+        "spec": {"host": host},
+        "status": {
+            "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }, "reason": reason.as_str(), "message": "", "lastTransitionTime": since}],
+            "verdict": {"reason": reason.as_str(), "subject": host},
+            "required": ["203.0.113.7"],
+            "nextCheckTime": "2026-11-24T12:00:30Z",
+        },
+    }))
+    .unwrap()
+}
+
+fn hosts() -> Vec<Domain> {
+    vec![
+        domain("team-b", "shop.example.com", true, Reason::Issued),
+        domain("team-a", "new.example.com", false, Reason::Pending),
+        domain("team-a", "www.example.com", false, Reason::DomainNotFound),
+        domain("team-a", "xn--fsqu00a.com", false, Reason::IssuerMissing),
+    ]
+}
+
+#[test]
+fn hosts_are_grouped_by_who_must_act() {
+    insta::assert_snapshot!(anstream::adapter::strip_str(&render::person(&rows(&hosts()), false, Lang::En, now())).to_string(), @r"
+    1 of 4 hosts ready
+
+    The domain's owner must act (1)
+      www.example.com  team-a  for 3 min
+        www.example.com does not exist in DNS yet; the domain's owner must add an A record to 203.0.113.7
+        next look in 30 s
+
+    The cluster's administrator must act (1)
+      例子.com  team-a  for 3 min
+        the issuer named in the policy does not exist; the cluster's administrator must create it
+        next look in 30 s
+
+    In progress, nobody needs to act (1)
+      new.example.com  team-a  for 3 min
+        new.example.com waits for its first DNS check
+        next look in 30 s
+    ");
+}
+
+#[test]
+fn the_same_in_chinese() {
+    insta::assert_snapshot!(anstream::adapter::strip_str(&render::person(&rows(&hosts()[2..3]), true, Lang::ZhCn, now())).to_string(), @r"
+    1 个域名中 0 个就绪
+
+    需域名所有者处理 (1)
+      www.example.com  team-a  已 3 分钟
+        www.example.com 在 DNS 中尚不存在；域名所有者需添加指向 203.0.113.7 的 A 记录
+        30 秒后重新检查
+        原因: DomainNotFound
+    ");
+}
+
+#[test]
+fn programs_get_every_host_with_its_reason() {
+    let value: serde_json::Value = serde_json::from_str(&render::json(&rows(&hosts()), Lang::En).unwrap()).unwrap();
+    let reasons: Vec<_> =
+        value["hosts"].as_array().unwrap().iter().map(|row| row["reason"].as_str().unwrap()).collect();
+    assert_eq!(reasons, ["DomainNotFound", "IssuerMissing", "Pending", "Issued"]);
+    assert_eq!(value["hosts"][0]["whoActs"], "domain-owner");
+    assert_eq!(value["hosts"][0]["nextCheckTime"], "2026-11-24T12:00:30Z");
+}
+
+#[test]
+fn spans_are_said_as_people_do() {
+    for (seconds, expected) in
+        [(0, "0 s"), (99, "99 s"), (100, "1 min"), (5_999, "99 min"), (6_000, "1 h"), (172_800, "2 d"), (-5, "0 s")]
+    {
+        assert_eq!(render::span(SignedDuration::from_secs(seconds), Lang::En), expected);
+    }
+}
