@@ -313,7 +313,10 @@ impl<'a, K: Knowledge> Subject<'a, K> {
         let inline = self.scope.issuance(written, self.profile) == Issuance::Inline;
         let name = self.scope.ingress.metadata.name.as_ref();
         let leads = domain.and_then(|domain| domain.lead.as_deref()).is_none_or(|lead| lead == name);
-        let redirect = self.profile == Profile::RainbondV5 && self.scope.plain_http(written) == PlainHttp::Redirect;
+        // From the lead alone: redirects of one path from two Ingresses make nginx refuse the
+        // gateway's configuration, for all namespaces (Rainbond 5.17.3 `ListVirtualService`).
+        let redirect =
+            leads && self.profile == Profile::RainbondV5 && self.scope.plain_http(written) == PlainHttp::Redirect;
         Wanted {
             host: Cow::Owned(host.to_owned()),
             secret,
