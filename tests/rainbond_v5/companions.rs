@@ -13,8 +13,7 @@ use super::{
 pub(crate) fn check(row: &Row, order: Order) -> Result<(), String> {
     let plain = companion("companion", WWW, SECRET);
     match row.case.as_str() {
-        "real Ingress with tls (other secretName) + companion; Secret created ⇒ **companion touched** ⇒ Secret renewed ⇒ companion touched" =>
-        {
+        "real Ingress with tls (other secretName) + companion; Secret created ⇒ **companion touched** ⇒ Secret renewed ⇒ companion touched" => {
             stages_fit(&row.seen, &play(&plain, order)?)
         }
         "companion's `defaultBackend.service` names a Service that does not exist, or the application's" => {

@@ -157,7 +157,11 @@ fn is_tcp(ingress: &Value) -> Result<bool, Crash> {
 
 /// A rule's paths. A rule without `http` is followed all the same.
 fn paths(rule: &Value) -> Result<&[Value], Crash> {
-    if rule.get("http").is_none_or(Value::is_null) { Err(IN_ENDPOINT_KEY_OF_PATH) } else { Ok(list(rule, "/http/paths")) }
+    if rule.get("http").is_none_or(Value::is_null) {
+        Err(IN_ENDPOINT_KEY_OF_PATH)
+    } else {
+        Ok(list(rule, "/http/paths"))
+    }
 }
 
 fn service(path: &Value) -> Option<&str> {

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{
     fixtures::{
-        Issued, NAMESPACE, OTHER, SECRET, WWW, application, challenge_path, endpoints_of, issue, labelled,
-        name, rule, second_rule, secret, solver, unlabelled, with_redirect, with_tls,
+        Issued, NAMESPACE, OTHER, SECRET, WWW, application, challenge_path, endpoints_of, issue, labelled, name, rule,
+        second_rule, secret, solver, unlabelled, with_redirect, with_tls,
     },
     gateway::{Crash, Gateway, Kind, Order, served},
     table::NO_SYNC,
@@ -256,4 +256,3 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         run.apply([secret(SECRET, &www()), rule_with_challenge_path(rule_with_tls())]);
     }),
 ];
-
