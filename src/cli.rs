@@ -1,5 +1,6 @@
 //! The command line: one file per sub-command.
 
+pub mod check;
 pub mod crd;
 pub mod explain;
 pub mod kubeconfig;
@@ -20,6 +21,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::CheckArgs),
     Status(status::StatusArgs),
     Explain(explain::ExplainArgs),
     Crd(crd::CrdArgs),
@@ -35,6 +37,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Command::Explain(args) => Ok(explain::run(&args)?),
         Command::Crd(args) => Ok(crd::run(&args)?),
         Command::Schema(args) => Ok(schema::run(&args)?),
+        Command::Check(args) => asynchronously(check::run(args)),
         Command::Status(args) => asynchronously(status::run(args)),
     }
 }

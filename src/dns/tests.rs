@@ -259,5 +259,6 @@ async fn servers_named_by_hand_are_asked_in_place_of_the_zones() {
     assert!(verdict.ready(), "{verdict:#?}");
     assert!(zone.queries().iter().all(|query| !query.recursion_desired));
     let check = verdict.checks.iter().find(|check| check.name == "authoritative").unwrap();
-    assert_eq!((check.status, check.detail.as_str()), (CheckStatus::Pass, zone.addr().to_string().as_str()));
+    assert_eq!(check.status, CheckStatus::Pass);
+    assert!(check.detail.starts_with(&zone.addr().to_string()), "{}", check.detail);
 }
