@@ -84,8 +84,12 @@ fn see<K: Kept + DeserializeOwned>(
     world: &mut World,
 ) -> Result<(), DocumentsError> {
     for document in found {
-        let object: K =
-            serde_json::from_value(document.object.clone()).map_err(|error| document.origin.unusable(what, &error))?;
+        let mut object = document.object.clone();
+        // Files have no order in time; what is read last is what there is.
+        if let Some(metadata) = object.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
+            metadata.remove("resourceVersion");
+        }
+        let object: K = serde_json::from_value(object).map_err(|error| document.origin.unusable(what, &error))?;
         object.see(world);
     }
     Ok(())
