@@ -1,6 +1,7 @@
 //! The command line: one file per sub-command.
 
 pub mod cleanup;
+pub mod check;
 pub mod crd;
 pub mod explain;
 pub mod kubeconfig;
@@ -21,6 +22,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::CheckArgs),
     Status(status::StatusArgs),
     Explain(explain::ExplainArgs),
     Cleanup(cleanup::CleanupArgs),
@@ -38,6 +40,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Command::Crd(args) => Ok(crd::run(&args)?),
         Command::Schema(args) => Ok(schema::run(&args)?),
         Command::Cleanup(args) => asynchronously(cleanup::run(args)),
+        Command::Check(args) => asynchronously(check::run(args)),
         Command::Status(args) => asynchronously(status::run(args)),
     }
 }
