@@ -1,7 +1,7 @@
 //! The command line: one file per sub-command.
 
-pub mod cleanup;
 pub mod check;
+pub mod cleanup;
 pub mod crd;
 pub mod explain;
 pub mod kubeconfig;

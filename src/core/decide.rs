@@ -204,6 +204,10 @@ impl<'a, K: Knowledge> Subject<'a, K> {
         if self.profile == Profile::RainbondV5 && self.several_hosts {
             return Standing::out(Reason::OneHostPerIngress);
         }
+        // What is left of `tls.example.com` is `.example.com`, which nginx takes for the name and all below it.
+        if self.profile == Profile::RainbondV5 && host.contains("tls") && !host.starts_with("tls.") {
+            return Standing::out(Reason::GatewayManglesHost);
+        }
         match self.scope.flag(written, domain) {
             Flag::On => {}
             Flag::Off(Reason::FlagUnreadable) => {
