@@ -6,6 +6,7 @@
 //! both and by the command line. ARCHITECTURE.md maps the tree.
 
 pub mod api;
+pub mod cleanup;
 pub mod cli;
 pub mod cluster;
 pub mod config;

@@ -25,6 +25,7 @@ use super::{
 mod inject;
 
 pub(crate) use inject::{RAINBOND_SECRET_TEMPLATE, issuer_annotations};
+pub use inject::{disown, strip};
 
 /// Kubernetes' bound on the size of all annotations of an object
 /// (apimachinery `validation.TotalAnnotationSizeLimitB`), less room for ours.
@@ -203,6 +204,10 @@ impl<'a, K: Knowledge> Subject<'a, K> {
         if self.profile == Profile::RainbondV5 && self.several_hosts {
             return Standing::out(Reason::OneHostPerIngress);
         }
+        // What is left of `tls.example.com` is `.example.com`, which nginx takes for the name and all below it.
+        if self.profile == Profile::RainbondV5 && host.contains("tls") && !host.starts_with("tls.") {
+            return Standing::out(Reason::GatewayManglesHost);
+        }
         match self.scope.flag(written, domain) {
             Flag::On => {}
             Flag::Off(Reason::FlagUnreadable) => {
@@ -312,7 +317,10 @@ impl<'a, K: Knowledge> Subject<'a, K> {
         let inline = self.scope.issuance(written, self.profile) == Issuance::Inline;
         let name = self.scope.ingress.metadata.name.as_ref();
         let leads = domain.and_then(|domain| domain.lead.as_deref()).is_none_or(|lead| lead == name);
-        let redirect = self.profile == Profile::RainbondV5 && self.scope.plain_http(written) == PlainHttp::Redirect;
+        // From the lead alone: redirects of one path from two Ingresses make nginx refuse the
+        // gateway's configuration, for all namespaces (Rainbond 5.17.3 `ListVirtualService`).
+        let redirect =
+            leads && self.profile == Profile::RainbondV5 && self.scope.plain_http(written) == PlainHttp::Redirect;
         Wanted {
             host: Cow::Owned(host.to_owned()),
             secret,

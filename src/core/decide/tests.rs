@@ -268,6 +268,15 @@ fn rainbond_5_serves_one_certificate_an_ingress() {
 }
 
 #[test]
+fn rainbond_5_cannot_serve_names_with_tls_in_them() {
+    let known = |host| with(host, found(Reason::Verified));
+    for (host, expected) in [("mytls.example.com", Reason::GatewayManglesHost), ("tls.example.com", Reason::Verified)] {
+        assert_eq!(fate(&rainbond(host), &known(host), &all()).1, expected, "{host}");
+        assert_eq!(fate(&web(host), &known(host), &all()).1, Reason::Verified, "{host} on another gateway");
+    }
+}
+
+#[test]
 fn a_rainbond_put_without_our_parts_is_injected_again_in_the_same_write() {
     let known =
         with("www.example.com", DomainFacts { released: true, lead: Some("web".into()), ..found(Reason::Verified) });
