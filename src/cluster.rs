@@ -6,6 +6,7 @@ pub mod controller;
 pub mod events;
 pub mod gateway;
 pub mod lease;
+pub mod preflight;
 pub mod queue;
 pub mod watch;
 pub mod worker;

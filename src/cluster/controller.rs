@@ -7,13 +7,17 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{Api, Client, core::PartialObjectMeta, runtime::watcher};
 use serde::de::DeserializeOwned;
-use tokio::{sync::oneshot, task::JoinSet};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinSet,
+};
 
 use super::{
     apply::Writer,
     events::Teller,
+    gateway,
     lease::{self, LeaseError, LeaseSettings},
-    watch::{self, Presence},
+    watch::{self as kinds, Presence},
     worker::{self, Job, Shared},
     world::{World, intake::Kept},
 };
@@ -69,7 +73,7 @@ pub enum ControllerError {
 /// A task ended that never should.
 pub async fn run<P, D, F>(
     client: Client,
-    policy: Arc<Policy>,
+    policies: watch::Receiver<Arc<Policy>>,
     preflight: P,
     lease: LeaseSettings,
     duty: D,
@@ -83,7 +87,7 @@ where
     // One for the whole process: it aggregates what is published again.
     let teller = Teller::new(client.clone(), lease.identity.clone());
     let work = || async {
-        let reconciling = lead(client.clone(), policy.clone(), preflight.clone(), teller.clone());
+        let reconciling = lead(client.clone(), policies.clone(), preflight.clone(), teller.clone());
         tokio::select! {
             result = reconciling => result,
             why = duty(client.clone()) => Err(ControllerError::Duty(why)),
@@ -102,12 +106,13 @@ where
 /// A task ended that never should.
 pub async fn lead<P: Preflight>(
     client: Client,
-    policy: Arc<Policy>,
+    policies: watch::Receiver<Arc<Policy>>,
     preflight: P,
     teller: Teller,
 ) -> Result<Infallible, ControllerError> {
     let (jobs, questions) = mpsc::unbounded();
-    let shared = Arc::new(Shared::new(World::new(policy), Writer::new(client.clone()), teller, jobs));
+    let world = World::new(policies.borrow().clone());
+    let shared = Arc::new(Shared::new(world, Writer::new(client.clone()), teller, jobs));
     let mut tasks = Tasks { set: JoinSet::new(), listed: Vec::new(), shared: shared.clone() };
 
     tasks.watch::<Ingress>(Api::all(client.clone()), Presence::Required);
@@ -117,7 +122,7 @@ pub async fn lead<P: Preflight>(
     tasks.watch::<VerifiedHosts>(Api::all(client.clone()), Presence::Optional(OWN_CRDS));
     tasks.watch::<Certificate>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
     tasks.watch::<issuer::Issuer>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
-    tasks.watch::<issuer::ClusterIssuer>(Api::all(client), Presence::Optional(CERT_MANAGER));
+    tasks.watch::<issuer::ClusterIssuer>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
 
     let Tasks { mut set, listed, .. } = tasks;
     let all_listed = async {
@@ -130,7 +135,15 @@ pub async fn lead<P: Preflight>(
         () = all_listed => {}
         ended = set.join_next() => return Err(name_of(ended)),
     }
+    let gateway = policies.borrow().gateway.clone();
+    for (source, found) in gateway::look(&client, &gateway).await {
+        shared.change(|world| world.set_found(source, found));
+    }
     shared.settle();
+    {
+        let shared = shared.clone();
+        set.spawn(async move { match gateway::follow(client, policies, shared).await {} });
+    }
     tracing::info!("all is listed; reconciling");
     for _ in 0..WORKERS {
         let shared = shared.clone();
@@ -188,7 +201,7 @@ impl Tasks {
     {
         let (tell, listed) = oneshot::channel();
         self.listed.push(listed);
-        let task = watch::run(api, watcher::Config::default(), presence, self.shared.clone(), tell);
+        let task = kinds::run(api, watcher::Config::default(), presence, self.shared.clone(), tell);
         self.set.spawn(async move { match task.await {} });
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::channel::mpsc;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::{
@@ -25,6 +25,7 @@ use crate::{
             Asked, Checks, Effect, Fresh, HostPlan, Notes,
             ingress::{Trouble, guarded},
         },
+        schedule,
         verdict::{Request, Verdict},
     },
 };
@@ -64,6 +65,8 @@ pub struct Shared {
 struct Memory {
     checks: Checks,
     notes: Notes,
+    /// Checks in a row that ended with a failing server.
+    failing: u32,
 }
 
 // === impl Shared ===
@@ -145,19 +148,30 @@ impl Shared {
     }
 
     /// A verdict has been reached.
-    pub fn answered(&self, job: Job, verdict: Verdict, at: Timestamp) {
-        tracing::debug!(
-            namespace = %job.namespace, host = %job.host, reason = %verdict.finding.reason,
-            next_check = verdict.next_check.as_secs(), "checked"
-        );
-        let host = (job.namespace.clone(), job.host.clone());
+    pub fn answered(&self, job: Job, mut verdict: Verdict, at: Timestamp) {
+        let Job { namespace, host, asked, .. } = job;
+        let (held_for, policy) = {
+            let world = self.world();
+            let status = world.domain_object(&namespace, &host).and_then(|seen| seen.domain.status.as_ref());
+            let held_since = status.and_then(|status| status.held_since.as_ref()).map(|time| time.0);
+            let held_for = held_since.map_or(SignedDuration::ZERO, |since| since.duration_until(at));
+            (Duration::try_from(held_for).unwrap_or_default(), world.policy().clone())
+        };
         {
             let mut memory = self.memory();
-            let checks = &mut memory.entry(host).or_default().checks;
-            checks.running = None;
-            checks.fresh = Some(Fresh { asked: job.asked, verdict, at: whole_seconds(at) });
+            let entry = memory.entry((namespace.clone(), host.clone())).or_default();
+            let transient = schedule::is_transient(verdict.finding.reason);
+            entry.failing = if transient { entry.failing.saturating_add(1) } else { 0 };
+            let jitter = fastrand::f64() * 2.0 - 1.0;
+            verdict.next_check = schedule::next_check(&verdict, held_for, entry.failing, jitter, &policy.dns);
+            tracing::debug!(
+                %namespace, %host, reason = %verdict.finding.reason,
+                next_check = verdict.next_check.as_secs_f32(), "checked"
+            );
+            entry.checks.running = None;
+            entry.checks.fresh = Some(Fresh { asked, verdict, at: whole_seconds(at) });
         }
-        self.enqueue(Key::Host(job.namespace, job.host));
+        self.enqueue(Key::Host(namespace, host));
     }
 
     fn wake(&self, key: Key, at: Timestamp) {
@@ -215,7 +229,7 @@ impl Shared {
 
     async fn host(&self, namespace: &Arc<str>, host: &Host) -> Result<(), WriteError> {
         let id = (namespace.clone(), host.clone());
-        let Memory { checks, notes } = self.memory().get(&id).cloned().unwrap_or_default();
+        let Memory { checks, notes, .. } = self.memory().get(&id).cloned().unwrap_or_default();
         let now = whole_seconds(Timestamp::now());
         let (plan, domain) = {
             let world = self.world();

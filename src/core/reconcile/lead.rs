@@ -1,7 +1,7 @@
 //! Which Ingress leads a host: one per host and namespace carries the issuer
 //! annotation, so that one host makes one order.
 
-use super::{Claim, Owner, Terms};
+use super::{Claim, Owner};
 use crate::core::policy::Issuance;
 
 /// The Ingress that leads. The one whose Certificate stands stays, then the
@@ -20,18 +20,17 @@ pub fn choose<'c, 'a>(claims: &'c [Claim<'a>], current: Option<&str>, owner: Own
     owning.or_else(|| wanting().find(|claim| Some(claim.name) == current)).or_else(|| wanting().next())
 }
 
-/// The terms on which the host's certificate is ordered.
-pub fn terms<'c>(claims: &'c [Claim<'_>], current: Option<&str>, owner: Owner<'_>) -> Option<&'c Terms> {
-    choose(claims, current, owner).and_then(Claim::terms)
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
     use rstest::rstest;
 
     use super::*;
-    use crate::core::{policy::Profile, reason::Reason, reconcile::Want};
+    use crate::core::{
+        policy::Profile,
+        reason::Reason,
+        reconcile::{Terms, Want},
+    };
 
     fn claim(name: &'static str, issuance: Option<Issuance>) -> Claim<'static> {
         let want = issuance.map_or(Want::No(Reason::NotFlagged), |issuance| {
