@@ -7,6 +7,7 @@ pub mod explain;
 pub mod kubeconfig;
 pub mod schema;
 pub mod status;
+pub mod webhook;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::CheckArgs),
+    Webhook(Box<webhook::WebhookArgs>),
     Status(status::StatusArgs),
     Explain(explain::ExplainArgs),
     Cleanup(cleanup::CleanupArgs),
@@ -36,6 +38,7 @@ enum Command {
 /// Unusable input or configuration, in one line that says what and how to mend it.
 pub fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
     match cli.command {
+        Command::Webhook(args) => asynchronously(webhook::run(*args)),
         Command::Explain(args) => Ok(explain::run(&args)?),
         Command::Crd(args) => Ok(crd::run(&args)?),
         Command::Schema(args) => Ok(schema::run(&args)?),
