@@ -6,6 +6,7 @@ pub mod controller;
 pub mod events;
 pub mod gateway;
 pub mod lease;
+pub mod metrics;
 pub mod preflight;
 pub mod queue;
 pub mod watch;
