@@ -17,6 +17,7 @@ use super::{
     events::Teller,
     gateway,
     lease::{self, LeaseError, LeaseSettings},
+    metrics::ControllerMetrics,
     watch::{self as kinds, Presence},
     worker::{self, Job, Shared},
     world::{World, intake::Kept},
@@ -76,6 +77,7 @@ pub async fn run<P, D, F>(
     policies: watch::Receiver<Arc<Policy>>,
     preflight: P,
     lease: LeaseSettings,
+    metrics: ControllerMetrics,
     duty: D,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ControllerError>
@@ -87,7 +89,8 @@ where
     // One for the whole process: it aggregates what is published again.
     let teller = Teller::new(client.clone(), lease.identity.clone());
     let work = || async {
-        let reconciling = lead(client.clone(), policies.clone(), preflight.clone(), teller.clone());
+        let _leading = Leading::begin(metrics.clone());
+        let reconciling = lead(client.clone(), policies.clone(), preflight.clone(), teller.clone(), metrics.clone());
         tokio::select! {
             result = reconciling => result,
             why = duty(client.clone()) => Err(ControllerError::Duty(why)),
@@ -109,10 +112,11 @@ pub async fn lead<P: Preflight>(
     policies: watch::Receiver<Arc<Policy>>,
     preflight: P,
     teller: Teller,
+    metrics: ControllerMetrics,
 ) -> Result<Infallible, ControllerError> {
     let (jobs, questions) = mpsc::unbounded();
     let world = World::new(policies.borrow().clone());
-    let shared = Arc::new(Shared::new(world, Writer::new(client.clone()), teller, jobs));
+    let shared = Arc::new(Shared::new(world, Writer::new(client.clone()), teller, metrics, jobs));
     let mut tasks = Tasks { set: JoinSet::new(), listed: Vec::new(), shared: shared.clone() };
 
     tasks.watch::<Ingress>(Api::all(client.clone()), Presence::Required);
@@ -145,6 +149,10 @@ pub async fn lead<P: Preflight>(
         set.spawn(async move { match gateway::follow(client, policies, shared).await {} });
     }
     tracing::info!("all is listed; reconciling");
+    {
+        let shared = shared.clone();
+        set.spawn(async move { match worker::show(shared).await {} });
+    }
     for _ in 0..WORKERS {
         let shared = shared.clone();
         set.spawn(async move {
@@ -157,6 +165,22 @@ pub async fn lead<P: Preflight>(
         "pre-flight"
     });
     Err(name_of(set.join_next().await))
+}
+
+/// Shows that this replica leads, for as long as it lives.
+struct Leading(ControllerMetrics);
+
+impl Leading {
+    fn begin(metrics: ControllerMetrics) -> Self {
+        metrics.leads(true);
+        Self(metrics)
+    }
+}
+
+impl Drop for Leading {
+    fn drop(&mut self) {
+        self.0.leads(false);
+    }
 }
 
 /// Answers the workers' questions, many side by side.

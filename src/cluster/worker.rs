@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    convert::Infallible,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
     time::Duration,
 };
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 use super::{
     apply::{WriteError, Writer},
     events::{self, Teller},
+    metrics::ControllerMetrics,
     queue::Queue,
     world::{IngressId, Key, Touched, World, intake::Kept as _},
 };
@@ -36,6 +38,9 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 /// How long changes of a namespace's hosts are gathered before VerifiedHosts is written.
 const VERIFIED_DELAY: Duration = Duration::from_millis(200);
 
+/// How often metrics of the whole are reckoned.
+const SHOW_PERIOD: Duration = Duration::from_secs(5);
+
 /// A question to pre-flight, on its way.
 pub struct Job {
     /// Whose.
@@ -58,6 +63,7 @@ pub struct Shared {
     jobs: mpsc::UnboundedSender<Job>,
     writer: Writer,
     teller: Teller,
+    metrics: ControllerMetrics,
 }
 
 /// What is remembered of a host while the process lives.
@@ -73,7 +79,13 @@ struct Memory {
 
 impl Shared {
     /// A world without anything in it yet.
-    pub fn new(world: World, writer: Writer, teller: Teller, jobs: mpsc::UnboundedSender<Job>) -> Self {
+    pub fn new(
+        world: World,
+        writer: Writer,
+        teller: Teller,
+        metrics: ControllerMetrics,
+        jobs: mpsc::UnboundedSender<Job>,
+    ) -> Self {
         Self {
             world: RwLock::new(world),
             memory: Mutex::default(),
@@ -83,6 +95,7 @@ impl Shared {
             jobs,
             writer,
             teller,
+            metrics,
         }
     }
 
@@ -150,6 +163,7 @@ impl Shared {
     /// A verdict has been reached.
     pub fn answered(&self, job: Job, mut verdict: Verdict, at: Timestamp) {
         let Job { namespace, host, asked, .. } = job;
+        self.metrics.checked(verdict.finding.reason);
         let (held_for, policy) = {
             let world = self.world();
             let status = world.domain_object(&namespace, &host).and_then(|seen| seen.domain.status.as_ref());
@@ -185,6 +199,15 @@ fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
+/// Shows how things stand, for ever.
+pub async fn show(shared: Arc<Shared>) -> Infallible {
+    let mut tick = tokio::time::interval(SHOW_PERIOD);
+    loop {
+        tick.tick().await;
+        shared.metrics.show(&shared.world(), shared.queue.depth());
+    }
+}
+
 /// Works until the queue is closed.
 pub async fn run(shared: Arc<Shared>) {
     while let Some(key) = shared.queue.next().await {
@@ -194,6 +217,7 @@ pub async fn run(shared: Arc<Shared>) {
             Key::Verified(namespace) => shared.verified(namespace).await,
         };
         shared.queue.done(&key);
+        shared.metrics.planned(result.as_ref().copied());
         shared.settle_failure(key, result);
     }
 }
