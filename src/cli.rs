@@ -2,11 +2,13 @@
 
 pub mod check;
 pub mod cleanup;
+pub mod controller;
 pub mod crd;
 pub mod explain;
 pub mod kubeconfig;
 pub mod schema;
 pub mod status;
+pub mod webhook;
 
 use std::process::ExitCode;
 
@@ -22,6 +24,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Webhook(Box<webhook::WebhookArgs>),
+    Controller(Box<controller::ControllerArgs>),
     Check(check::CheckArgs),
     Status(status::StatusArgs),
     Explain(explain::ExplainArgs),
@@ -36,6 +40,8 @@ enum Command {
 /// Unusable input or configuration, in one line that says what and how to mend it.
 pub fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
     match cli.command {
+        Command::Webhook(args) => asynchronously(webhook::run(*args)),
+        Command::Controller(args) => asynchronously(controller::run(*args)),
         Command::Explain(args) => Ok(explain::run(&args)?),
         Command::Crd(args) => Ok(crd::run(&args)?),
         Command::Schema(args) => Ok(schema::run(&args)?),
