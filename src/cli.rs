@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod cleanup;
+pub mod controller;
 pub mod crd;
 pub mod explain;
 pub mod kubeconfig;
@@ -23,8 +24,9 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Check(check::CheckArgs),
     Webhook(Box<webhook::WebhookArgs>),
+    Controller(Box<controller::ControllerArgs>),
+    Check(check::CheckArgs),
     Status(status::StatusArgs),
     Explain(explain::ExplainArgs),
     Cleanup(cleanup::CleanupArgs),
@@ -39,6 +41,7 @@ enum Command {
 pub fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
     match cli.command {
         Command::Webhook(args) => asynchronously(webhook::run(*args)),
+        Command::Controller(args) => asynchronously(controller::run(*args)),
         Command::Explain(args) => Ok(explain::run(&args)?),
         Command::Crd(args) => Ok(crd::run(&args)?),
         Command::Schema(args) => Ok(schema::run(&args)?),
