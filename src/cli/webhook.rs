@@ -139,6 +139,8 @@ pub async fn run(args: WebhookArgs) -> Result<ExitCode, WebhookError> {
         });
     }
     let socket = listener::bind("--admin-listen", args.admin_listen).await?;
+    let address = socket.local_addr().unwrap_or(args.admin_listen);
+    tracing::info!(%address, "listening for probes and scrapes");
     let admin = Admin::new(webhook.readiness(Readiness::default()), registry, webhook.shutdown.clone());
     webhook.tasks.spawn(async move {
         let error = admin.serve(socket).await.err();
@@ -189,7 +191,8 @@ impl Webhook {
         });
         let clients = args.client_ca_file.as_ref().map(|_| ClientNames::new(args.client_name.iter().cloned()));
         let socket: TcpListener = listener::bind("--listen", args.listen).await?;
-        tracing::info!(address = %args.listen, "answering admission reviews");
+        let address = socket.local_addr().unwrap_or(args.listen);
+        tracing::info!(%address, "listening for admission reviews");
         let shutdown = Shutdown::default();
         let admission = Admission::new(Arc::clone(&index), Arc::clone(&policy), AdmissionMetrics::register(registry));
         let listener =
