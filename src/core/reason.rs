@@ -143,6 +143,8 @@ reasons! {
     WildcardNeedsDns01: ClusterAdmin, Skip;
     /// Several hosts in one Ingress of Rainbond 5, whose gateway serves one certificate an Ingress.
     OneHostPerIngress: AppDeveloper, Skip;
+    /// Rainbond 5's gateway cuts the first `tls` out of a server name, so no challenge for the host is answered.
+    GatewayManglesHost: AppDeveloper, Skip;
 
     // --- Held: certgate or the cluster is not ready ------------------------------
     /// Not checked yet.
