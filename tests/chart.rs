@@ -10,6 +10,8 @@
 
 #[path = "support/helm.rs"]
 mod helm;
+#[path = "chart/policies.rs"]
+mod policies;
 
 use std::{collections::BTreeSet, fs, path::Path};
 
