@@ -12,4 +12,5 @@ pub mod config;
 pub mod core;
 pub mod dns;
 pub mod explain;
+pub mod reach;
 pub mod status;
