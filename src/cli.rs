@@ -1,11 +1,13 @@
 //! The command line: one file per sub-command.
 
 pub mod check;
+pub mod cleanup;
 pub mod crd;
 pub mod explain;
 pub mod kubeconfig;
 pub mod schema;
 pub mod status;
+pub mod webhook;
 
 use std::process::ExitCode;
 
@@ -22,8 +24,10 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::CheckArgs),
+    Webhook(Box<webhook::WebhookArgs>),
     Status(status::StatusArgs),
     Explain(explain::ExplainArgs),
+    Cleanup(cleanup::CleanupArgs),
     Crd(crd::CrdArgs),
     Schema(schema::SchemaArgs),
 }
@@ -34,9 +38,11 @@ enum Command {
 /// Unusable input or configuration, in one line that says what and how to mend it.
 pub fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
     match cli.command {
+        Command::Webhook(args) => asynchronously(webhook::run(*args)),
         Command::Explain(args) => Ok(explain::run(&args)?),
         Command::Crd(args) => Ok(crd::run(&args)?),
         Command::Schema(args) => Ok(schema::run(&args)?),
+        Command::Cleanup(args) => asynchronously(cleanup::run(args)),
         Command::Check(args) => asynchronously(check::run(args)),
         Command::Status(args) => asynchronously(status::run(args)),
     }

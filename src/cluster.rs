@@ -1,11 +1,15 @@
 //! The controller's side of the cluster: watches feed an in-memory world, a
 //! queue says whose turn it is, workers plan with [`crate::core::reconcile`] and write.
+//! Apart from it, [`index`] is all that the webhook knows of the cluster.
 
 pub mod apply;
 pub mod controller;
 pub mod events;
 pub mod gateway;
+pub mod index;
 pub mod lease;
+pub mod metrics;
+pub mod preflight;
 pub mod queue;
 pub mod watch;
 pub mod worker;

@@ -5,12 +5,17 @@
 //! able to validate them. One pure function, [`core::decide`], is asked by
 //! both and by the command line. ARCHITECTURE.md maps the tree.
 
+pub mod admission;
 pub mod api;
+pub mod cleanup;
 pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod core;
 pub mod dns;
 pub mod explain;
+pub mod pki;
 pub mod reach;
+pub mod server;
 pub mod status;
+pub mod telemetry;

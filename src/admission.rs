@@ -1,0 +1,10 @@
+//! The admission endpoint: AdmissionReview in, AdmissionReview out.
+//!
+//! [`review`] reads no more of the request than the decision needs, borrowed
+//! from the body; [`answer`] decides and writes the response; [`handler`] ties
+//! both to the server, the index and the metrics. A readable review is always
+//! allowed: whatever goes wrong here must not cost anybody a write.
+
+pub mod answer;
+pub mod handler;
+pub mod review;

@@ -1,0 +1,107 @@
+//! [`Admission`]: the endpoint as the server sees it.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Instant,
+};
+
+use arc_swap::ArcSwap;
+use http::StatusCode;
+use jiff::Timestamp;
+
+use super::{
+    answer::{Answer, Outcome, allow},
+    review,
+};
+use crate::{
+    cluster::index::Index,
+    core::policy::Policy,
+    server::http::{Application, Reply},
+    telemetry::{
+        metrics::{AdmissionMetrics, ReviewOutcome},
+        sample::Sampler,
+    },
+};
+
+/// Where the API server sends reviews of objects that may be changed.
+pub const MUTATE_PATH: &str = "/mutate";
+
+/// Answers admission reviews from the index, by the policy.
+pub struct Admission {
+    index: Arc<Index>,
+    policy: Arc<ArcSwap<Policy>>,
+    metrics: AdmissionMetrics,
+    complaints: Sampler,
+}
+
+// === impl Admission ===
+
+impl Admission {
+    /// An endpoint that answers from `index` by what `policy` is at the time.
+    pub fn new(index: Arc<Index>, policy: Arc<ArcSwap<Policy>>, metrics: AdmissionMetrics) -> Self {
+        Self { index, policy, metrics, complaints: Sampler::default() }
+    }
+
+    fn review(&self, body: &[u8]) -> Answer {
+        let reading = review::read(body);
+        let knowledge = self.index.read();
+        reading.answer(&knowledge, &self.policy.load(), Timestamp::now())
+    }
+
+    /// What is answered after a fault of our own: the write goes through all the same.
+    fn apologise(&self, body: &[u8]) -> Answer {
+        let warning = "certgate: left alone, because of a fault of certgate's own".to_owned();
+        match catch_unwind(|| review::find_uid(body).map(|uid| allow(&uid, Some(warning)))) {
+            Ok(Some(bytes)) => Answer { bytes, outcome: Outcome::Unreadable },
+            _ => Answer { bytes: b"internal error\n".to_vec(), outcome: Outcome::Malformed },
+        }
+    }
+
+    fn record(&self, outcome: &Outcome, body: &[u8]) {
+        let kind = match outcome {
+            Outcome::Decided { patched, hosts } => {
+                for (action, reason) in hosts {
+                    self.metrics.host(*action, *reason);
+                }
+                if *patched { ReviewOutcome::Patched } else { ReviewOutcome::Unchanged }
+            }
+            Outcome::PassedBy => ReviewOutcome::PassedBy,
+            Outcome::Unreadable => ReviewOutcome::Unreadable,
+            Outcome::Malformed => ReviewOutcome::Malformed,
+        };
+        self.metrics.review(kind);
+        if matches!(outcome, Outcome::Unreadable | Outcome::Malformed)
+            && let Some(unsaid) = self.complaints.admit()
+        {
+            tracing::warn!(octets = body.len(), outcome = ?kind, unsaid, "a review could not be read");
+        } else {
+            tracing::debug!(?outcome, "review answered");
+        }
+    }
+}
+
+impl Application for Admission {
+    fn serves(&self, path: &str) -> bool {
+        path == MUTATE_PATH
+    }
+
+    fn answer(&self, _path: &str, body: &[u8]) -> Reply {
+        let start = Instant::now();
+        let caught = catch_unwind(AssertUnwindSafe(|| self.review(body)));
+        let panicked = caught.is_err();
+        let Answer { bytes, outcome } = caught.unwrap_or_else(|_| self.apologise(body));
+        if panicked {
+            self.metrics.review(ReviewOutcome::Panicked);
+        } else {
+            self.record(&outcome, body);
+        }
+        self.metrics.duration(start.elapsed());
+        let status = match outcome {
+            Outcome::Malformed if panicked => StatusCode::INTERNAL_SERVER_ERROR,
+            Outcome::Malformed => return Reply::text(StatusCode::BAD_REQUEST, bytes),
+            _ => StatusCode::OK,
+        };
+        Reply::json(status, bytes)
+    }
+}

@@ -1,0 +1,202 @@
+//! The watches that feed the [`Index`]: resumed after every kind of failure,
+//! with growing pauses; how they are doing is told, never a reason to stop.
+
+use std::{
+    convert::Infallible,
+    pin::pin,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures::{Stream, StreamExt as _};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, Client,
+    core::{DeserializeGuard, PartialObjectMeta},
+    runtime::{
+        WatchStreamExt as _,
+        watcher::{self, Event, watcher},
+    },
+};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric as _},
+    metrics::gauge::ConstGauge,
+};
+use tokio::sync::Notify;
+
+use super::Index;
+use crate::api::domain::Domain;
+
+/// How long one watch request lasts, in seconds. A connection that died
+/// silently is noticed when this is over, so it bounds how stale the index gets in a partition.
+const WATCH_SECONDS: u32 = 60;
+/// Watches that fail say so again at latest after this: the longest pause between attempts, and the attempt itself.
+const RETRIED_WITHIN: Duration = Duration::from_secs(60);
+
+/// How the watches are doing.
+#[derive(Debug, Default)]
+pub struct Freshness {
+    pub(super) domains: Health,
+    pub(super) namespaces: Health,
+}
+
+/// How one watch is doing.
+#[derive(Debug, Default)]
+pub(super) struct Health(Mutex<Option<Failing>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Failing {
+    since: Instant,
+    last: Instant,
+}
+
+/// Shows the index and its watches as metrics, read when they are scraped.
+pub struct WatchMetrics(pub std::sync::Arc<Index>);
+
+/// Feeds the index for as long as the process lives.
+pub async fn watch(index: &Index, client: Client) -> Infallible {
+    let config = watcher::Config::default().timeout(WATCH_SECONDS);
+    let never = Notify::new();
+    let domains = {
+        let (api, config) = (Api::<DeserializeGuard<Domain>>::all(client.clone()), config.clone());
+        follow(
+            move || watcher(api.clone(), config.clone()).default_backoff(),
+            |event| index.on_domain(event),
+            &index.freshness.domains,
+            &never,
+            "Domains",
+        )
+    };
+    let namespaces = {
+        let api = Api::<PartialObjectMeta<Namespace>>::all(client);
+        follow(
+            move || watcher(api.clone(), config.clone()).default_backoff(),
+            |event| index.on_namespace(event),
+            &index.freshness.namespaces,
+            &index.list_namespaces,
+            "Namespaces",
+        )
+    };
+    futures::join!(domains, namespaces).0
+}
+
+/// Takes in the events of a watch. Begins anew with a list when told to, and where
+/// going on from a resource version that is gone would fail for ever.
+async fn follow<K, S>(
+    start: impl Fn() -> S,
+    mut take: impl FnMut(Event<K>),
+    health: &Health,
+    again: &Notify,
+    what: &'static str,
+) -> Infallible
+where
+    S: Stream<Item = Result<Event<K>, watcher::Error>>,
+{
+    loop {
+        let mut events = pin!(start());
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = again.notified() => break,
+                event = events.next() => event,
+            };
+            match event {
+                None => break,
+                Some(Ok(event)) => {
+                    health.well();
+                    take(event);
+                }
+                Some(Err(error)) => {
+                    if health.failing() {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "the watch on {what} fails and is tried again"
+                        );
+                    }
+                    if is_gone(&error) {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether the resource version to go on from is gone (HTTP 410).
+fn is_gone(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 410,
+        watcher::Error::WatchError(status) => status.code == 410,
+        _ => false,
+    }
+}
+
+// === impl Freshness ===
+
+impl Freshness {
+    /// For how long each watch that fails now has been failing.
+    pub fn failing(&self) -> impl Iterator<Item = (&'static str, Duration)> {
+        [("Domains", &self.domains), ("Namespaces", &self.namespaces)]
+            .into_iter()
+            .filter_map(|(what, health)| Some((what, health.failing_for(Instant::now())?)))
+    }
+}
+
+// === impl Health ===
+
+impl Health {
+    pub(super) fn well(&self) {
+        *self.lock() = None;
+    }
+
+    /// Notes a failure; true if it is the first in a row.
+    pub(super) fn failing(&self) -> bool {
+        let now = Instant::now();
+        let mut failing = self.lock();
+        let since = failing.filter(|f| now.duration_since(f.last) < RETRIED_WITHIN).map(|f| f.since);
+        *failing = Some(Failing { since: since.unwrap_or(now), last: now });
+        since.is_none()
+    }
+
+    /// A watch that resumes and has nothing to report gives no sign of it; one
+    /// that still fails does. So silence after the time of a retry means that all is well.
+    fn failing_for(&self, now: Instant) -> Option<Duration> {
+        let failing = (*self.lock())?;
+        (now.saturating_duration_since(failing.last) < RETRIED_WITHIN)
+            .then(|| now.saturating_duration_since(failing.since))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Failing>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl WatchMetrics ===
+
+impl std::fmt::Debug for WatchMetrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WatchMetrics")
+    }
+}
+
+impl Collector for WatchMetrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let size = self.0.size();
+        for (name, help, value) in [
+            ("certgate_index_domains", "Domains that the webhook knows", size.domains),
+            ("certgate_index_namespaces", "Namespaces with flags or Domains that the webhook knows", size.namespaces),
+        ] {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let stale = self.0.freshness.failing().map(|(_, age)| age.as_secs_f64()).fold(0.0, f64::max);
+        let gauge = ConstGauge::new(stale);
+        gauge.encode(encoder.encode_descriptor(
+            "certgate_index_watch_failing_seconds",
+            "For how long the watch that has been failing longest has been failing; 0: all is well",
+            None,
+            gauge.metric_type(),
+        )?)
+    }
+}

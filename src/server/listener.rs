@@ -1,0 +1,210 @@
+//! The TLS listener: accepts within a bound, shakes hands within a time, and
+//! drains when the process leaves.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use rustls::ServerConfig;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{
+    client_auth::ClientNames,
+    connection::{self, ConnectionLimits, End},
+    http::{Application, Gate, RequestLimits},
+    shutdown::{Grace, Phase, Shutdown},
+};
+use crate::telemetry::{
+    metrics::{Refusal, ServerMetrics},
+    sample::Sampler,
+};
+
+/// The pause after an accept that failed for want of something (descriptors, memory).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Bounds on what the listener takes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Open connections.
+    pub connections: usize,
+    /// Times of a connection.
+    pub connection: ConnectionLimits,
+    /// Bounds on requests.
+    pub request: RequestLimits,
+}
+
+/// Why there is no listener.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The address cannot be had.
+    #[error("{flag} {address}: {source}; {}", remedy(source))]
+    Bind {
+        /// The flag that names it.
+        flag: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A bound listener.
+pub struct Listener<A> {
+    socket: TcpListener,
+    acceptor: TlsAcceptor,
+    clients: Option<ClientNames>,
+    limits: Limits,
+    shared: Arc<Shared<A>>,
+}
+
+/// What connections share.
+struct Shared<A> {
+    gate: Gate<A>,
+    metrics: ServerMetrics,
+    shutdown: Shutdown,
+    complaints: Sampler,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections: 2048, connection: ConnectionLimits::default(), request: RequestLimits::default() }
+    }
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "stop what listens there, or choose another port",
+        io::ErrorKind::PermissionDenied => "choose a port above 1023",
+        io::ErrorKind::AddrNotAvailable => "choose an address of this machine",
+        _ => "choose another address",
+    }
+}
+
+/// Binds an address; `flag` names it in the error.
+///
+/// # Errors
+/// The address cannot be had.
+pub async fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address).await.map_err(|source| ListenError::Bind { flag, address, source })
+}
+
+// === impl Listener ===
+
+impl<A: Application> Listener<A> {
+    /// Puts an application behind a bound socket.
+    pub fn new(
+        socket: TcpListener,
+        tls: Arc<ServerConfig>,
+        clients: Option<ClientNames>,
+        application: A,
+        limits: Limits,
+        metrics: ServerMetrics,
+        shutdown: Shutdown,
+    ) -> Self {
+        let gate = Gate::new(application, limits.request, metrics.clone());
+        let shared = Shared { gate, metrics, shutdown, complaints: Sampler::default() };
+        Self { socket, acceptor: TlsAcceptor::from(tls), clients, limits, shared: Arc::new(shared) }
+    }
+
+    /// Serves until the shutdown has come to [`Phase::Closing`] and every
+    /// connection has ended or `grace.closing` is over.
+    pub async fn run(self, grace: Grace) {
+        let mut connections = JoinSet::new();
+        let places = Arc::new(Semaphore::new(self.limits.connections));
+        let shutdown = self.shared.shutdown.clone();
+        let mut closing = std::pin::pin!(shutdown.reached(Phase::Closing));
+        loop {
+            tokio::select! {
+                biased;
+                () = closing.as_mut() => break,
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+                accepted = self.socket.accept() => match accepted {
+                    Ok((stream, _)) => match Arc::clone(&places).try_acquire_owned() {
+                        Ok(place) => {
+                            let serve = serve(stream, self.acceptor.clone(), self.clients.clone(), self.limits.connection, Arc::clone(&self.shared));
+                            connections.spawn(async move {
+                                serve.await;
+                                drop(place);
+                            });
+                        }
+                        Err(_) => self.shared.turn_away(Refusal::Connections, "too many connections"),
+                    },
+                    Err(error) if is_of_one_connection(&error) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "connections cannot be accepted");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+        drop(self.socket);
+        let drained = async { while connections.join_next().await.is_some() {} };
+        if timeout(grace.closing, drained).await.is_err() {
+            tracing::warn!("connections were still busy at the end of the grace period and are cut");
+        }
+    }
+}
+
+/// Whether an accept failed for a fault of the one connection.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+async fn serve<A: Application>(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    clients: Option<ClientNames>,
+    limits: ConnectionLimits,
+    shared: Arc<Shared<A>>,
+) {
+    // Answers are one write each; waiting to fill a segment only delays them.
+    let _ = stream.set_nodelay(true);
+    let stream = match timeout(limits.handshake, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return shared.turn_away(Refusal::Handshake, &error.to_string()),
+        Err(_) => return shared.turn_away(Refusal::Handshake, "the handshake took too long"),
+    };
+    if let Some(clients) = &clients
+        && let Err(error) = clients.check(stream.get_ref().1.peer_certificates())
+    {
+        return shared.turn_away(Refusal::ClientName, &error.to_string());
+    }
+    let _open = Open::new(&shared.metrics);
+    match connection::serve(stream, &shared.gate, limits, &shared.shutdown).await {
+        End::Head => shared.turn_away(Refusal::Head, "the head of a request took too long"),
+        End::Body => shared.turn_away(Refusal::Body, "the body of a request took too long"),
+        End::Closed | End::Idle => {}
+    }
+}
+
+/// Counts a connection for as long as it lives, whatever ends it.
+struct Open<'a>(&'a ServerMetrics);
+
+impl<'a> Open<'a> {
+    fn new(metrics: &'a ServerMetrics) -> Self {
+        metrics.connections.inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.connections.dec();
+    }
+}
+
+// === impl Shared ===
+
+impl<A> Shared<A> {
+    fn turn_away(&self, why: Refusal, error: &str) {
+        self.metrics.refuse(why);
+        if let Some(unsaid) = self.complaints.admit() {
+            tracing::info!(why = why.as_str(), error, unsaid, "a connection was turned away");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Logs and metrics.
+
+pub mod log;
+pub mod metrics;
+pub mod sample;
