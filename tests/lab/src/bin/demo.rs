@@ -77,7 +77,7 @@ async fn run() -> Result<()> {
     aloud
         .happened("starting a real Kubernetes API server, cert-manager 1.21 and an ACME CA (Pebble), on loopback only");
     let progress = Progress::new(|_, _| {});
-    let lab = Lab::start(LabOptions { progress, ..LabOptions::default() }).await?;
+    let lab = Lab::start(LabOptions { progress, audit_log: true, ..LabOptions::default() }).await?;
     aloud.happened(&format!("they are up at {}; an issuer is Ready", lab.ip()));
     let told = tell(&lab, program, &aloud).await;
     if told.is_err() {
@@ -105,6 +105,8 @@ async fn tell(lab: &Lab, program: PathBuf, aloud: &Aloud) -> Result<()> {
     let cast = Cast { namespace: "team-a".into(), ingress: read(INGRESS)?, beside: vec![read(SERVICE)?] };
     let story = Story::begin(lab, cast, aloud).await?;
     story.tell().await?;
+    let (made, seen) = (story.orders()?, lab.pebble().orders()?);
+    ensure!(made == seen, "cert-manager made {made} orders and Pebble saw {seen}");
     ensure!(aloud.0.elapsed() < Duration::from_secs(600), "this took far too long");
     Ok(())
 }
