@@ -202,18 +202,20 @@ async fn on_apisix_the_ingress_gets_its_tls_entry_once_the_secret_is_there() -> 
     team.until_injected("web", host).await?;
     let real = team.ingresses().get("web").await?;
     ensure!(!real.metadata.annotations.unwrap_or_default().contains_key("cert-manager.io/cluster-issuer"));
-    // Its TLS entry never named a Secret that was not there.
-    for event in team.lab.audit_log()? {
-        let name = event.pointer("/objectRef/name").and_then(|v| v.as_str());
-        let ours =
-            event.pointer("/objectRef/namespace").and_then(|v| v.as_str()) == Some("apisix") && name == Some("web");
-        if ours && event.pointer("/responseObject/spec/tls").is_some_and(|tls| !tls.is_null()) {
-            let at = event["stageTimestamp"].as_str().unwrap_or_default().to_owned();
-            let secret = team.secrets().get("certgate-apisix.example.com").await?.metadata.creation_timestamp;
-            let made = secret.map(|time| time.0.to_string()).unwrap_or_default();
-            ensure!(made.as_str() <= at.as_str(), "bound at {at}, Secret made at {made}");
-        }
-    }
+    // Its TLS entry never named a Secret that was not there: the log is in the order of the API server's answers.
+    let log = team.lab.audit_log()?;
+    let at = |resource: &str, name: &str, fits: &dyn Fn(&serde_json::Value) -> bool| {
+        log.iter().position(|event| {
+            event["objectRef"]["namespace"] == "apisix"
+                && event["objectRef"]["resource"] == resource
+                && event["objectRef"]["name"] == name
+                && event["stage"] == "ResponseComplete"
+                && fits(event)
+        })
+    };
+    let bound = at("ingresses", "web", &|event| !event["responseObject"]["spec"]["tls"].is_null());
+    let made = at("secrets", "certgate-apisix.example.com", &|_| true);
+    ensure!(made.is_some() && made < bound, "Secret at {made:?}, bound at {bound:?}");
     ensure!(team.orders(host)? == 1);
     Ok(())
 }
