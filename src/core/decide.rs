@@ -13,8 +13,9 @@ use jiff::Timestamp;
 use super::{
     decision::{Decision, HostDecision, HostDecisions, Why},
     host::{Host, HostError, NotPublic, canonical},
-    ingress::Ingress,
+    ingress::{Ingress, Metadata},
     knowledge::{DomainFacts, Gate, Knowledge, VerdictFacts},
+    names,
     patch::PatchOp,
     policy::{Issuance, IssuerRef, PlainHttp, Policy, Profile},
     reason::{Action, Reason},
@@ -84,16 +85,18 @@ fn exempt<'a, K: Knowledge>(scope: &Scope<'a, K>, profile: Profile, reason: Reas
         hosts.push(HostDecision { host: Cow::Borrowed(""), action: Action::Skip, why: Why::Plain(reason) });
     }
     let patch = match reason {
-        Reason::SolverIngress => solver_labels(scope),
+        Reason::SolverIngress => solver_labels(&scope.ingress.metadata, scope.knowledge),
         _ => Vec::new(),
     };
     Decision { profile, lead: false, hosts, patch }
 }
 
-/// Rainbond 5's gateway sees nothing without its label, the CA's challenge included.
-fn solver_labels<K: Knowledge>(scope: &Scope<'_, K>) -> Vec<PatchOp> {
-    let metadata = &scope.ingress.metadata;
-    if scope.knowledge.has_profile(&metadata.namespace, Profile::RainbondV5) {
+/// What an object that answers a challenge needs: Rainbond 5's gateway sees
+/// nothing without its label, the CA's challenge included. For solver Ingresses
+/// and for solver Services, from which Kubernetes copies labels to Endpoints.
+pub fn solver_labels<K: Knowledge>(metadata: &Metadata<'_>, knowledge: &K) -> Vec<PatchOp> {
+    let solves = metadata.labels.get(names::SOLVER_LABEL).is_some();
+    if solves && knowledge.has_profile(&metadata.namespace, Profile::RainbondV5) {
         inject::gateway_label(&metadata.labels)
     } else {
         Vec::new()
@@ -211,7 +214,7 @@ impl<'a, K: Knowledge> Subject<'a, K> {
         match self.scope.flag(written, domain) {
             Flag::On => {}
             Flag::Off(Reason::FlagUnreadable) => {
-                let text = self.scope.ingress.annotation(super::names::AUTO_ISSUE).unwrap_or("namespace label");
+                let text = self.scope.ingress.annotation(names::AUTO_ISSUE).unwrap_or("namespace label");
                 return Standing::Out(Why::Noted(Reason::FlagUnreadable, text.to_owned()));
             }
             Flag::Off(reason) => return Standing::out(reason),
@@ -272,6 +275,10 @@ impl<'a, K: Knowledge> Subject<'a, K> {
                     None => Why::Plain(Reason::Issuing),
                 };
                 Standing::In { why, issuer: Some(issuer), bound: false, keep_only: false }
+            }
+            // Another Ingress serves the host with the user's own certificate: both would be one too many.
+            Gate::Closed(verdict) if verdict.finding.reason == Reason::UserTls => {
+                Standing::Out(Why::Found(&verdict.finding))
             }
             Gate::Closed(verdict) => self.held_or_kept(host, Some(domain), Some(issuer), Why::Found(&verdict.finding)),
             Gate::Stale(_) => self.held_or_kept(host, Some(domain), Some(issuer), Why::Plain(Reason::VerdictStale)),

@@ -349,6 +349,18 @@ fn an_existing_certificate_is_bound_without_an_order() {
 }
 
 #[test]
+fn the_users_certificate_on_another_ingress_of_the_host_counts_too() {
+    let known = with("www.example.com", found(Reason::Verified));
+    let (injected, ..) = step(&web("www.example.com"), &known, &all());
+    let known = with("www.example.com", found(Reason::UserTls));
+    for object in [web("www.example.com"), injected] {
+        let (after, fates, _) = step(&object, &known, &all());
+        assert_eq!(fates.first().map(|fate| fate.1), Some(Reason::UserTls));
+        assert_eq!(after, web("www.example.com"));
+    }
+}
+
+#[test]
 fn one_bad_host_never_blocks_another() {
     let known = Known {
         domains: BTreeMap::from([

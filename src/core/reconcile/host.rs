@@ -72,6 +72,10 @@ fn unwanted(input: &HostInput<'_>, domain: DomainView<'_>, plan: &mut HostPlan) 
     let mut next = domain.status.clone();
     next.released = next.released && dropped && secret_stays;
     status::write_unwanted(&mut next, &why, domain.generation, now);
+    if why.reason == Reason::UserTls {
+        // So that decisions about the other Ingresses of the host know of it.
+        check::settle(&mut next, &why, None, now);
+    }
     announce(input, domain, &why, next, plan);
 
     if let Some(companion) = input.companion {
