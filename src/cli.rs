@@ -1,5 +1,7 @@
 //! The command line: one file per sub-command.
 
+pub mod check;
+pub mod cleanup;
 pub mod crd;
 pub mod explain;
 pub mod kubeconfig;
@@ -21,9 +23,11 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::CheckArgs),
     Webhook(Box<webhook::WebhookArgs>),
     Status(status::StatusArgs),
     Explain(explain::ExplainArgs),
+    Cleanup(cleanup::CleanupArgs),
     Crd(crd::CrdArgs),
     Schema(schema::SchemaArgs),
 }
@@ -38,6 +42,8 @@ pub fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Command::Explain(args) => Ok(explain::run(&args)?),
         Command::Crd(args) => Ok(crd::run(&args)?),
         Command::Schema(args) => Ok(schema::run(&args)?),
+        Command::Cleanup(args) => asynchronously(cleanup::run(args)),
+        Command::Check(args) => asynchronously(check::run(args)),
         Command::Status(args) => asynchronously(status::run(args)),
     }
 }

@@ -8,6 +8,8 @@ pub mod events;
 pub mod gateway;
 pub mod index;
 pub mod lease;
+pub mod metrics;
+pub mod preflight;
 pub mod queue;
 pub mod watch;
 pub mod worker;

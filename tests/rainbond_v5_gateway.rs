@@ -3,16 +3,30 @@
 
 use std::collections::BTreeSet;
 
+#[cfg(test)]
+#[path = "rainbond_v5/cluster.rs"]
+mod cluster;
+#[cfg(test)]
 #[path = "rainbond_v5/companions.rs"]
 mod companions;
+#[cfg(test)]
 #[path = "rainbond_v5/fixtures.rs"]
 mod fixtures;
+#[cfg(test)]
 #[path = "rainbond_v5/gateway.rs"]
 mod gateway;
+#[cfg(test)]
 #[path = "rainbond_v5/scenarios.rs"]
 mod scenarios;
+#[cfg(test)]
+#[path = "rainbond_v5/stories.rs"]
+mod stories;
+#[cfg(test)]
 #[path = "rainbond_v5/table.rs"]
 mod table;
+#[cfg(test)]
+#[path = "rainbond_v5/traps.rs"]
+mod traps;
 
 use gateway::Order;
 use scenarios::{Run, SCENARIOS};

@@ -65,6 +65,36 @@ mod tests {
         }
     }
 
+    /// <https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema>
+    #[test]
+    fn every_schema_is_structural() {
+        fn look(at: &str, schema: &serde_json::Value) {
+            for list in ["anyOf", "oneOf", "allOf"] {
+                for option in schema[list].as_array().into_iter().flatten() {
+                    for word in ["type", "description", "default"] {
+                        assert!(option[word].is_null(), "{at}: {word} within {list}");
+                    }
+                }
+            }
+            for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+                assert!(
+                    !field["type"].is_null() || field["x-kubernetes-int-or-string"] == true,
+                    "{at}.{name}: no type"
+                );
+                look(&format!("{at}.{name}"), field);
+            }
+            for inner in ["items", "additionalProperties"] {
+                if let Some(schema) = schema.get(inner) {
+                    look(&format!("{at}[]"), schema);
+                }
+            }
+        }
+        for definition in definitions() {
+            let schema = serde_json::to_value(&definition.spec.versions[0].schema).unwrap();
+            look(&definition.spec.names.kind, &schema["openAPIV3Schema"]);
+        }
+    }
+
     #[test]
     fn every_field_says_what_it_is() {
         for definition in definitions() {

@@ -7,13 +7,18 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{Api, Client, core::PartialObjectMeta, runtime::watcher};
 use serde::de::DeserializeOwned;
-use tokio::{sync::oneshot, task::JoinSet};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinSet,
+};
 
 use super::{
     apply::Writer,
     events::Teller,
+    gateway,
     lease::{self, LeaseError, LeaseSettings},
-    watch::{self, Presence},
+    metrics::ControllerMetrics,
+    watch::{self as kinds, Presence},
     worker::{self, Job, Shared},
     world::{World, intake::Kept},
 };
@@ -69,9 +74,10 @@ pub enum ControllerError {
 /// A task ended that never should.
 pub async fn run<P, D, F>(
     client: Client,
-    policy: Arc<Policy>,
+    policies: watch::Receiver<Arc<Policy>>,
     preflight: P,
     lease: LeaseSettings,
+    metrics: ControllerMetrics,
     duty: D,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ControllerError>
@@ -83,7 +89,8 @@ where
     // One for the whole process: it aggregates what is published again.
     let teller = Teller::new(client.clone(), lease.identity.clone());
     let work = || async {
-        let reconciling = lead(client.clone(), policy.clone(), preflight.clone(), teller.clone());
+        let _leading = Leading::begin(metrics.clone());
+        let reconciling = lead(client.clone(), policies.clone(), preflight.clone(), teller.clone(), metrics.clone());
         tokio::select! {
             result = reconciling => result,
             why = duty(client.clone()) => Err(ControllerError::Duty(why)),
@@ -102,12 +109,14 @@ where
 /// A task ended that never should.
 pub async fn lead<P: Preflight>(
     client: Client,
-    policy: Arc<Policy>,
+    policies: watch::Receiver<Arc<Policy>>,
     preflight: P,
     teller: Teller,
+    metrics: ControllerMetrics,
 ) -> Result<Infallible, ControllerError> {
     let (jobs, questions) = mpsc::unbounded();
-    let shared = Arc::new(Shared::new(World::new(policy), Writer::new(client.clone()), teller, jobs));
+    let world = World::new(policies.borrow().clone());
+    let shared = Arc::new(Shared::new(world, Writer::new(client.clone()), teller, metrics, jobs));
     let mut tasks = Tasks { set: JoinSet::new(), listed: Vec::new(), shared: shared.clone() };
 
     tasks.watch::<Ingress>(Api::all(client.clone()), Presence::Required);
@@ -117,7 +126,7 @@ pub async fn lead<P: Preflight>(
     tasks.watch::<VerifiedHosts>(Api::all(client.clone()), Presence::Optional(OWN_CRDS));
     tasks.watch::<Certificate>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
     tasks.watch::<issuer::Issuer>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
-    tasks.watch::<issuer::ClusterIssuer>(Api::all(client), Presence::Optional(CERT_MANAGER));
+    tasks.watch::<issuer::ClusterIssuer>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
 
     let Tasks { mut set, listed, .. } = tasks;
     let all_listed = async {
@@ -130,8 +139,20 @@ pub async fn lead<P: Preflight>(
         () = all_listed => {}
         ended = set.join_next() => return Err(name_of(ended)),
     }
+    let gateway = policies.borrow().gateway.clone();
+    for (source, found) in gateway::look(&client, &gateway).await {
+        shared.change(|world| world.set_found(source, found));
+    }
     shared.settle();
+    {
+        let shared = shared.clone();
+        set.spawn(async move { match gateway::follow(client, policies, shared).await {} });
+    }
     tracing::info!("all is listed; reconciling");
+    {
+        let shared = shared.clone();
+        set.spawn(async move { match worker::show(shared).await {} });
+    }
     for _ in 0..WORKERS {
         let shared = shared.clone();
         set.spawn(async move {
@@ -144,6 +165,22 @@ pub async fn lead<P: Preflight>(
         "pre-flight"
     });
     Err(name_of(set.join_next().await))
+}
+
+/// Shows that this replica leads, for as long as it lives.
+struct Leading(ControllerMetrics);
+
+impl Leading {
+    fn begin(metrics: ControllerMetrics) -> Self {
+        metrics.leads(true);
+        Self(metrics)
+    }
+}
+
+impl Drop for Leading {
+    fn drop(&mut self) {
+        self.0.leads(false);
+    }
 }
 
 /// Answers the workers' questions, many side by side.
@@ -188,7 +225,7 @@ impl Tasks {
     {
         let (tell, listed) = oneshot::channel();
         self.listed.push(listed);
-        let task = watch::run(api, watcher::Config::default(), presence, self.shared.clone(), tell);
+        let task = kinds::run(api, watcher::Config::default(), presence, self.shared.clone(), tell);
         self.set.spawn(async move { match task.await {} });
     }
 }

@@ -1,17 +1,199 @@
-//! Where the gateway is reached from outside.
+//! Where the gateway is reached from outside: what policy says, and what it says to look up.
 
-use crate::core::{policy::Policy, verdict::GatewayTarget};
+use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
-/// What policy says by itself.
-pub fn from_policy(policy: &Policy) -> GatewayTarget {
+use futures::{Stream, StreamExt as _};
+use k8s_openapi::api::core::v1::Service;
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{ApiResource, DynamicObject, ListParams},
+    core::GroupVersionKind,
+    runtime::{WatchStreamExt as _, watcher},
+};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::worker::Shared;
+use crate::core::{
+    policy::{Gateway, Policy, ServiceRef},
+    verdict::GatewayTarget,
+};
+
+/// Where something that was looked up is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Its names.
+    pub names: Vec<String>,
+}
+
+/// Where addresses beside the policy's come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// The LoadBalancer Service that policy names.
+    Service,
+    /// Rainbond's own description of the cluster.
+    Rainbond,
+}
+
+/// What a host must lead to, by policy and by what was looked up.
+pub fn target<'f>(policy: &Policy, found: impl Iterator<Item = &'f Found>) -> GatewayTarget {
     let gateway = &policy.gateway;
     let mut addresses = gateway.addresses.clone();
+    let mut cnames = gateway.cnames.clone();
+    for Found { addresses: more, names } in found {
+        addresses.extend(more);
+        cnames.extend(names.iter().cloned());
+    }
+    // In one order, so that the same gateway is the same question.
     addresses.sort_unstable();
     addresses.dedup();
-    GatewayTarget {
-        addresses,
-        cnames: gateway.cnames.clone(),
-        target: gateway.target,
-        allow_reserved: gateway.allow_reserved,
+    cnames.sort_unstable();
+    cnames.dedup();
+    GatewayTarget { addresses, cnames, target: gateway.target, allow_reserved: gateway.allow_reserved }
+}
+
+/// The addresses of a LoadBalancer Service.
+pub fn of_service(service: &Service) -> Found {
+    let status = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+    let points = || status.and_then(|balancer| balancer.ingress.as_ref()).into_iter().flatten();
+    Found {
+        addresses: points().filter_map(|point| point.ip.as_deref()?.parse().ok()).collect(),
+        names: points().filter_map(|point| point.hostname.clone()).collect(),
+    }
+}
+
+/// The addresses in a `RainbondCluster` (`rainbond.io/v1alpha1`): those of its
+/// gateway as set or found, and its gateway nodes' outer ones.
+pub fn of_rainbond(cluster: &DynamicObject) -> Found {
+    let list = |field| cluster.data.pointer(field).and_then(Value::as_array).into_iter().flatten();
+    let ips = list("/spec/gatewayIngressIPs").filter_map(Value::as_str);
+    let outer = list("/spec/nodesForGateway").filter_map(|node| node.get("externalIP")?.as_str());
+    Found { addresses: ips.chain(outer).filter_map(|ip| ip.parse().ok()).collect(), names: Vec::new() }
+}
+
+/// Where Rainbond describes the cluster: the one object of that name, in whatever namespace it was installed.
+const RAINBOND_CLUSTER: &str = "rainbondcluster";
+
+fn services(client: &Client, service: &ServiceRef) -> Api<Service> {
+    Api::namespaced(client.clone(), &service.namespace)
+}
+
+fn rainbond_clusters(client: &Client) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("rainbond.io", "v1alpha1", "RainbondCluster");
+    Api::all_with(client.clone(), &ApiResource::from_gvk(&kind))
+}
+
+/// What policy says to look up, as it is now. Trouble is left to [`follow`].
+pub async fn look(client: &Client, gateway: &Gateway) -> Vec<(Source, Found)> {
+    let mut found = Vec::new();
+    if let Some(service) = &gateway.service
+        && let Ok(Some(seen)) = services(client, service).get_opt(&service.name).await
+    {
+        found.push((Source::Service, of_service(&seen)));
+    }
+    if gateway.rainbond
+        && let Ok(seen) = rainbond_clusters(client).list(&ListParams::default()).await
+    {
+        let named = seen.iter().filter(|cluster| cluster.name_any() == RAINBOND_CLUSTER);
+        found.extend(named.map(|cluster| (Source::Rainbond, of_rainbond(cluster))));
+    }
+    found
+}
+
+/// Keeps the world told of where the gateway is reached, and of policy.
+pub async fn follow(client: Client, mut policies: watch::Receiver<Arc<Policy>>, shared: Arc<Shared>) -> Infallible {
+    loop {
+        let policy = policies.borrow_and_update().clone();
+        let gateway = policy.gateway.clone();
+        shared.change(|world| world.set_policy(policy));
+        tokio::select! {
+            never = look_up(&client, &gateway, &shared) => match never {},
+            changed = policies.changed() => if changed.is_err() {
+                // Nobody reads the file any more: the policy stays as it is.
+                match look_up(&client, &gateway, &shared).await {}
+            },
+        }
+    }
+}
+
+async fn look_up(client: &Client, gateway: &Gateway, shared: &Shared) -> Infallible {
+    let service = async {
+        let Some(service) = &gateway.service else {
+            shared.change(|world| world.set_found(Source::Service, Found::default()));
+            return std::future::pending().await;
+        };
+        let seen = watcher::watch_object(services(client, service), &service.name).default_backoff();
+        keep(Source::Service, seen.map(|seen| seen.map(|s| s.as_ref().map(of_service))), shared).await
+    };
+    let rainbond = async {
+        if !gateway.rainbond {
+            shared.change(|world| world.set_found(Source::Rainbond, Found::default()));
+            return std::future::pending().await;
+        }
+        let seen = watcher::watch_object(rainbond_clusters(client), RAINBOND_CLUSTER).default_backoff();
+        keep(Source::Rainbond, seen.map(|seen| seen.map(|c| c.as_ref().map(of_rainbond))), shared).await
+    };
+    tokio::select! {
+        never = service => never,
+        never = rainbond => never,
+    }
+}
+
+async fn keep(
+    source: Source,
+    found: impl Stream<Item = Result<Option<Found>, watcher::Error>>,
+    shared: &Shared,
+) -> Infallible {
+    let mut found = std::pin::pin!(found);
+    let mut failing = false;
+    loop {
+        match found.next().await {
+            Some(Ok(seen)) => {
+                failing = false;
+                if seen.is_none() {
+                    tracing::warn!(?source, "the gateway's addresses are to be looked up there, but it does not exist");
+                }
+                shared.change(|world| world.set_found(source, seen.unwrap_or_default()));
+            }
+            Some(Err(error)) if !std::mem::replace(&mut failing, true) => {
+                tracing::warn!(?source, %error, "the gateway's addresses cannot be looked up; trying again");
+            }
+            Some(Err(_)) => {}
+            None => return std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn addresses_come_from_policy_service_and_rainbond() {
+        let policy: Policy =
+            serde_json::from_value(json!({"gateway": {"addresses": ["203.0.113.9"], "cnames": ["gw.example.net"]}}))
+                .unwrap();
+        let service: Service = serde_json::from_value(json!({"metadata": {}, "status": {"loadBalancer": {"ingress":
+            [{"ip": "203.0.113.7"}, {"hostname": "lb.example.net"}, {"ip": "no address"}]}}}))
+        .unwrap();
+        let rainbond: DynamicObject = serde_json::from_value(json!({"metadata": {}, "spec": {
+            "gatewayIngressIPs": ["203.0.113.8"],
+            "nodesForGateway": [{"name": "n", "internalIP": "10.0.0.1", "externalIP": "203.0.113.7"}, {"internalIP": "10.0.0.2"}]}}))
+        .unwrap();
+        let target = target(&policy, [of_service(&service), of_rainbond(&rainbond)].iter());
+        let addresses: Vec<String> = target.addresses.iter().map(ToString::to_string).collect();
+        assert_eq!(addresses, ["203.0.113.7", "203.0.113.8", "203.0.113.9"]);
+        assert_eq!(target.cnames, ["gw.example.net", "lb.example.net"]);
+    }
+
+    #[test]
+    fn what_says_nothing_adds_nothing() {
+        let empty: DynamicObject = serde_json::from_value(json!({"metadata": {}, "spec": "x"})).unwrap();
+        assert_eq!(of_rainbond(&empty), Found::default());
+        assert_eq!(of_service(&Service::default()), Found::default());
     }
 }

@@ -2,17 +2,19 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    convert::Infallible,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
     time::Duration,
 };
 
 use futures::channel::mpsc;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::{
     apply::{WriteError, Writer},
     events::{self, Teller},
+    metrics::ControllerMetrics,
     queue::Queue,
     world::{IngressId, Key, Touched, World, intake::Kept as _},
 };
@@ -25,6 +27,7 @@ use crate::{
             Asked, Checks, Effect, Fresh, HostPlan, Notes,
             ingress::{Trouble, guarded},
         },
+        schedule,
         verdict::{Request, Verdict},
     },
 };
@@ -34,6 +37,9 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 /// How long changes of a namespace's hosts are gathered before VerifiedHosts is written.
 const VERIFIED_DELAY: Duration = Duration::from_millis(200);
+
+/// How often metrics of the whole are reckoned.
+const SHOW_PERIOD: Duration = Duration::from_secs(5);
 
 /// A question to pre-flight, on its way.
 pub struct Job {
@@ -57,6 +63,7 @@ pub struct Shared {
     jobs: mpsc::UnboundedSender<Job>,
     writer: Writer,
     teller: Teller,
+    metrics: ControllerMetrics,
 }
 
 /// What is remembered of a host while the process lives.
@@ -64,13 +71,21 @@ pub struct Shared {
 struct Memory {
     checks: Checks,
     notes: Notes,
+    /// Checks in a row that ended with a failing server.
+    failing: u32,
 }
 
 // === impl Shared ===
 
 impl Shared {
     /// A world without anything in it yet.
-    pub fn new(world: World, writer: Writer, teller: Teller, jobs: mpsc::UnboundedSender<Job>) -> Self {
+    pub fn new(
+        world: World,
+        writer: Writer,
+        teller: Teller,
+        metrics: ControllerMetrics,
+        jobs: mpsc::UnboundedSender<Job>,
+    ) -> Self {
         Self {
             world: RwLock::new(world),
             memory: Mutex::default(),
@@ -80,6 +95,7 @@ impl Shared {
             jobs,
             writer,
             teller,
+            metrics,
         }
     }
 
@@ -145,19 +161,31 @@ impl Shared {
     }
 
     /// A verdict has been reached.
-    pub fn answered(&self, job: Job, verdict: Verdict, at: Timestamp) {
-        tracing::debug!(
-            namespace = %job.namespace, host = %job.host, reason = %verdict.finding.reason,
-            next_check = verdict.next_check.as_secs(), "checked"
-        );
-        let host = (job.namespace.clone(), job.host.clone());
+    pub fn answered(&self, job: Job, mut verdict: Verdict, at: Timestamp) {
+        let Job { namespace, host, asked, .. } = job;
+        self.metrics.checked(verdict.finding.reason);
+        let (held_for, policy) = {
+            let world = self.world();
+            let status = world.domain_object(&namespace, &host).and_then(|seen| seen.domain.status.as_ref());
+            let held_since = status.and_then(|status| status.held_since.as_ref()).map(|time| time.0);
+            let held_for = held_since.map_or(SignedDuration::ZERO, |since| since.duration_until(at));
+            (Duration::try_from(held_for).unwrap_or_default(), world.policy().clone())
+        };
         {
             let mut memory = self.memory();
-            let checks = &mut memory.entry(host).or_default().checks;
-            checks.running = None;
-            checks.fresh = Some(Fresh { asked: job.asked, verdict, at: whole_seconds(at) });
+            let entry = memory.entry((namespace.clone(), host.clone())).or_default();
+            let transient = schedule::is_transient(verdict.finding.reason);
+            entry.failing = if transient { entry.failing.saturating_add(1) } else { 0 };
+            let jitter = fastrand::f64() * 2.0 - 1.0;
+            verdict.next_check = schedule::next_check(&verdict, held_for, entry.failing, jitter, &policy.dns);
+            tracing::debug!(
+                %namespace, %host, reason = %verdict.finding.reason,
+                next_check = verdict.next_check.as_secs_f32(), "checked"
+            );
+            entry.checks.running = None;
+            entry.checks.fresh = Some(Fresh { asked, verdict, at: whole_seconds(at) });
         }
-        self.enqueue(Key::Host(job.namespace, job.host));
+        self.enqueue(Key::Host(namespace, host));
     }
 
     fn wake(&self, key: Key, at: Timestamp) {
@@ -171,6 +199,15 @@ fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
+/// Shows how things stand, for ever.
+pub async fn show(shared: Arc<Shared>) -> Infallible {
+    let mut tick = tokio::time::interval(SHOW_PERIOD);
+    loop {
+        tick.tick().await;
+        shared.metrics.show(&shared.world(), shared.queue.depth());
+    }
+}
+
 /// Works until the queue is closed.
 pub async fn run(shared: Arc<Shared>) {
     while let Some(key) = shared.queue.next().await {
@@ -180,6 +217,7 @@ pub async fn run(shared: Arc<Shared>) {
             Key::Verified(namespace) => shared.verified(namespace).await,
         };
         shared.queue.done(&key);
+        shared.metrics.planned(result.as_ref().copied());
         shared.settle_failure(key, result);
     }
 }
@@ -215,7 +253,7 @@ impl Shared {
 
     async fn host(&self, namespace: &Arc<str>, host: &Host) -> Result<(), WriteError> {
         let id = (namespace.clone(), host.clone());
-        let Memory { checks, notes } = self.memory().get(&id).cloned().unwrap_or_default();
+        let Memory { checks, notes, .. } = self.memory().get(&id).cloned().unwrap_or_default();
         let now = whole_seconds(Timestamp::now());
         let (plan, domain) = {
             let world = self.world();

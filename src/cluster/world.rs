@@ -9,14 +9,11 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    api::{
-        domain::Domain,
-        partial::{certificate::Certificate, issuer},
-        verified_hosts::VerifiedHostsSpec,
-    },
+    api::{domain::Domain, partial::certificate::Certificate, verified_hosts::VerifiedHostsSpec},
     core::{
         host::Host,
         ingress::Ingress,
+        issuer::IssuerFacts,
         knowledge::{DomainFacts, Knowledge},
         policy::{Policy, Profile},
         reconcile::companion::Companion,
@@ -24,6 +21,8 @@ use crate::{
         verdict::GatewayTarget,
     },
 };
+
+use super::gateway::{self, Found, Source};
 
 pub mod intake;
 pub mod issuers;
@@ -59,8 +58,9 @@ pub struct Touched {
 pub struct World {
     policy: Arc<Policy>,
     gateway: GatewayTarget,
+    found: BTreeMap<Source, Found>,
     namespaces: HashMap<Arc<str>, Namespace>,
-    cluster_issuers: HashMap<String, issuer::Body>,
+    cluster_issuers: HashMap<String, IssuerFacts>,
     /// All kinds have been listed; before that nothing plans, so nothing is touched.
     settled: bool,
     /// The namespaces that have a Domain of a host.
@@ -79,7 +79,7 @@ struct Namespace {
     domains: HashMap<Host, SeenDomain>,
     certificates: BTreeMap<String, Certificate>,
     secrets: HashMap<String, SeenSecret>,
-    issuers: HashMap<String, issuer::Body>,
+    issuers: HashMap<String, IssuerFacts>,
     verified: Option<VerifiedHostsSpec>,
 }
 
@@ -141,7 +141,7 @@ impl Touched {
 impl World {
     /// An empty world under a policy.
     pub fn new(policy: Arc<Policy>) -> Self {
-        let gateway = super::gateway::from_policy(&policy);
+        let gateway = gateway::target(&policy, std::iter::empty());
         Self { policy, gateway, ..Self::default() }
     }
 
@@ -170,7 +170,27 @@ impl World {
         self.namespaces.get(namespace).and_then(|ns| ns.meta.as_ref()).is_some_and(|meta| meta.terminating)
     }
 
-    /// Sets where the gateway is reached. Whether that is news.
+    /// Another policy is in force.
+    pub fn set_policy(&mut self, policy: Arc<Policy>) -> Touched {
+        let news = self.policy != policy;
+        self.policy = policy;
+        let mut touched = self.reckon_gateway();
+        touched.everything |= news;
+        touched
+    }
+
+    /// Something that policy has looked up was found, or found to have changed.
+    pub fn set_found(&mut self, source: Source, found: Found) -> Touched {
+        self.found.insert(source, found);
+        self.reckon_gateway()
+    }
+
+    fn reckon_gateway(&mut self) -> Touched {
+        let gateway = gateway::target(&self.policy, self.found.values());
+        Touched { everything: self.set_gateway(gateway), ..Touched::default() }
+    }
+
+    /// Sets where the gateway is reached, whatever policy says. Whether that is news.
     pub fn set_gateway(&mut self, gateway: GatewayTarget) -> bool {
         let news = self.gateway != gateway;
         self.gateway = gateway;

@@ -13,8 +13,9 @@ use jiff::Timestamp;
 use super::{
     decision::{Decision, HostDecision, HostDecisions, Why},
     host::{Host, HostError, NotPublic, canonical},
-    ingress::Ingress,
+    ingress::{Ingress, Metadata},
     knowledge::{DomainFacts, Gate, Knowledge, VerdictFacts},
+    names,
     patch::PatchOp,
     policy::{Issuance, IssuerRef, PlainHttp, Policy, Profile},
     reason::{Action, Reason},
@@ -25,6 +26,7 @@ use super::{
 mod inject;
 
 pub(crate) use inject::{RAINBOND_SECRET_TEMPLATE, issuer_annotations};
+pub use inject::{disown, strip};
 
 /// Kubernetes' bound on the size of all annotations of an object
 /// (apimachinery `validation.TotalAnnotationSizeLimitB`), less room for ours.
@@ -83,16 +85,18 @@ fn exempt<'a, K: Knowledge>(scope: &Scope<'a, K>, profile: Profile, reason: Reas
         hosts.push(HostDecision { host: Cow::Borrowed(""), action: Action::Skip, why: Why::Plain(reason) });
     }
     let patch = match reason {
-        Reason::SolverIngress => solver_labels(scope),
+        Reason::SolverIngress => solver_labels(&scope.ingress.metadata, scope.knowledge),
         _ => Vec::new(),
     };
     Decision { profile, lead: false, hosts, patch }
 }
 
-/// Rainbond 5's gateway sees nothing without its label, the CA's challenge included.
-fn solver_labels<K: Knowledge>(scope: &Scope<'_, K>) -> Vec<PatchOp> {
-    let metadata = &scope.ingress.metadata;
-    if scope.knowledge.has_profile(&metadata.namespace, Profile::RainbondV5) {
+/// What an object that answers a challenge needs: Rainbond 5's gateway sees
+/// nothing without its label, the CA's challenge included. For solver Ingresses
+/// and for solver Services, from which Kubernetes copies labels to Endpoints.
+pub fn solver_labels<K: Knowledge>(metadata: &Metadata<'_>, knowledge: &K) -> Vec<PatchOp> {
+    let solves = metadata.labels.get(names::SOLVER_LABEL).is_some();
+    if solves && knowledge.has_profile(&metadata.namespace, Profile::RainbondV5) {
         inject::gateway_label(&metadata.labels)
     } else {
         Vec::new()
@@ -203,10 +207,14 @@ impl<'a, K: Knowledge> Subject<'a, K> {
         if self.profile == Profile::RainbondV5 && self.several_hosts {
             return Standing::out(Reason::OneHostPerIngress);
         }
+        // What is left of `tls.example.com` is `.example.com`, which nginx takes for the name and all below it.
+        if self.profile == Profile::RainbondV5 && host.contains("tls") && !host.starts_with("tls.") {
+            return Standing::out(Reason::GatewayManglesHost);
+        }
         match self.scope.flag(written, domain) {
             Flag::On => {}
             Flag::Off(Reason::FlagUnreadable) => {
-                let text = self.scope.ingress.annotation(super::names::AUTO_ISSUE).unwrap_or("namespace label");
+                let text = self.scope.ingress.annotation(names::AUTO_ISSUE).unwrap_or("namespace label");
                 return Standing::Out(Why::Noted(Reason::FlagUnreadable, text.to_owned()));
             }
             Flag::Off(reason) => return Standing::out(reason),
@@ -268,6 +276,10 @@ impl<'a, K: Knowledge> Subject<'a, K> {
                 };
                 Standing::In { why, issuer: Some(issuer), bound: false, keep_only: false }
             }
+            // Another Ingress serves the host with the user's own certificate: both would be one too many.
+            Gate::Closed(verdict) if verdict.finding.reason == Reason::UserTls => {
+                Standing::Out(Why::Found(&verdict.finding))
+            }
             Gate::Closed(verdict) => self.held_or_kept(host, Some(domain), Some(issuer), Why::Found(&verdict.finding)),
             Gate::Stale(_) => self.held_or_kept(host, Some(domain), Some(issuer), Why::Plain(Reason::VerdictStale)),
             Gate::Unknown => self.held_or_kept(host, Some(domain), Some(issuer), Why::Plain(Reason::Pending)),
@@ -312,7 +324,10 @@ impl<'a, K: Knowledge> Subject<'a, K> {
         let inline = self.scope.issuance(written, self.profile) == Issuance::Inline;
         let name = self.scope.ingress.metadata.name.as_ref();
         let leads = domain.and_then(|domain| domain.lead.as_deref()).is_none_or(|lead| lead == name);
-        let redirect = self.profile == Profile::RainbondV5 && self.scope.plain_http(written) == PlainHttp::Redirect;
+        // From the lead alone: redirects of one path from two Ingresses make nginx refuse the
+        // gateway's configuration, for all namespaces (Rainbond 5.17.3 `ListVirtualService`).
+        let redirect =
+            leads && self.profile == Profile::RainbondV5 && self.scope.plain_http(written) == PlainHttp::Redirect;
         Wanted {
             host: Cow::Owned(host.to_owned()),
             secret,

@@ -50,6 +50,8 @@ pub enum AutoIssue {
 pub struct IssuerRef {
     /// `ClusterIssuer`, `Issuer`, or an external issuer's kind.
     #[serde(default)]
+    // As text: the schema of a custom resource knows no alternatives of types.
+    #[schemars(with = "String")]
     pub kind: IssuerKind,
     /// The object's name.
     pub name: String,
@@ -59,7 +61,7 @@ pub struct IssuerRef {
 }
 
 /// The kind of an issuer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum IssuerKind {
     /// Serves the whole cluster.
     #[default]

@@ -63,11 +63,11 @@ impl WhoActs {
 
 /// Declares the enum once, with who acts and what the reason does to a flagged host.
 macro_rules! reasons {
-    ($( $(#[$doc:meta])* $name:ident : $who:ident, $action:ident; )*) => {
+    ($( $(#[doc = $doc:literal])* $name:ident : $who:ident, $action:ident; )*) => {
         /// Why a host is where it is. Stable, bounded, CamelCase: fit for
         /// `condition.reason` (Kubernetes API conventions) and metric labels.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum Reason { $( $(#[$doc])* $name, )* }
+        pub enum Reason { $( $(#[doc = $doc])* $name, )* }
 
         impl Reason {
             /// Every reason, in declaration order.
@@ -76,6 +76,11 @@ macro_rules! reasons {
             /// The reason's name as it appears in status and output.
             pub const fn as_str(self) -> &'static str {
                 match self { $( Self::$name => stringify!($name), )* }
+            }
+
+            /// What the reason says of a host, for the documentation.
+            pub const fn meaning(self) -> &'static str {
+                match self { $( Self::$name => concat!($($doc),*).trim_ascii(), )* }
             }
 
             /// Who must act.
@@ -138,6 +143,8 @@ reasons! {
     WildcardNeedsDns01: ClusterAdmin, Skip;
     /// Several hosts in one Ingress of Rainbond 5, whose gateway serves one certificate an Ingress.
     OneHostPerIngress: AppDeveloper, Skip;
+    /// Rainbond 5's gateway cuts the first `tls` out of a server name, so no challenge for the host is answered.
+    GatewayManglesHost: AppDeveloper, Skip;
 
     // --- Held: certgate or the cluster is not ready ------------------------------
     /// Not checked yet.

@@ -43,7 +43,7 @@ pub struct HostInput<'a> {
     pub others: &'a [CertificateView<'a>],
     /// The Secret of that same name.
     pub secret: Option<SecretView<'a>>,
-    /// The host's issuer, as [`lead::terms`] names it.
+    /// The host's issuer, as the terms of its lead name it.
     pub issuer: IssuerView,
     /// Where the host must lead.
     pub gateway: &'a GatewayTarget,

@@ -33,6 +33,22 @@ pub const fn who(who: WhoActs, lang: Lang) -> &'static str {
     }
 }
 
+/// The records to add, as a zone file has them: `www.example.com. A 203.0.113.7`.
+pub fn records(finding: &Finding) -> Vec<String> {
+    let subject = &finding.subject;
+    finding
+        .required
+        .iter()
+        .map(|value| match value.parse::<::core::net::IpAddr>() {
+            Ok(ip) if ip.is_ipv4() => format!("{subject}. A {value}"),
+            Ok(_) => format!("{subject}. AAAA {value}"),
+            // Already a whole record: CAA.
+            Err(_) if value.contains(' ') => value.clone(),
+            Err(_) => format!("{subject}. CNAME {value}."),
+        })
+        .collect()
+}
+
 /// What kind of record a required value asks for.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -79,6 +95,23 @@ mod tests {
                 assert!(!text.contains("()") && !text.contains(" ,") && !text.contains(": ;"), "{reason}: {text}");
             }
         }
+    }
+
+    #[test]
+    fn records_are_written_as_a_zone_file_has_them() {
+        let finding = Finding::new(Reason::DomainNotFound, "www.example.com").required([
+            "203.0.113.7",
+            "2606:4700::1",
+            "lb.example.net",
+        ]);
+        let expected = [
+            "www.example.com. A 203.0.113.7",
+            "www.example.com. AAAA 2606:4700::1",
+            "www.example.com. CNAME lb.example.net.",
+        ];
+        assert_eq!(records(&finding), expected);
+        let caa = Finding::new(Reason::CaaForbids, "www.example.com").required([r#"example.com. CAA 0 issue "x""#]);
+        assert_eq!(records(&caa), [r#"example.com. CAA 0 issue "x""#]);
     }
 
     #[test]

@@ -37,12 +37,13 @@ pub struct Request {
 
 /// An ACME challenge type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub enum Method {
     /// RFC 8555 §8.3.
     #[default]
+    #[serde(rename = "http-01")]
     Http01,
     /// RFC 8555 §8.4.
+    #[serde(rename = "dns-01")]
     Dns01,
 }
 

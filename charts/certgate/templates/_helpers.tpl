@@ -56,6 +56,9 @@ app.kubernetes.io/part-of: certgate
 {{- if hasKey $policy "httpReach" -}}
 {{- $_ := set $policy "httpReach" (include "certgate.word" $policy.httpReach) -}}
 {{- end -}}
+{{- if hasKey ($policy.gate | default dict) "mode" -}}
+{{- $_ := set $policy.gate "mode" (include "certgate.word" $policy.gate.mode) -}}
+{{- end -}}
 {{- toYaml $policy -}}
 {{- end -}}
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1;
 use kube::{Resource, ResourceExt, api::ObjectMeta, core::PartialObjectMeta};
 
-use super::{Key, Namespace, NamespaceMeta, SeenDomain, SeenIngress, SeenSecret, Touched, World};
+use super::{Key, Namespace, NamespaceMeta, SeenDomain, SeenIngress, SeenSecret, Touched, World, issuers};
 use crate::{
     api::{
         domain::Domain,
@@ -349,8 +349,9 @@ impl Kept for issuer::Issuer {
         let (namespace, ns) = world.enter(&self.namespace().unwrap_or_default());
         let mut touched = Touched::default();
         let name = self.name_any();
-        if ns.issuers.get(&name) != Some(&self.body) {
-            ns.issuers.insert(name, self.body);
+        let facts = issuers::read(self.body);
+        if ns.issuers.get(&name) != Some(&facts) {
+            ns.issuers.insert(name, facts);
             touched.keys.extend(ns.all_keys(&namespace));
         }
         touched
@@ -370,8 +371,9 @@ impl Kept for issuer::Issuer {
 impl Kept for issuer::ClusterIssuer {
     fn see(self, world: &mut World) -> Touched {
         let name = self.name_any();
-        let news = world.cluster_issuers.get(&name) != Some(&self.body);
-        world.cluster_issuers.insert(name, self.body);
+        let facts = issuers::read(self.body);
+        let news = world.cluster_issuers.get(&name) != Some(&facts);
+        world.cluster_issuers.insert(name, facts);
         Touched { everything: news, ..Touched::default() }
     }
 

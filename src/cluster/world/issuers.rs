@@ -1,50 +1,38 @@
 //! What an issuer's own words mean for a host.
 
-use serde_json::Value;
-
 use crate::{
     api::partial::issuer::Body,
     core::{
         host::Host,
+        issuer::{Acme, IssuerFacts, Validation},
         policy::Policy,
-        reason::Reason,
         reconcile::IssuerView,
-        verdict::{CaIdentity, Method},
     },
 };
 
-/// Whether the issuer speaks ACME.
-pub fn is_acme(issuer: &Body) -> bool {
-    issuer.spec.get("acme").is_some()
+/// Reads an issuer. One that cannot be read is not ready, and says why.
+pub fn read(body: Body) -> IssuerFacts {
+    let object = serde_json::json!({"spec": body.spec, "status": body.status});
+    serde_json::from_value(object).unwrap_or_else(|error| IssuerFacts {
+        acme: Some(Acme::default()),
+        ready: Some(false),
+        message: format!("its fields cannot be read: {error}"),
+    })
 }
 
-/// What is known of an issuer with respect to a host.
-pub fn view(issuer: &Body, host: &Host, policy: &Policy) -> IssuerView {
-    let conditions = issuer.status.get("conditions").and_then(Value::as_array);
-    let ready = conditions.into_iter().flatten().find(|c| c.get("type").and_then(Value::as_str) == Some("Ready"));
-    let text = |value: Option<&Value>, key: &str| {
-        value.and_then(|v| v.get(key)).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
-    if text(ready, "status") != "True" {
-        return IssuerView::NotReady(text(ready, "message"));
+/// What is known of an issuer with respect to a host whose Certificate has the labels that `label` looks up.
+pub fn view<'a>(
+    issuer: &IssuerFacts,
+    host: &Host,
+    label: impl Fn(&str) -> Option<&'a str>,
+    policy: &Policy,
+) -> IssuerView {
+    if issuer.ready != Some(true) {
+        return IssuerView::NotReady(issuer.message.clone());
     }
-    let Some(acme) = issuer.spec.get("acme") else { return IssuerView::NoValidation };
-    let solvers = || acme.get("solvers").and_then(Value::as_array).into_iter().flatten();
-    let has = |kind: &str| solvers().any(|solver| solver.get(kind).is_some());
-    let method = if host.is_wildcard() {
-        if !has("dns01") {
-            return IssuerView::NoSolver(Reason::WildcardNeedsDns01, String::new());
-        }
-        Method::Dns01
-    } else if has("http01") {
-        Method::Http01
-    } else if has("dns01") {
-        Method::Dns01
-    } else {
-        return IssuerView::NoSolver(Reason::NoSolver, String::new());
-    };
-    let server = text(Some(acme), "server");
-    let names = policy.caa_identities.get(&server).cloned().unwrap_or_default();
-    let account = issuer.status.get("acme").map(|status| text(Some(status), "uri")).filter(|uri| !uri.is_empty());
-    IssuerView::Acme { method, ca: CaIdentity { names, account_uri: account } }
+    match issuer.validation(host, label, &policy.caa_identities) {
+        Ok(Validation::NotNeeded) => IssuerView::NoValidation,
+        Ok(Validation::Acme { method, ca }) => IssuerView::Acme { method, ca },
+        Err(reason) => IssuerView::NoSolver(reason, String::new()),
+    }
 }

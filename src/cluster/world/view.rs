@@ -9,6 +9,7 @@ use crate::{
     api::{domain::DomainStatus, partial::certificate::Certificate},
     core::{
         host::Host,
+        issuer::IssuerFacts,
         names,
         policy::IssuerRef,
         reason::Reason,
@@ -53,8 +54,9 @@ impl World {
             .collect();
         let owner = certificate.map(|certificate| certificate.owner).unwrap_or_default();
         let current = domain.and_then(|domain| domain.status.lead.as_deref());
-        let issuer = match lead::terms(&claims, current, owner).and_then(|terms| terms.issuer.as_ref()) {
-            Some(issuer) => self.issuer(namespace, issuer, host),
+        let lead = lead::choose(&claims, current, owner);
+        let issuer = match lead.and_then(|lead| Some((lead, lead.terms()?.issuer.as_ref()?))) {
+            Some((lead, issuer)) => self.issuer(namespace, issuer, host, ns.ingresses.get(lead.name)),
             None => IssuerView::Missing(String::new()),
         };
         host::plan(&HostInput {
@@ -135,7 +137,7 @@ impl World {
         }
         let namespace = &seen.ingress.metadata.namespace;
         claim::want(&seen.ingress, &seen.present, host, self, &self.policy, |issuer| {
-            self.issuer_body(namespace, issuer).is_none_or(issuers::is_acme)
+            self.issuer_facts(namespace, issuer).is_none_or(|facts| facts.acme.is_some())
         })
     }
 
@@ -158,7 +160,7 @@ impl World {
         })
     }
 
-    fn issuer_body(&self, namespace: &str, issuer: &IssuerRef) -> Option<&crate::api::partial::issuer::Body> {
+    fn issuer_facts(&self, namespace: &str, issuer: &IssuerRef) -> Option<&IssuerFacts> {
         use crate::core::policy::IssuerKind;
         match issuer.kind {
             IssuerKind::ClusterIssuer => self.cluster_issuers.get(&issuer.name),
@@ -167,14 +169,16 @@ impl World {
         }
     }
 
-    fn issuer(&self, namespace: &str, issuer: &IssuerRef, host: &Host) -> IssuerView {
+    fn issuer(&self, namespace: &str, issuer: &IssuerRef, host: &Host, lead: Option<&SeenIngress>) -> IssuerView {
         if !issuer.is_builtin() {
             // Not cert-manager's own kind: what it needs only it knows.
             return IssuerView::NoValidation;
         }
-        match self.issuer_body(namespace, issuer) {
+        // ingress-shim copies the Ingress' labels to the Certificate, and solvers may ask for some.
+        let label = |key: &str| lead.and_then(|seen| seen.ingress.label(key));
+        match self.issuer_facts(namespace, issuer) {
             None => IssuerView::Missing(issuer.to_string()),
-            Some(body) => issuers::view(body, host, &self.policy),
+            Some(facts) => issuers::view(facts, host, label, &self.policy),
         }
     }
 

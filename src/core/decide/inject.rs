@@ -99,6 +99,9 @@ fn annotation_ops(ingress: &Ingress<'_>, present: &Present, target: &Record, ops
     if present.written.is_some() {
         ours.insert(names::INJECTED);
     }
+    if target.is_empty() && existing.get(names::NUDGE).is_some() {
+        ours.insert(names::NUDGE);
+    }
     let leaving: Vec<&str> = ours.iter().copied().filter(|key| !want.contains_key(key)).collect();
     if want.is_empty() && target.made.annotations && existing.total == leaving.len() {
         if !leaving.is_empty() {
@@ -152,6 +155,20 @@ fn tls_ops(ingress: &Ingress<'_>, present: &Present, belongs: &Record, made: &mu
     }
     ops.extend(leaving.into_iter().rev().map(|index| PatchOp::Remove { path: format!("/spec/tls/{index}") }));
     ops.extend(new.into_iter().map(|value| PatchOp::Add { path: "/spec/tls/-".to_owned(), value }));
+}
+
+/// Takes all of ours off an Ingress.
+pub fn strip(ingress: &Ingress<'_>) -> Vec<PatchOp> {
+    patch(ingress, &Present::on(ingress), &Record::default())
+}
+
+/// Makes all of ours on an Ingress the user's: only the record of it goes.
+pub fn disown(ingress: &Ingress<'_>) -> Vec<PatchOp> {
+    [names::INJECTED, names::NUDGE]
+        .into_iter()
+        .filter(|key| ingress.annotation(key).is_some())
+        .map(|key| PatchOp::Remove { path: annotation_path(key) })
+        .collect()
 }
 
 /// Gives an object the label without which Rainbond 5's gateway does not see it.

@@ -268,6 +268,15 @@ fn rainbond_5_serves_one_certificate_an_ingress() {
 }
 
 #[test]
+fn rainbond_5_cannot_serve_names_with_tls_in_them() {
+    let known = |host| with(host, found(Reason::Verified));
+    for (host, expected) in [("mytls.example.com", Reason::GatewayManglesHost), ("tls.example.com", Reason::Verified)] {
+        assert_eq!(fate(&rainbond(host), &known(host), &all()).1, expected, "{host}");
+        assert_eq!(fate(&web(host), &known(host), &all()).1, Reason::Verified, "{host} on another gateway");
+    }
+}
+
+#[test]
 fn a_rainbond_put_without_our_parts_is_injected_again_in_the_same_write() {
     let known =
         with("www.example.com", DomainFacts { released: true, lead: Some("web".into()), ..found(Reason::Verified) });
@@ -337,6 +346,18 @@ fn an_existing_certificate_is_bound_without_an_order() {
     assert_eq!((fates, lead), (vec![(Action::Inject, Reason::BoundExisting); 2], false));
     assert_eq!(after["spec"]["tls"], json!([{"hosts": ["a.example.com", "b.example.com"], "secretName": "wild-tls"}]));
     assert_eq!(after["metadata"]["annotations"].get(names::CLUSTER_ISSUER), None);
+}
+
+#[test]
+fn the_users_certificate_on_another_ingress_of_the_host_counts_too() {
+    let known = with("www.example.com", found(Reason::Verified));
+    let (injected, ..) = step(&web("www.example.com"), &known, &all());
+    let known = with("www.example.com", found(Reason::UserTls));
+    for object in [web("www.example.com"), injected] {
+        let (after, fates, _) = step(&object, &known, &all());
+        assert_eq!(fates.first().map(|fate| fate.1), Some(Reason::UserTls));
+        assert_eq!(after, web("www.example.com"));
+    }
 }
 
 #[test]

@@ -55,8 +55,15 @@ pub fn check_now(domain: &DomainView<'_>, claims: &[Claim<'_>]) -> Option<String
     Some(Sha256::digest(joined.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Whether pre-flight is to be asked.
-pub fn due(status: &DomainStatus, asked: &Asked, issuer: Option<&IssuerRef>, checks: &Checks, now: Timestamp) -> Due {
+/// Whether pre-flight is to be asked. `issued`: the host has its certificate, so that only its renewal is at stake.
+pub fn due(
+    status: &DomainStatus,
+    asked: &Asked,
+    issuer: Option<&IssuerRef>,
+    checks: &Checks,
+    issued: bool,
+    now: Timestamp,
+) -> Due {
     if checks.running.is_some() {
         return Due::Running;
     }
@@ -69,14 +76,19 @@ pub fn due(status: &DomainStatus, asked: &Asked, issuer: Option<&IssuerRef>, che
     if pushed || other {
         return Due::Now;
     }
-    let soon = last.0.saturating_add(EDIT_PERIOD).unwrap_or(now);
+    let soon = after(last.0, EDIT_PERIOD);
     let good = Reason::from_name(&verdict.reason).is_some_and(Reason::opens_gate);
-    let at = if checks.edited && !good { next.0.min(soon) } else { next.0 };
+    let at = match (good, issued) {
+        (true, true) => next.0.max(after(last.0, ISSUED_PERIOD)),
+        (false, true) => next.0.max(after(last.0, AT_RISK_PERIOD)),
+        _ => next.0,
+    };
+    let at = if checks.edited && !good { at.min(soon) } else { at };
     if at <= now { Due::Now } else { Due::At(at) }
 }
 
 /// Writes a verdict of pre-flight into a status.
-pub fn adopt(status: &mut DomainStatus, fresh: &Fresh, issuer: Option<&IssuerRef>, issued: bool) {
+pub fn adopt(status: &mut DomainStatus, fresh: &Fresh, issuer: Option<&IssuerRef>) {
     let Fresh { asked, verdict, at } = fresh;
     let later = |wait: Duration| {
         // Kubernetes keeps whole seconds; rounded up, so that the time has come when it is read back.
@@ -86,10 +98,7 @@ pub fn adopt(status: &mut DomainStatus, fresh: &Fresh, issuer: Option<&IssuerRef
     };
     let valid_until = later(verdict.validity);
     let mut next = later(verdict.next_check);
-    if issued {
-        let period = if verdict.ready() { ISSUED_PERIOD } else { AT_RISK_PERIOD };
-        next = next.max(at.saturating_add(period).unwrap_or(next));
-    } else if verdict.ready() {
+    if verdict.ready() {
         // Not past its validity: nobody would look while the gate is shut again.
         next = next.min(valid_until);
     }
@@ -116,6 +125,10 @@ pub fn settle(status: &mut DomainStatus, finding: &Finding, issuer: Option<&Issu
     status.last_check_time = None;
     status.next_check_time = None;
     status.checked_for = None;
+}
+
+fn after(time: Timestamp, wait: SignedDuration) -> Timestamp {
+    time.saturating_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 fn put(

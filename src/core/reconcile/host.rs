@@ -72,6 +72,10 @@ fn unwanted(input: &HostInput<'_>, domain: DomainView<'_>, plan: &mut HostPlan) 
     let mut next = domain.status.clone();
     next.released = next.released && dropped && secret_stays;
     status::write_unwanted(&mut next, &why, domain.generation, now);
+    if why.reason == Reason::UserTls {
+        // So that decisions about the other Ingresses of the host know of it.
+        check::settle(&mut next, &why, None, now);
+    }
     announce(input, domain, &why, next, plan);
 
     if let Some(companion) = input.companion {
@@ -127,11 +131,14 @@ fn wanted(input: &HostInput<'_>, domain: DomainView<'_>, lead: &Claim<'_>, terms
             if let Some(fresh) = &input.checks.fresh
                 && fresh.asked.digest == asked.digest
             {
-                check::adopt(&mut next, fresh, issuer, issued_now);
+                check::adopt(&mut next, fresh, issuer);
             }
-            match check::due(&next, &asked, issuer, input.checks, now) {
+            match check::due(&next, &asked, issuer, input.checks, issued_now, now) {
                 Due::Now => plan.effects.push(Effect::Check { request, asked }),
-                Due::At(at) => plan.wake_at(at),
+                Due::At(at) => {
+                    next.next_check_time = Some(Time(at));
+                    plan.wake_at(at);
+                }
                 Due::Running => {}
             }
         }
@@ -149,6 +156,9 @@ fn wanted(input: &HostInput<'_>, domain: DomainView<'_>, lead: &Claim<'_>, terms
     next.profile = Some(terms.profile);
     next.bind.clone_from(&bind);
     next.certificate = certificate_status(input, bind.as_ref());
+    if let Some(deadline) = bind.as_ref().and_then(|bind| matching::deadline(other(input, bind)?)) {
+        plan.wake_at(deadline);
+    }
 
     let open = gate_open || next.released;
     let injected = bind.is_none() && open && follow(input, lead, terms, plan);
@@ -186,9 +196,14 @@ fn bind(input: &HostInput<'_>, status: &DomainStatus, terms: &Terms) -> Option<B
     matching::find(input.host, input.others, status.bind.as_ref(), v5, input.now)
 }
 
+/// The certificate that is bound.
+fn other<'i, 'a>(input: &'i HostInput<'a>, bind: &Bind) -> Option<&'i super::CertificateView<'a>> {
+    input.others.iter().find(|other| other.name == bind.certificate)
+}
+
 fn certificate_status(input: &HostInput<'_>, bind: Option<&Bind>) -> Option<CertificateStatus> {
     let certificate = match bind {
-        Some(bind) => input.others.iter().find(|other| other.name == bind.certificate)?,
+        Some(bind) => other(input, bind)?,
         None => input.certificate.as_ref()?,
     };
     Some(CertificateStatus {

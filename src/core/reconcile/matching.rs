@@ -40,16 +40,20 @@ fn coverage(certificate: &CertificateView<'_>, host: &Host) -> Option<bool> {
     certificate.dns_names.iter().any(by_wildcard).then_some(false)
 }
 
-/// Whether a certificate serves now and somebody sees to it that it goes on
-/// doing so. Half of what is left after the due renewal is granted to a late one.
+/// Whether a certificate serves now and somebody sees to it that it goes on doing so.
 fn usable(certificate: &CertificateView<'_>, rainbond_v5: bool, now: Timestamp) -> bool {
-    let Some(ends) = certificate.not_after else { return false };
-    let deadline = match certificate.renewal_time {
-        Some(due) if due < ends => due.checked_add(due.duration_until(ends) / 2).unwrap_or(due),
-        _ => ends,
-    };
     let seen = certificate.secret.is_some_and(|secret| !rainbond_v5 || secret.rainbond);
-    certificate.ready && seen && now < deadline
+    certificate.ready && seen && deadline(certificate).is_some_and(|deadline| now < deadline)
+}
+
+/// Until when a certificate is relied on, unless renewed: half of what is left after the due renewal is granted to
+/// a late one.
+pub fn deadline(certificate: &CertificateView<'_>) -> Option<Timestamp> {
+    let ends = certificate.not_after?;
+    match certificate.renewal_time {
+        Some(due) if due < ends => due.checked_add(due.duration_until(ends) / 2).ok(),
+        _ => Some(ends),
+    }
 }
 
 #[cfg(test)]

@@ -57,6 +57,8 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::WildcardNeedsDns01 => format!("{host} is a wildcard, which needs a DNS-01 solver; the cluster's administrator can add one to the issuer{note_text}"),
         Reason::OneHostPerIngress => "Rainbond 5's gateway serves one certificate per Ingress; give each host an Ingress of its own".to_owned(),
 
+        Reason::GatewayManglesHost => format!("Rainbond 5's gateway serves {host} under a wrong name (it drops \"tls\" from it), so the CA could not reach it; bind a name without \"tls\""),
+
         Reason::Pending => format!("{host} waits for its first DNS check"),
         Reason::VerdictStale => format!("the last check of {host} is too old to act on; a new one is on its way"),
         Reason::IssuerUnset => "certgate's policy names no issuer; the cluster's administrator must set `issuer`".to_owned(),

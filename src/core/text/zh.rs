@@ -54,6 +54,8 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::WildcardNeedsDns01 => format!("{host} 是泛域名，需要 DNS-01 验证；集群管理员可为签发者添加 DNS-01 solver{note_text}"),
         Reason::OneHostPerIngress => "Rainbond 5 的网关对每个 Ingress 只使用一张证书；请为每个域名单独创建 Ingress".to_owned(),
 
+        Reason::GatewayManglesHost => format!("Rainbond 5 的网关会以错误的名称提供 {host}（会去掉其中的 \"tls\"），证书机构无法访问；请绑定不含 \"tls\" 的域名"),
+
         Reason::Pending => format!("{host} 正在等待首次 DNS 检查"),
         Reason::VerdictStale => format!("{host} 的上次检查结果已过期，正在重新检查"),
         Reason::IssuerUnset => "certgate 的策略未指定签发者；集群管理员需设置 `issuer`".to_owned(),

@@ -57,7 +57,12 @@ impl<'a> Look<'a> {
         let mut ruling = Ruling {
             finding: None,
             warnings: Vec::new(),
-            ttl: [self.a.ttl, self.aaaa.ttl].into_iter().flatten().min(),
+            // That there is no AAAA is no reason to look again sooner.
+            ttl: [&self.a, &self.aaaa]
+                .into_iter()
+                .filter(|walk| matches!(walk.end, End::Found(_)))
+                .filter_map(|walk| walk.ttl)
+                .min(),
             usable: [v6.as_slice(), v4.as_slice()].concat(),
             checks: vec![family_check("A", &self.a, &v4), family_check("AAAA", &self.aaaa, &v6)],
         };
@@ -65,6 +70,7 @@ impl<'a> Look<'a> {
             let (finding, ttl) = self.nothing_usable(request, &dropped);
             ruling.finding = Some(finding);
             ruling.ttl = ttl;
+            ruling.checks.iter_mut().for_each(|check| check.status = CheckStatus::Fail);
             ruling.checks.push(Check::new("target", CheckStatus::Skipped, ""));
             return ruling;
         }
@@ -87,7 +93,7 @@ impl<'a> Look<'a> {
             (Some(_), true) => CheckStatus::Warn,
             (Some(_), false) => CheckStatus::Fail,
         };
-        ruling.checks.push(Check::new("target", status, target_detail(&request.gateway, &ruling.usable)));
+        ruling.checks.push(Check::new("target", status, target_detail(request, &ruling.usable)));
         match finding {
             Some(finding) if is_warning => ruling.warnings.push(finding),
             finding => ruling.finding = finding,
@@ -115,7 +121,7 @@ impl<'a> Look<'a> {
     /// Why neither family has an address, and for how long that holds.
     fn nothing_usable(&self, request: &Request, dropped: &[IpAddr]) -> (Finding, Option<u32>) {
         let either = |wanted: fn(&End<'_>) -> bool| [&self.a, &self.aaaa].into_iter().find(|walk| wanted(&walk.end));
-        let required = required(&request.gateway);
+        let required = required(request);
         if !dropped.is_empty() {
             let ttl = either(|end| matches!(end, End::Found(_))).and_then(|walk| walk.ttl);
             return (self.of(Reason::ReservedAddress).observed(dropped).required(required), ttl);
@@ -131,13 +137,13 @@ impl<'a> Look<'a> {
         // A first: it is what people are told to add, and a NODATA there is for the owner to mend
         // even where AAAA fails.
         if let End::Failed(failure) = &self.a.end {
-            return (failure.finding(self.a.last(self.host), Kind::A).required(required), None);
+            return (failure.finding(self.a.last(self.host), Kind::A), None);
         }
         if let Some(walk) = either(|end| matches!(end, End::NameError(_))) {
             return (self.name_error(walk, required), walk.ttl);
         }
         match (&self.a.end, &self.aaaa.end) {
-            (End::Unasked(_), _) => (self.of(Reason::DnsTimeout).note("A").required(required), None),
+            (End::Unasked(_), _) => (self.of(Reason::DnsTimeout), None),
             _ => {
                 let finding = self.of(Reason::NoAddress).observed(self.a.chain.last()).required(required);
                 (finding, self.a.ttl)
@@ -190,7 +196,7 @@ impl<'a> Look<'a> {
             }
             _ => {
                 let wrong = wrong_v6.into_iter().chain(wrong_v4);
-                (Some(self.of(Reason::WrongTarget).observed(wrong).required(required(gateway)).note(right)), false)
+                (Some(self.of(Reason::WrongTarget).observed(wrong).required(required(request)).note(right)), false)
             }
         }
     }
@@ -203,27 +209,32 @@ impl<'a> Look<'a> {
 fn family_check(name: &str, walk: &Walk<'_>, usable: &[IpAddr]) -> Check {
     let status = match &walk.end {
         End::Found(records) if usable.len() == records.len() => CheckStatus::Pass,
-        End::Found(_) | End::NoData(_) | End::NameError(_) => CheckStatus::Warn,
-        End::Failed(_) | End::Loop | End::TooLong | End::Unasked(_) => CheckStatus::Fail,
+        // Few hosts have both families, and need not.
+        End::NoData(_) => CheckStatus::Pass,
+        // Not as it should be, and the CA does with the other family.
+        _ => CheckStatus::Warn,
     };
-    // Few hosts have both families, and need not.
-    let status = if matches!(walk.end, End::NoData(_)) { CheckStatus::Pass } else { status };
     Check::new(name, status, walk.detail())
 }
 
-fn target_detail(gateway: &GatewayTarget, usable: &[IpAddr]) -> String {
+fn target_detail(request: &Request, usable: &[IpAddr]) -> String {
     let first = usable.first().map(ToString::to_string).unwrap_or_default();
-    match gateway.target {
-        Target::AnyPublic => format!("first: {first}"),
-        Target::Addresses | Target::Cname => format!("first: {first}; wanted: {}", required(gateway).join(", ")),
+    match required(request).as_slice() {
+        [] => format!("first: {first}"),
+        wanted => format!("first: {first}; wanted: {}", wanted.join(", ")),
     }
 }
 
-/// What a domain's owner may set, addresses first.
-pub(super) fn required(gateway: &GatewayTarget) -> Vec<String> {
+/// What a domain's owner may set, addresses first. No CNAME is asked for at the
+/// apex of a domain, where there can be none (RFC 1912 §2.4), if an address will do.
+fn required(request: &Request) -> Vec<String> {
+    let gateway = &request.gateway;
+    let is_apex = request.host.registered_domain() == request.host.base();
     let cnames = gateway.cnames.iter().map(|name| name.trim_end_matches('.').to_ascii_lowercase());
+    let addresses = gateway.addresses.iter().map(ToString::to_string);
     match gateway.target {
-        Target::Addresses => gateway.addresses.iter().map(ToString::to_string).chain(cnames).collect(),
+        Target::Addresses if is_apex && !gateway.addresses.is_empty() => addresses.collect(),
+        Target::Addresses => addresses.chain(cnames).collect(),
         Target::Cname => cnames.collect(),
         Target::AnyPublic => Vec::new(),
     }

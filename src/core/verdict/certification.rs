@@ -91,7 +91,7 @@ impl<'a> Climb<'a> {
                     finding: None,
                     warning: None,
                     ttl: None,
-                    check: Check::new("CAA", CheckStatus::Pass, "-"),
+                    check: Check::new("CAA", CheckStatus::Pass, "none"),
                 };
             }
             Ok(Some(found)) => found,

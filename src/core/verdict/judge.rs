@@ -166,16 +166,24 @@ impl Bench {
         let rulings: Vec<address::Ruling> =
             views.iter().map(|ns| Look::new(answers, View::Authoritative(ns), host).rule(request)).collect();
         let good = rulings.iter().filter(|ruling| ruling.finding.is_none()).count();
-        let shown = views.iter().map(|ns| {
-            let walk = walk(answers, View::Authoritative(ns), host, Kind::A);
-            format!("{ns}: {}", walk.detail())
-        });
-        let disagreement = Finding::new(Reason::ServersDisagree, host).observed(shown);
+        let shown: Vec<String> = views
+            .iter()
+            .map(|ns| {
+                let view = View::Authoritative(ns);
+                let families = [Kind::A, Kind::Aaaa].map(|kind| walk(answers, view, host, kind).detail());
+                // Mostly one of them is empty in the same words.
+                match families {
+                    [a, aaaa] if a == aaaa => format!("{ns}: {a}"),
+                    [a, aaaa] => format!("{ns}: A {a}, AAAA {aaaa}"),
+                }
+            })
+            .collect();
+        let disagreement = Finding::new(Reason::ServersDisagree, host).observed(&shown);
         let agree = rulings.iter().all(|ruling| {
             ruling.finding.as_ref().map(|f| (f.reason, &f.observed))
                 == rulings.first().and_then(|first| first.finding.as_ref()).map(|f| (f.reason, &f.observed))
         });
-        let note = |status| Check::new("authoritative", status, views.join(", "));
+        let note = |status| Check::new("authoritative", status, crate::core::finding::clean(&shown.join("; ")));
         if good > 0 && good < rulings.len() {
             let mut ruling = recursive;
             ruling.ttl = rulings.iter().filter_map(|r| r.ttl).min();

@@ -1,10 +1,31 @@
 //! Starts real Kubernetes, cert-manager, ACME and DNS as plain processes.
-
+mod access;
 pub mod address;
+mod apisix;
+mod cert_manager;
+mod chart;
+mod control_plane;
 pub mod dns;
+mod fetch;
+mod gateway;
+mod lab;
+mod objects;
 pub mod parts;
+mod pebble;
 pub mod pki;
 pub mod process;
+mod service_ips;
+mod site;
+mod traefik;
+mod view;
 mod wait;
 
+pub use access::Identity;
+pub use apisix::{AdminStore, AdminWrite};
+pub use cert_manager::CertManager;
+pub use chart::{App, Chart};
+pub use fetch::{Fetched, LeafCertificate};
+pub use gateway::RequestSeen;
+pub use lab::{Gateway, KeptLab, Lab, LabOptions, Progress};
+pub use pebble::{Pebble, PebbleOptions};
 pub use wait::wait_for;

@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 use std::{env, fmt};
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::objects::parse;
 
 /// Where the Go modules lie.
 const MODULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/parts");
@@ -200,15 +203,20 @@ impl Parts {
             .with_context(|| format!("no part that was asked for has the program {name}"))
     }
 
-    /// The manifests of a part's custom resource definitions.
-    pub fn crds(&self, part: Part) -> Result<Vec<String>> {
+    /// A part's custom resource definitions.
+    pub fn crds(&self, part: Part) -> Result<Vec<Value>> {
         let directory = self.directories.get(&part).with_context(|| format!("{part} was not asked for"))?;
         let mut files = Vec::new();
         for entry in fs::read_dir(directory.join("crds"))? {
             files.push(entry?.path());
         }
         files.sort();
-        files.iter().map(|file| Ok(fs::read_to_string(file)?)).collect()
+        let mut definitions = Vec::new();
+        for file in files {
+            let text = fs::read_to_string(&file)?;
+            definitions.extend(parse(&text).with_context(|| format!("{}", file.display()))?);
+        }
+        Ok(definitions)
     }
 }
 

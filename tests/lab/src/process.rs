@@ -33,6 +33,7 @@ pub struct Program {
     path: PathBuf,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
+    inherits: bool,
     directory: Option<PathBuf>,
     input: Option<File>,
 }
@@ -45,6 +46,7 @@ impl Program {
             path: path.into(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            inherits: true,
             directory: None,
             input: None,
         }
@@ -61,6 +63,13 @@ impl Program {
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Starts without the environment of the lab's own process.
+    #[must_use]
+    pub fn clean_environment(mut self) -> Self {
+        self.inherits = false;
         self
     }
 
@@ -120,6 +129,9 @@ impl Processes {
     fn spawn(&self, program: &Program) -> Result<Child> {
         let log = File::options().create(true).append(true).open(self.log_path(&program.name))?;
         let mut command = Command::new(&program.path);
+        if !program.inherits {
+            command.env_clear();
+        }
         command
             .args(&program.arguments)
             .envs(program.environment.iter().map(|(name, value)| (name, value)))

@@ -20,7 +20,7 @@ pub async fn wait_for<T>(what: &str, within: Duration, mut probe: impl AsyncFnMu
         if Instant::now() + POLL >= end {
             let error = anyhow!("not within {within:?}: {what}");
             return Err(match last {
-                Some(last) => error.context(format!("{last:#}")),
+                Some(last) => last.context(error.to_string()),
                 None => error,
             });
         }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 /// Reads one line. Its end without one means that the lab is gone. The names of the files in `pids` are process groups.
 const SCRIPT: &str = r#"
 read -r word && [ "$word" = dismissed ] && exit
-for file in "$1"/pids/*; do kill -9 -- "-${file##*/}"; done
+for file in "$1"/pids/*; do kill -s KILL -- "-${file##*/}"; done
 rm -rf -- "$1"
 "#;
 
@@ -85,7 +85,7 @@ mod tests {
     async fn closing_the_pipe_kills_and_cleans_up() -> Result<()> {
         let directory = tempfile::tempdir()?.keep();
         let watchdog = Watchdog::start(&directory)?;
-        let mut child = Command::new("sleep").arg("600").process_group(0).spawn()?;
+        let mut child = Command::new("sleep").arg("60").stdout(Stdio::null()).process_group(0).spawn()?;
         watchdog.add(child.id())?;
         // As the kernel does when the lab's process is killed.
         let mut shell = watchdog.take().context("no shell")?;
@@ -101,7 +101,7 @@ mod tests {
     fn dismissed_it_leaves_everything() -> Result<()> {
         let directory = tempfile::tempdir()?;
         let watchdog = Watchdog::start(directory.path())?;
-        let mut child = Command::new("sleep").arg("600").process_group(0).spawn()?;
+        let mut child = Command::new("sleep").arg("60").stdout(Stdio::null()).process_group(0).spawn()?;
         watchdog.add(child.id())?;
         watchdog.dismiss();
         assert!(child.try_wait()?.is_none());

@@ -1,0 +1,64 @@
+# What there is to do here. `make` alone lists it.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help build test lint demo bench manifests certs image clean tools parts
+
+CARGO ?= cargo
+GO ?= go
+# The story on real parts. KEEP=1 leaves everything running when it is told.
+DEMO ?= $(CARGO) run --quiet --package certgate-lab --bin demo --
+KEEP ?=
+# The image's name and tag.
+IMAGE ?= certgate:dev
+
+say = @printf '\n\033[1m==> %s\033[0m\n' "$(1)"
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: tools ## build the certgate command
+	$(CARGO) build --locked
+
+test: lint parts ## check everything: format, lints, unit, chart and lab tests
+	$(call say,tests)
+	$(CARGO) test --locked --workspace
+
+lint: tools ## check format, lints and, where cargo-deny is installed, dependencies
+	$(call say,format)
+	$(CARGO) fmt --all --check
+	$(call say,lints)
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(call say,dependencies)
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; \
+	else echo "cargo-deny is not installed, so deny.toml is not checked (cargo install --locked cargo-deny)"; fi
+
+demo: parts ## tell the story on real parts; KEEP=1 leaves it running
+	KEEP=$(KEEP) $(DEMO)
+
+bench: tools ## measure the decision and the webhook
+	$(CARGO) bench --locked
+
+manifests: parts ## write anew what is generated: definitions, plain manifests, schemas, reference pages
+	CERTGATE_UPDATE=1 $(CARGO) test --quiet --locked --test generated -- --test-threads=1
+
+certs: ## make certificates for development in certs/
+	certs/make.sh
+
+image: tools ## build the container image: with docker where a daemon runs, else as an archive in target/image
+	@if docker info >/dev/null 2>&1; then docker build --tag $(IMAGE) .; else .ci/image $(IMAGE); fi
+
+clean: ## remove what was built (the lab's parts stay in their cache)
+	$(CARGO) clean
+	rm -f certs/*.crt certs/*.key
+
+# The real Kubernetes, cert-manager and ACME server that tests and demo run on; minutes the first time, then nothing.
+parts: tools
+	$(call say,parts of the lab)
+	$(CARGO) run --quiet --locked --package certgate-lab --bin lab-parts
+
+tools:
+	@command -v $(CARGO) >/dev/null || { echo "Rust is missing: install it from https://rustup.rs (rust-toolchain.toml picks the version)"; exit 1; }
+	@command -v $(GO) >/dev/null || { echo "Go is missing: install 1.26 or later from https://go.dev/dl (it builds the lab's Kubernetes)"; exit 1; }
+	@command -v cc >/dev/null || { echo "a C compiler is missing: install gcc or clang (it builds the TLS library)"; exit 1; }

@@ -1,0 +1,317 @@
+//! Takes certgate out of a cluster: what it added goes, or becomes the users' own.
+
+use futures::TryStreamExt as _;
+use k8s_openapi::api::{
+    admissionregistration::v1::MutatingWebhookConfiguration, coordination::v1::Lease,
+    networking::v1::Ingress as FullIngress,
+};
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
+    core::PartialObjectMeta,
+};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    api::{
+        domain::Domain,
+        partial::{certificate::Certificate, ingress::Ingress},
+        verified_hosts::VerifiedHosts,
+    },
+    core::{
+        decide::{disown, strip},
+        host::Host,
+        names,
+        patch::PatchOp,
+        reconcile::ingress::guarded,
+        record::Present,
+    },
+};
+
+/// How many objects are asked for at once.
+const PAGE: u32 = 500;
+/// How often an Ingress that changes under our hands is looked at again.
+const ATTEMPTS: usize = 5;
+
+/// What becomes of the TLS that certgate added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Keep {
+    /// It goes: annotations, TLS entries and the Certificates behind them. Secrets stay.
+    #[default]
+    Nothing,
+    /// It stays and becomes the users' own: cert-manager goes on renewing. Only certgate's records go.
+    Tls,
+}
+
+/// What is to be cleaned up, and how.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// certgate's own namespace.
+    pub namespace: String,
+    /// The webhook configuration, which goes first.
+    pub webhook_configuration: String,
+    /// The controller's Lease, by which a running controller is noticed.
+    pub lease: String,
+    /// What becomes of TLS.
+    pub keep: Keep,
+    /// Only tell.
+    pub dry_run: bool,
+}
+
+/// Why the clean-up stopped. It can be run again: what is done is done.
+#[derive(Debug, thiserror::Error)]
+pub enum CleanupError {
+    /// A controller would put back what is taken away.
+    #[error(
+        "the controller {holder} is running and would add everything again; \
+         scale it down first: kubectl -n {namespace} scale deployment certgate-controller --replicas=0"
+    )]
+    ControllerRuns {
+        /// Who holds the Lease.
+        holder: String,
+        /// Where.
+        namespace: String,
+    },
+    /// An Ingress kept changing.
+    #[error("Ingress {namespace}/{name} keeps changing; run the clean-up again")]
+    KeepsChanging {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// The API server refuses or cannot be reached.
+    #[error("{what}: {source}")]
+    Api {
+        /// What was being done.
+        what: String,
+        /// Why it failed.
+        source: kube::Error,
+    },
+    /// A patch could not be written down.
+    #[error("cannot write a patch: {0}")]
+    Patch(#[from] serde_json::Error),
+}
+
+/// Hears what is done, a line each.
+pub trait Report {
+    /// Something is done, or would be.
+    fn line(&mut self, text: &str);
+}
+
+fn failed(what: impl Into<String>) -> impl FnOnce(kube::Error) -> CleanupError {
+    let what = what.into();
+    move |source| CleanupError::Api { what, source }
+}
+
+/// What is to be done to an Ingress; none: nothing of ours is on it.
+pub fn ingress_patch(ingress: &crate::core::ingress::Ingress<'_>, keep: Keep) -> Vec<PatchOp> {
+    if !Present::on(ingress).anything() {
+        return Vec::new();
+    }
+    match keep {
+        Keep::Nothing => strip(ingress),
+        Keep::Tls => disown(ingress),
+    }
+}
+
+/// Cleans up.
+///
+/// # Errors
+/// A controller is still running, or the API server refuses.
+pub async fn run(client: Client, settings: &Settings, report: &mut dyn Report) -> Result<(), CleanupError> {
+    refuse_beside_controller(&client, settings).await?;
+    remove_webhook(&client, settings, report).await?;
+    // The Certificate goes before the entry that asks for it: with the entry gone first,
+    // ingress-shim might make it anew from the annotation that is still there.
+    for ingress in list::<Ingress>(&client, "list Ingresses").await? {
+        clean_ingress(&client, settings, ingress, report).await?;
+    }
+    if settings.keep == Keep::Nothing {
+        remove_companions(&client, settings, report).await?;
+        remove_certificates(&client, settings, report).await?;
+    } else {
+        release_companions(&client, settings, report).await?;
+    }
+    remove_all::<Domain>(&client, settings, report).await?;
+    remove_all::<VerifiedHosts>(&client, settings, report).await
+}
+
+async fn refuse_beside_controller(client: &Client, settings: &Settings) -> Result<(), CleanupError> {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), &settings.namespace);
+    let lease = leases.get_opt(&settings.lease).await.map_err(failed("read the controller's Lease"))?;
+    let Some(spec) = lease.and_then(|lease| lease.spec) else { return Ok(()) };
+    let holder = spec.holder_identity.filter(|holder| !holder.is_empty());
+    let seconds = i64::from(spec.lease_duration_seconds.unwrap_or_default());
+    let fresh = spec.renew_time.is_some_and(|at| jiff::Timestamp::now().duration_since(at.0).as_secs() <= seconds);
+    match holder {
+        Some(holder) if fresh => Err(CleanupError::ControllerRuns { holder, namespace: settings.namespace.clone() }),
+        _ => Ok(()),
+    }
+}
+
+async fn remove_webhook(client: &Client, settings: &Settings, report: &mut dyn Report) -> Result<(), CleanupError> {
+    let api: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
+    let name = &settings.webhook_configuration;
+    let what = format!("delete MutatingWebhookConfiguration {name}");
+    if api.get_opt(name).await.map_err(failed(&what))?.is_some() {
+        report.line(&format!("MutatingWebhookConfiguration {name}: deleted"));
+        if !settings.dry_run {
+            api.delete(name, &DeleteParams::default()).await.map_err(failed(&what))?;
+        }
+    }
+    Ok(())
+}
+
+async fn clean_ingress(
+    client: &Client,
+    settings: &Settings,
+    mut ingress: Ingress,
+    report: &mut dyn Report,
+) -> Result<(), CleanupError> {
+    let (namespace, name) = (ingress.namespace().unwrap_or_default(), ingress.name_any());
+    let api: Api<Ingress> = Api::namespaced(client.clone(), &namespace);
+    let what = format!("clean Ingress {namespace}/{name}");
+    for _ in 0..ATTEMPTS {
+        let version = ingress.resource_version().unwrap_or_default();
+        let companion = ingress.labels().contains_key(names::COMPANION_OF);
+        let patch = ingress_patch(&ingress.into_core(), settings.keep);
+        if patch.is_empty() || companion {
+            return Ok(());
+        }
+        if settings.dry_run {
+            report.line(&format!("Ingress {namespace}/{name}: {} changes", patch.len()));
+            return Ok(());
+        }
+        let patch: json_patch::Patch = serde_json::from_value(guarded(&patch, &version)?)?;
+        let patch = Patch::Json::<()>(patch);
+        match api.patch(&name, &PatchParams::default(), &patch).await {
+            Ok(_) => {
+                report.line(&format!("Ingress {namespace}/{name}: cleaned"));
+                return Ok(());
+            }
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+            Err(kube::Error::Api(status)) if matches!(status.code, 409 | 422) => {}
+            Err(source) => return Err(failed(&what)(source)),
+        }
+        match api.get_opt(&name).await.map_err(failed(&what))? {
+            Some(again) => ingress = again,
+            None => return Ok(()),
+        }
+    }
+    Err(CleanupError::KeepsChanging { namespace, name })
+}
+
+fn companions() -> ListParams {
+    ListParams::default().labels(names::COMPANION_OF)
+}
+
+async fn remove_companions(client: &Client, settings: &Settings, report: &mut dyn Report) -> Result<(), CleanupError> {
+    let found: Vec<PartialObjectMeta<FullIngress>> =
+        Api::all(client.clone()).list_metadata(&companions()).await.map_err(failed("list companions"))?.items;
+    for companion in found {
+        delete::<FullIngress>(client, settings, "companion Ingress", &companion.metadata, report).await?;
+    }
+    Ok(())
+}
+
+/// Companions that stay must not go with their Domains.
+async fn release_companions(client: &Client, settings: &Settings, report: &mut dyn Report) -> Result<(), CleanupError> {
+    let found: Vec<PartialObjectMeta<FullIngress>> =
+        Api::all(client.clone()).list_metadata(&companions()).await.map_err(failed("list companions"))?.items;
+    for companion in found {
+        let (namespace, name) = (companion.namespace().unwrap_or_default(), companion.name_any());
+        report.line(&format!("companion Ingress {namespace}/{name}: kept, it orders the certificate"));
+        if !settings.dry_run {
+            let api: Api<FullIngress> = Api::namespaced(client.clone(), &namespace);
+            let patch = Patch::Merge(serde_json::json!({"metadata": {"ownerReferences": null}}));
+            let what = format!("release companion Ingress {namespace}/{name}");
+            api.patch(&name, &PatchParams::default(), &patch).await.map_err(failed(what))?;
+        }
+    }
+    Ok(())
+}
+
+/// Certificates that ingress-shim made for our entries; with the annotation gone it leaves them renewing.
+async fn remove_certificates(
+    client: &Client,
+    settings: &Settings,
+    report: &mut dyn Report,
+) -> Result<(), CleanupError> {
+    for certificate in list::<Certificate>(client, "list Certificates").await? {
+        let by_shim = certificate.controller().is_some_and(|owner| owner.kind == "Ingress");
+        let ours =
+            certificate.spec.dns_names.first().and_then(|name| Host::parse(name).ok()).is_some_and(|host| {
+                certificate.spec.dns_names.len() == 1 && certificate.name_any() == host.secret_name()
+            });
+        if by_shim && ours {
+            delete::<Certificate>(client, settings, "Certificate", &certificate.metadata, report).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn remove_all<K>(client: &Client, settings: &Settings, report: &mut dyn Report) -> Result<(), CleanupError>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned,
+{
+    for object in list::<K>(client, "list certgate's own objects").await? {
+        delete::<K>(client, settings, &K::kind(&()), object.meta(), report).await?;
+    }
+    Ok(())
+}
+
+async fn delete<K>(
+    client: &Client,
+    settings: &Settings,
+    what: &str,
+    meta: &kube::api::ObjectMeta,
+    report: &mut dyn Report,
+) -> Result<(), CleanupError>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned,
+{
+    let (namespace, name) = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
+    report.line(&format!("{what} {namespace}/{name}: deleted"));
+    if settings.dry_run {
+        return Ok(());
+    }
+    let exactly = Preconditions { uid: meta.uid.clone(), resource_version: None };
+    let params = DeleteParams { preconditions: Some(exactly), ..DeleteParams::default() };
+    match Api::<K>::namespaced(client.clone(), &namespace).delete(&name, &params).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        Err(source) => Err(failed(format!("delete {what} {namespace}/{name}"))(source)),
+    }
+}
+
+/// All objects of a kind, page by page; none where the cluster does not know the kind.
+async fn list<K>(client: &Client, what: &str) -> Result<Vec<K>, CleanupError>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
+{
+    let api: Api<K> = Api::all(client.clone());
+    let pages = futures::stream::try_unfold(Some(String::new()), |token| {
+        let api = api.clone();
+        async move {
+            let Some(token) = token else { return Ok(None) };
+            let mut params = ListParams::default().limit(PAGE);
+            if !token.is_empty() {
+                params = params.continue_token(&token);
+            }
+            match api.list(&params).await {
+                Ok(page) => Ok(Some((page.items, page.metadata.continue_.filter(|next| !next.is_empty())))),
+                Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+                Err(error) => Err(error),
+            }
+        }
+    });
+    let pages: Vec<Vec<K>> = pages.try_collect().await.map_err(failed(what))?;
+    Ok(pages.into_iter().flatten().collect())
+}

@@ -1,0 +1,396 @@
+//! A cluster without a network: real plans and real patches over plain JSON
+//! objects, with ingress-shim, cert-manager and the garbage collector acting by
+//! the rules that were read from their code and seen in runs. Watches are
+//! edge-triggered here as there: ingress-shim looks only when its Ingress changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1;
+use kube::core::PartialObjectMeta;
+use serde_json::{Value, json};
+
+use crate::{
+    api::{
+        domain::Domain,
+        partial::{certificate::Certificate, ingress::Ingress, issuer::ClusterIssuer},
+        verified_hosts::VerifiedHosts,
+    },
+    cluster::world::{Key, Touched, World, intake::Kept},
+    core::{
+        finding::Finding,
+        host::Host,
+        policy::Policy,
+        reason::Reason,
+        reconcile::{Asked, Checks, Effect, Fresh, Notes, companion::Companion, ingress::guarded},
+        verdict::{Request, Verdict},
+    },
+};
+
+/// Kind, namespace, name.
+type Id = (&'static str, String, String);
+
+pub(super) struct Cluster {
+    pub(super) world: World,
+    pub(super) now: Timestamp,
+    objects: BTreeMap<Id, Value>,
+    versions: u64,
+    touched: BTreeSet<Key>,
+    wakes: BTreeMap<Key, Timestamp>,
+    memory: BTreeMap<(String, Host), (Checks, Notes)>,
+    /// What DNS says of a host; `DomainNotFound` where nothing is said.
+    pub(super) dns: BTreeMap<String, Reason>,
+    /// Each check made.
+    pub(super) checks: Vec<String>,
+    /// Each order that the CA saw, by first host.
+    pub(super) orders: Vec<String>,
+    /// Each Event, as "object reason".
+    pub(super) told: Vec<String>,
+    /// Writes of ours to applications' Ingresses, by name.
+    pub(super) writes: Vec<String>,
+    /// ingress-shim does not look.
+    pub(super) shim_is_down: bool,
+    /// Certificates that the garbage collector has yet to take.
+    doomed: Vec<Id>,
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    pub(super) fn new(policy: &str) -> Self {
+        let policy: Policy = serde_json::from_str(policy).unwrap();
+        let mut world = World::new(policy.into());
+        world.settle();
+        let mut cluster = Self {
+            world,
+            now: "2026-11-24T12:00:00Z".parse().unwrap(),
+            objects: BTreeMap::new(),
+            versions: 0,
+            touched: BTreeSet::new(),
+            wakes: BTreeMap::new(),
+            memory: BTreeMap::new(),
+            dns: BTreeMap::new(),
+            checks: Vec::new(),
+            orders: Vec::new(),
+            told: Vec::new(),
+            writes: Vec::new(),
+            shim_is_down: false,
+            doomed: Vec::new(),
+        };
+        cluster.put("Namespace", json!({"metadata": {"name": "team-a"}}));
+        cluster.put(
+            "ClusterIssuer",
+            json!({"metadata": {"name": "le"},
+            "spec": {"acme": {"server": "https://ca.example/dir", "solvers": [{"http01": {"ingress": {}}}]}},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]}}),
+        );
+        cluster
+    }
+
+    /// Writes an object, as a client's PUT or POST would, and lets everybody react.
+    pub(super) fn put(&mut self, kind: &'static str, mut object: Value) {
+        let id = id(kind, &object);
+        self.versions += 1;
+        let old = self.objects.get(&id);
+        let kept = |key: &str| old.map(|old| old["metadata"][key].clone());
+        let generation = old.map_or(1, |old| {
+            old["metadata"]["generation"].as_i64().unwrap() + i64::from(old["spec"] != object["spec"])
+        });
+        let meta = &mut object["metadata"];
+        meta["resourceVersion"] = json!(self.versions.to_string());
+        meta["generation"] = json!(generation);
+        meta["uid"] = kept("uid").unwrap_or_else(|| json!(format!("uid-{}", self.versions)));
+        meta["creationTimestamp"] = kept("creationTimestamp").unwrap_or_else(|| json!(self.now.to_string()));
+        self.objects.insert(id.clone(), object.clone());
+        self.show(kind, object);
+        match kind {
+            "Ingress" => self.shim(&id),
+            "Certificate" => self.issue(&id),
+            _ => {}
+        }
+    }
+
+    /// Deletes an object. What it owns is left to [`Self::collect_garbage`].
+    pub(super) fn delete(&mut self, kind: &'static str, name: &str) {
+        self.delete_in(kind, "team-a", name);
+    }
+
+    pub(super) fn delete_in(&mut self, kind: &'static str, namespace: &str, name: &str) {
+        let id = (kind, namespace.to_owned(), name.to_owned());
+        let Some(gone) = self.objects.remove(&id) else { return };
+        let uid = &gone["metadata"]["uid"];
+        let owned = self.objects.iter().filter(|(_, object)| object["metadata"]["ownerReferences"][0]["uid"] == *uid);
+        self.doomed.extend(owned.map(|(id, _)| id.clone()));
+        let touched = match kind {
+            "Ingress" => Ingress::lose(&mut self.world, namespace, name),
+            "Domain" => Domain::lose(&mut self.world, namespace, name),
+            "Certificate" => Certificate::lose(&mut self.world, namespace, name),
+            "Secret" => PartialObjectMeta::<v1::Secret>::lose(&mut self.world, namespace, name),
+            "VerifiedHosts" => VerifiedHosts::lose(&mut self.world, namespace, name),
+            other => panic!("{other}"),
+        };
+        self.take(touched);
+        if kind == "Certificate" {
+            // ingress-shim looks at the owner by its name, whatever its uid.
+            let owner = gone["metadata"]["ownerReferences"][0]["name"].as_str().unwrap_or_default();
+            self.shim(&("Ingress", namespace.to_owned(), owner.to_owned()));
+        }
+    }
+
+    pub(super) fn collect_garbage(&mut self) {
+        for id in std::mem::take(&mut self.doomed) {
+            self.delete_in(id.0, &id.1, &id.2);
+        }
+    }
+
+    pub(super) fn get(&self, kind: &'static str, name: &str) -> Option<&Value> {
+        self.objects.get(&(kind, "team-a".to_owned(), name.to_owned()))
+    }
+
+    pub(super) fn get_in(&self, kind: &'static str, namespace: &str, name: &str) -> Option<&Value> {
+        self.objects.get(&(kind, namespace.to_owned(), name.to_owned()))
+    }
+
+    /// The reason of a Domain's condition.
+    pub(super) fn reason(&self, host: &str, condition: &str) -> Option<String> {
+        self.reason_in("team-a", host, condition)
+    }
+
+    pub(super) fn reason_in(&self, namespace: &str, host: &str, condition: &str) -> Option<String> {
+        let domain = self.get_in("Domain", namespace, host)?;
+        let conditions = domain["status"]["conditions"].as_array()?;
+        let found = conditions.iter().find(|c| c["type"] == condition)?;
+        Some(format!("{} {}", found["status"].as_str()?, found["reason"].as_str()?))
+    }
+
+    /// The controller forgets all but what the cluster keeps.
+    pub(super) fn restart(&mut self) {
+        self.memory.clear();
+        self.wakes.clear();
+        self.touched = self.world.all_keys();
+    }
+
+    /// Plans and writes until nothing is left to do now.
+    pub(super) fn settle(&mut self) {
+        for _ in 0..200 {
+            let due: Vec<Key> =
+                self.wakes.iter().filter(|(_, at)| **at <= self.now).map(|(key, _)| key.clone()).collect();
+            for key in due {
+                self.wakes.remove(&key);
+                self.touched.insert(key);
+            }
+            let Some(key) = self.touched.pop_first() else { return };
+            match key.clone() {
+                Key::Host(namespace, host) => self.host(key, &namespace, &host),
+                Key::Ingress(namespace, name) => self.ingress(&namespace, &name),
+                Key::Verified(namespace) => self.verified(key, &namespace),
+            }
+        }
+        panic!("plans do not come to rest");
+    }
+
+    /// Lets time pass, in steps small enough for every wake-up.
+    pub(super) fn pass(&mut self, seconds: i64) {
+        let end = self.now + SignedDuration::from_secs(seconds);
+        self.settle();
+        while let Some(next) = self.wakes.values().min().copied().filter(|next| *next <= end) {
+            self.now = next.max(self.now);
+            self.settle();
+        }
+        self.now = end;
+        self.settle();
+    }
+
+    fn host(&mut self, key: Key, namespace: &str, host: &Host) {
+        let id = (namespace.to_owned(), host.clone());
+        let (checks, notes) = self.memory.get(&id).cloned().unwrap_or_default();
+        let plan = self.world.plan_host(namespace, host, &checks, &notes, self.now);
+        self.wakes.extend(plan.wake.map(|at| (key, at)));
+        let mut next = checks;
+        next.fresh = None;
+        self.memory.insert(id.clone(), (next, plan.notes));
+        for effect in plan.effects {
+            self.effect(&id, effect);
+        }
+    }
+
+    fn effect(&mut self, (namespace, host): &(String, Host), effect: Effect) {
+        let domain_id = ("Domain", namespace.clone(), host.object_name());
+        match effect {
+            Effect::CreateDomain => self.put("Domain", json!({
+                "metadata": {"namespace": namespace, "name": host.object_name(), "labels": {"app.kubernetes.io/managed-by": "certgate"}},
+                "spec": {"host": host.as_str()}})),
+            Effect::SetStatus(status) => {
+                let mut domain = self.objects[&domain_id].clone();
+                domain["status"] = serde_json::to_value(status).unwrap();
+                self.put("Domain", domain);
+            }
+            Effect::DeleteDomain => self.delete_in("Domain", namespace, &host.object_name()),
+            Effect::Check { request, asked } => self.check(namespace, *request, asked),
+            Effect::DeleteCertificate { name, uid } => {
+                assert_eq!(self.objects[&("Certificate", namespace.clone(), name.clone())]["metadata"]["uid"], uid.as_str());
+                self.delete_in("Certificate", namespace, &name);
+            }
+            Effect::Nudge { ingress } => {
+                let mut object = self.objects[&("Ingress", namespace.clone(), ingress.clone())].clone();
+                object["metadata"]["annotations"]["certgate.dev/nudge"] = json!(self.now.to_string());
+                self.writes.push(format!("{ingress} nudged"));
+                self.put("Ingress", object);
+            }
+            Effect::WriteCompanion(companion) => {
+                let owner = self.objects[&domain_id]["metadata"]["uid"].clone();
+                self.put("Ingress", companion_object(namespace, &companion, &owner));
+            }
+            Effect::DeleteCompanion { name } => self.delete_in("Ingress", namespace, &name),
+            Effect::Tell { ingress, reason, .. } => {
+                self.told.push(format!("{} {reason}", ingress.map_or("Domain".to_owned(), |(name, _)| name)));
+            }
+        }
+    }
+
+    /// Pre-flight answers at once, by what `dns` says.
+    fn check(&mut self, namespace: &str, request: Request, asked: Asked) {
+        let host = request.host;
+        self.checks.push(host.to_string());
+        let reason = self.dns.get(host.as_str()).copied().unwrap_or(Reason::DomainNotFound);
+        let verdict = Verdict {
+            finding: Finding::new(reason, &host).required(&request.gateway.addresses),
+            warnings: Vec::new(),
+            checks: Vec::new(),
+            next_check: std::time::Duration::from_secs(60),
+            validity: std::time::Duration::from_secs(600),
+        };
+        let entry = self.memory.entry((namespace.to_owned(), host.clone())).or_default();
+        entry.0 = Checks { running: None, fresh: Some(Fresh { asked, verdict, at: self.now }), edited: false };
+        self.touched.insert(Key::Host(self.world.namespace_name(namespace), host));
+    }
+
+    fn ingress(&mut self, namespace: &str, name: &str) {
+        let Some((seen, plan)) = self.world.plan_ingress(namespace, name, self.now) else { return };
+        if plan.patch.is_empty() {
+            return;
+        }
+        let patch = guarded(&plan.patch, &seen.resource_version).unwrap();
+        let mut object = self.objects[&("Ingress", namespace.to_owned(), name.to_owned())].clone();
+        json_patch::patch(&mut object, &serde_json::from_value::<json_patch::Patch>(patch).unwrap()).unwrap();
+        self.writes.push(name.to_owned());
+        self.put("Ingress", object);
+    }
+
+    fn verified(&mut self, key: Key, namespace: &str) {
+        let Some(desired) = self.world.plan_verified(namespace, self.now) else { return };
+        self.wakes.extend(desired.until.map(|at| (key, at)));
+        let present = self.world.verified(namespace).cloned();
+        if desired.hosts.is_empty() {
+            if present.is_some() {
+                self.delete_in("VerifiedHosts", namespace, "certgate");
+            }
+        } else if present.is_none_or(|present| present.hosts != desired.hosts) {
+            self.put(
+                "VerifiedHosts",
+                json!({"metadata": {"namespace": namespace, "name": "certgate"},
+                "spec": {"hosts": desired.hosts, "issuer": desired.issuer}}),
+            );
+        }
+    }
+
+    /// ingress-shim (cert-manager `certificate-shim/sync.go`): acts on this one Ingress, as it is now.
+    fn shim(&mut self, id: &Id) {
+        let Some(ingress) = self.objects.get(id).filter(|_| !self.shim_is_down).cloned() else { return };
+        let annotations = &ingress["metadata"]["annotations"];
+        let Some(issuer) = annotations["cert-manager.io/cluster-issuer"].as_str() else { return };
+        let uid = ingress["metadata"]["uid"].clone();
+        let entries: Vec<Value> = ingress["spec"]["tls"].as_array().cloned().unwrap_or_default();
+        for entry in &entries {
+            let secret = entry["secretName"].as_str().unwrap();
+            let certificate = ("Certificate", id.1.clone(), secret.to_owned());
+            let spec = json!({"secretName": secret, "dnsNames": entry["hosts"], "issuerRef": {"name": issuer, "kind": "ClusterIssuer"}});
+            match self.objects.get(&certificate).cloned() {
+                None => self.put("Certificate", json!({"metadata": {"namespace": id.1, "name": secret, "ownerReferences": [
+                    {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": id.2, "uid": uid, "controller": true}]}, "spec": spec})),
+                Some(mut old) if old["metadata"]["ownerReferences"][0]["uid"] == uid && old["spec"] != spec => {
+                    old["spec"] = spec;
+                    self.put("Certificate", old);
+                }
+                // Owned by somebody else: passed over, without a word.
+                Some(_) => {}
+            }
+        }
+        let unneeded: Vec<String> = self
+            .objects
+            .iter()
+            .filter(|(other, object)| {
+                other.0 == "Certificate" && object["metadata"]["ownerReferences"][0]["uid"] == uid
+            })
+            .filter(|(other, _)| !entries.iter().any(|entry| entry["secretName"] == other.2.as_str()))
+            .map(|(other, _)| other.2.clone())
+            .collect();
+        for name in unneeded {
+            self.delete_in("Certificate", &id.1, &name);
+        }
+    }
+
+    /// cert-manager: a Secret of that Certificate is taken over, otherwise it orders. Issues at once.
+    fn issue(&mut self, id: &Id) {
+        let mut certificate = self.objects[id].clone();
+        if certificate["status"]["conditions"][0]["status"] == "True" {
+            return;
+        }
+        let secret = certificate["spec"]["secretName"].as_str().unwrap().to_owned();
+        let theirs = self.objects.get(&("Secret", id.1.clone(), secret.clone())).is_some_and(|secret| {
+            secret["metadata"]["annotations"]["cert-manager.io/certificate-name"] == id.2.as_str()
+        });
+        if !theirs {
+            self.orders.push(certificate["spec"]["dnsNames"][0].as_str().unwrap().to_owned());
+            let labels = json!({"creator": "Rainbond"});
+            self.put(
+                "Secret",
+                json!({"metadata": {"namespace": id.1, "name": secret, "labels": labels,
+                "annotations": {"cert-manager.io/certificate-name": id.2}}}),
+            );
+        }
+        certificate["status"] = json!({"conditions": [{"type": "Ready", "status": "True", "reason": "Ready"}],
+            "notAfter": "2027-02-22T12:00:00Z", "renewalTime": "2027-01-23T12:00:00Z"});
+        self.put("Certificate", certificate);
+    }
+
+    fn show(&mut self, kind: &str, object: Value) {
+        fn see<K: Kept + serde::de::DeserializeOwned>(world: &mut World, object: Value) -> Touched {
+            serde_json::from_value::<K>(object).unwrap().see(world)
+        }
+        let world = &mut self.world;
+        let touched = match kind {
+            "Ingress" => see::<Ingress>(world, object),
+            "Domain" => see::<Domain>(world, object),
+            "Certificate" => see::<Certificate>(world, object),
+            "ClusterIssuer" => see::<ClusterIssuer>(world, object),
+            "Namespace" => see::<PartialObjectMeta<v1::Namespace>>(world, object),
+            "Secret" => see::<PartialObjectMeta<v1::Secret>>(world, object),
+            "VerifiedHosts" => see::<VerifiedHosts>(world, object),
+            other => panic!("{other}"),
+        };
+        self.take(touched);
+    }
+
+    fn take(&mut self, touched: Touched) {
+        self.touched.extend(touched.keys);
+        if touched.everything {
+            self.touched.extend(self.world.all_keys());
+        }
+        for (namespace, host) in touched.edited {
+            self.memory.entry((namespace.to_string(), host)).or_default().0.edited = true;
+        }
+    }
+}
+
+fn id(kind: &'static str, object: &Value) -> Id {
+    let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();
+    (kind, text("namespace"), text("name"))
+}
+
+fn companion_object(namespace: &str, companion: &Companion, owner: &Value) -> Value {
+    json!({"metadata": {"namespace": namespace, "name": companion.name, "labels": companion.labels, "annotations": companion.annotations,
+        "ownerReferences": [{"apiVersion": "certgate.dev/v1alpha1", "kind": "Domain", "name": "d", "uid": owner, "controller": true}]},
+      "spec": {"ingressClassName": "certgate-companion", "defaultBackend": {"service": {"name": "x", "port": {"number": 80}}},
+        "tls": [{"hosts": [companion.host], "secretName": companion.secret_name}]}})
+}

@@ -1,0 +1,171 @@
+//! `certgate explain` as a person and a program meet it.
+
+use std::{fs, path::PathBuf, process::Output};
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+fn policy() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/policy.yaml")
+}
+
+fn explain(arguments: &[&str], stdin: &str) -> Output {
+    let mut command = Command::cargo_bin("certgate").unwrap();
+    command.arg("explain").args(arguments).write_stdin(stdin).output().unwrap()
+}
+
+fn decisions(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn json_has_the_documented_shape() {
+    let file = fixture("v5/http-custom-domain.yaml");
+    let output = explain(
+        &["-f", file.to_str().unwrap(), "--policy", policy().to_str().unwrap(), "-o", "json", "--assume-verified"],
+        "",
+    );
+    let document = decisions(&output);
+    let decision = &document["decisions"][0];
+    assert_eq!(decision["namespace"], "team-a");
+    assert_eq!(decision["name"], "0ab557100ce616b17cb040331e12523a");
+    assert_eq!(decision["profile"], "rainbond-v5");
+    assert_eq!(decision["lead"], true);
+    let host = &decision["hosts"][0];
+    assert_eq!(host["host"], "www.shop-example.com");
+    assert_eq!(host["action"], "inject");
+    assert_eq!(host["reason"], "Verified");
+    assert_eq!(host["whoActs"], "nobody");
+    assert!(host["message"].as_str().is_some_and(|text| text.contains("www.shop-example.com")));
+    assert!(decision["patch"].as_array().is_some_and(|ops| !ops.is_empty()));
+}
+
+#[test]
+fn text_reads_as_sentences_with_a_diff_and_no_colour_in_a_pipe() {
+    let file = fixture("v5/http-custom-domain.yaml");
+    let output =
+        explain(&["-f", file.to_str().unwrap(), "--policy", policy().to_str().unwrap(), "--assume-verified"], "");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.contains('\u{1b}'), "{text}");
+    assert!(
+        text.starts_with("team-a/0ab557100ce616b17cb040331e12523a (rainbond-v5, orders the certificate)\n"),
+        "{text}"
+    );
+    assert!(text.contains("  +     secretName: certgate-www.shop-example.com"), "{text}");
+}
+
+#[test]
+fn yaml_is_the_ingress_as_it_would_be_and_deciding_on_it_changes_nothing() {
+    let file = fixture("v5/http-custom-domain.yaml");
+    let policy = policy();
+    let arguments = ["--policy", policy.to_str().unwrap(), "--assume-verified"];
+    let first = explain(&[&["-f", file.to_str().unwrap(), "-o", "yaml"], &arguments[..]].concat(), "");
+    let yaml = String::from_utf8(first.stdout).unwrap();
+    let again = explain(&[&["-f", "-", "-o", "json"], &arguments[..]].concat(), &yaml);
+    assert_eq!(decisions(&again)["decisions"][0]["patch"], serde_json::json!([]));
+}
+
+#[test]
+fn documents_of_many_kinds_have_their_say() {
+    let mix = r#"
+{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": {"certgate.dev/auto-issue": "true"}}}
+---
+apiVersion: cert-manager.io/v1
+kind: ClusterIssuer
+metadata: {name: private}
+spec: {ca: {secretName: ca}}
+status: {conditions: [{type: Ready, status: "True"}]}
+---
+apiVersion: certgate.dev/v1alpha1
+kind: Domain
+metadata: {name: www.example.com, namespace: shop}
+spec: {host: www.example.com, issuerRef: {kind: ClusterIssuer, name: private}}
+---
+apiVersion: cert-manager.io/v1
+kind: Certificate
+metadata: {name: wild, namespace: shop}
+spec: {secretName: wild, dnsNames: ["*.bound.example.com"], issuerRef: {name: private, kind: ClusterIssuer}}
+status: {conditions: [{type: Ready, status: "True"}], notAfter: "2099-01-01T00:00:00Z"}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: wild, namespace: shop, annotations: {cert-manager.io/certificate-name: wild}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web, namespace: shop}
+spec:
+  rules: [{host: www.example.com}, {host: a.bound.example.com}]
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web, namespace: elsewhere}
+spec:
+  rules: [{host: other.example.com}]
+"#;
+    let document = decisions(&explain(&["-f", "-", "-o", "json"], mix));
+    let reason = |ingress: usize, host: usize| {
+        document["decisions"][ingress]["hosts"][host]["reason"].as_str().map(str::to_owned)
+    };
+    assert_eq!(reason(0, 0).as_deref(), Some("NoValidationNeeded"), "an issuer with a private CA needs no DNS");
+    assert_eq!(reason(0, 1).as_deref(), Some("BoundExisting"), "a wildcard certificate of the namespace is bound");
+    assert_eq!(reason(1, 0).as_deref(), Some("NotFlagged"), "the label is the other namespace's");
+}
+
+#[test]
+fn the_same_host_in_two_namespaces_goes_to_the_first_claim() {
+    let mix = r#"
+apiVersion: certgate.dev/v1alpha1
+kind: Domain
+metadata: {name: www.example.com, namespace: team-one, creationTimestamp: "2026-01-01T00:00:00Z"}
+spec: {host: www.example.com, autoIssue: true}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web, namespace: team-two, annotations: {certgate.dev/auto-issue: "true"}}
+spec: {rules: [{host: www.example.com}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web, namespace: team-one}
+spec: {rules: [{host: www.example.com}]}
+"#;
+    let output = explain(&["-f", "-", "-o", "json", "--policy", policy().to_str().unwrap(), "--assume-verified"], mix);
+    let document = decisions(&output);
+    let host = &document["decisions"][0]["hosts"][0];
+    assert_eq!((host["action"].as_str(), host["reason"].as_str()), (Some("hold"), Some("HostTaken")));
+    assert!(!host["message"].as_str().unwrap().contains("team-one"), "the other tenant is not named");
+    assert_eq!(document["decisions"][1]["hosts"][0]["action"], "inject");
+}
+
+#[test]
+fn unusable_input_is_one_line_and_exit_code_two() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.yaml");
+    fs::write(&broken, "kind: Ingress\nmetadata: [\n").unwrap();
+    let wrong_type = folder.path().join("wrong.json");
+    fs::write(&wrong_type, r#"{"kind":"Ingress","metadata":{"name":"a"},"spec":{"rules":7}}"#).unwrap();
+    let policy = folder.path().join("policy.yaml");
+    fs::write(&policy, "autoIsue: all\n").unwrap();
+    let good = fixture("v5/http-custom-domain.yaml");
+    let service = fixture("v5/service-outer-shop-web-1-5000out.yaml");
+    let rows: [(Vec<&str>, &str); 5] = [
+        (vec!["-f", "/does/not/exist.yaml"], "/does/not/exist.yaml: cannot be read"),
+        (vec!["-f", broken.to_str().unwrap()], "broken.yaml: neither YAML nor JSON"),
+        (vec!["-f", wrong_type.to_str().unwrap()], "wrong.json, document 1: not a usable Ingress"),
+        (vec!["-f", service.to_str().unwrap()], "no Ingress in"),
+        (vec!["-f", good.to_str().unwrap(), "--policy", policy.to_str().unwrap()], "did you mean `autoIssue`"),
+    ];
+    for (arguments, expected) in rows {
+        let output = explain(&arguments, "");
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(expected), "{message}");
+        assert_eq!(message.trim_end().lines().count(), 1, "{message}");
+    }
+}

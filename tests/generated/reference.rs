@@ -1,0 +1,152 @@
+//! Reference pages, made from the code that they describe.
+
+use certgate::core::{
+    finding::{Finding, Lang},
+    reason::{Reason, WhoActs},
+    text,
+};
+use serde_json::Value;
+
+/// `docs/policy.md`.
+pub(crate) fn policy(schema: &Value) -> String {
+    let mut page = String::from(
+        "# Policy file\n\n\
+         Generated from the code by `make manifests`. The JSON schema for editors is [policy.schema.json](policy.schema.json), \
+         also printed by `certgate schema`.\n\n\
+         The file is YAML and strict: an unknown field, a wrong type or a value that makes no sense is refused with line, \
+         column and remedy. Everything has a default; an empty file is a policy. A running certgate follows changes to the \
+         file within seconds; an unusable edit is logged and counted, and the policy before it stays in force.\n",
+    );
+    table(&mut page, "Top level", schema);
+    let mut definitions: Vec<_> = schema["$defs"].as_object().unwrap().iter().collect();
+    definitions.sort_by_key(|(name, _)| name.as_str());
+    for (name, definition) in &definitions {
+        if definition["properties"].is_object() {
+            table(&mut page, name, definition);
+        }
+    }
+    page.push_str("\n## Words\n");
+    for (name, definition) in &definitions {
+        if definition["properties"].is_object() {
+            continue;
+        }
+        page.push_str(&format!("\n### {name}\n\n{}\n\n", line(&definition["description"])));
+        for choice in choices(definition) {
+            page.push_str(&choice);
+        }
+    }
+    page
+}
+
+/// One row a field.
+fn table(page: &mut String, title: &str, object: &Value) {
+    page.push_str(&format!("\n## {title}\n\n{}\n\n", line(&object["description"])));
+    page.push_str("| field | type | default | |\n|---|---|---|---|\n");
+    let required: Vec<_> = object["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    for (name, field) in object["properties"].as_object().unwrap() {
+        let default = match field.get("default") {
+            _ if required.contains(&name.as_str()) => "required".to_owned(),
+            None | Some(Value::Null) => String::new(),
+            // Its own table has them one by one.
+            Some(Value::Object(of)) if !of.is_empty() => String::new(),
+            Some(default) => format!("`{default}`"),
+        };
+        page.push_str(&format!("| `{name}` | {} | {default} | {} |\n", kind(field), line(&field["description"])));
+    }
+}
+
+/// A field's type in words.
+fn kind(field: &Value) -> String {
+    if let Some(reference) = field["$ref"].as_str() {
+        let name = reference.rsplit('/').next().unwrap_or_default();
+        return format!("[{name}](#{})", name.to_lowercase());
+    }
+    if let Some(options) = field["anyOf"].as_array() {
+        let names: Vec<_> = options.iter().filter(|option| option["type"] != "null").map(kind).collect();
+        return names.join(" or ");
+    }
+    let name = match &field["type"] {
+        Value::Array(types) => {
+            types.iter().find(|of| *of != "null").unwrap_or(&Value::Null).as_str().unwrap_or_default()
+        }
+        of => of.as_str().unwrap_or_default(),
+    };
+    match name {
+        "array" => format!("list of {}", kind(&field["items"])),
+        "object" => format!("map to {}", kind(&field["additionalProperties"])),
+        "string" if field["format"].is_string() => "address".to_owned(),
+        "string" => "text".to_owned(),
+        "number" | "integer" => "number".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+/// The values of an enum, a line each.
+fn choices(definition: &Value) -> Vec<String> {
+    let options = definition["oneOf"].as_array().or_else(|| definition["anyOf"].as_array());
+    options
+        .into_iter()
+        .flatten()
+        .map(|option| match option["const"].as_str() {
+            Some(word) => format!("- `{word}`: {}\n", line(&option["description"])),
+            None => format!("- any other text: {}\n", line(&option["description"])),
+        })
+        .collect()
+}
+
+/// A description on one line, fit for a table.
+fn line(description: &Value) -> String {
+    let words: Vec<_> = description.as_str().unwrap_or_default().split_whitespace().collect();
+    words.join(" ").replace('|', "\\|").replace("[`", "`").replace("`]", "`")
+}
+
+/// `docs/reasons.md`.
+pub(crate) fn reasons() -> String {
+    let mut page = String::from(
+        "# Reasons\n\n\
+         Generated from the code by `make manifests`. Every host that certgate looks at has one of these: in the conditions of \
+         its Domain, in Events, in metrics (`reason`) and on the command line. The sentences below are samples: a real one \
+         names the records that were seen.\n\n\
+         | reason | what is so | who acts | the host is |\n|---|---|---|---|\n",
+    );
+    for reason in Reason::ALL {
+        page.push_str(&format!(
+            "| [`{reason}`](#{}) | {} | {} | {} |\n",
+            reason.as_str().to_lowercase(),
+            reason.meaning().replace('|', "\\|"),
+            text::who(reason.who_acts(), Lang::En),
+            state(*reason),
+        ));
+    }
+    page.push_str("\n## What certgate says\n");
+    for reason in Reason::ALL {
+        let finding = sample(*reason);
+        page.push_str(&format!(
+            "\n### {reason}\n\n> {}\n>\n> {}\n",
+            finding.sentence(Lang::En),
+            finding.sentence(Lang::ZhCn)
+        ));
+        if reason.who_acts() != WhoActs::Nobody {
+            page.push_str(&format!(
+                "\nActs: {} · {}\n",
+                text::who(reason.who_acts(), Lang::En),
+                text::who(reason.who_acts(), Lang::ZhCn)
+            ));
+        }
+    }
+    page
+}
+
+fn state(reason: Reason) -> &'static str {
+    use certgate::core::reason::Action;
+    match reason.action() {
+        Action::Inject => "served or being issued",
+        Action::Hold => "held: no order is made",
+        Action::Skip => "left alone",
+        Action::Withdraw => "withdrawn",
+    }
+}
+
+fn sample(reason: Reason) -> Finding {
+    Finding::new(reason, "www.example.com").observed(["198.51.100.9"]).required(["203.0.113.7"])
+}

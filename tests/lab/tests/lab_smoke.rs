@@ -1,0 +1,100 @@
+//! A lab issues a certificate, serves it, and leaves nothing behind.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use certgate_lab::{CertManager, Gateway, Lab, LabOptions};
+use serde_json::json;
+
+/// An application with an Ingress as cert-manager's documentation has it.
+async fn deploy(lab: &Lab, namespace: &str, host: &str, issuer: &str) -> Result<()> {
+    lab.namespace(namespace).await?;
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": namespace},
+        "spec": {"ports": [{"port": 8080}], "selector": {"app": "web"}},
+    });
+    let backend = json!({"service": {"name": "web", "port": {"number": 8080}}});
+    let ingress = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+        "metadata": {"name": "web", "namespace": namespace, "annotations": {"cert-manager.io/cluster-issuer": issuer}},
+        "spec": {
+            "ingressClassName": "lab",
+            "tls": [{"hosts": [host], "secretName": "web-tls"}],
+            "rules": [{"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}],
+        },
+    });
+    lab.apply_value(json!([service, ingress])).await?;
+    Ok(())
+}
+
+async fn issue(lab: &Lab, issuer: &str, within: Duration) -> Result<Duration> {
+    let host = lab.host("shop");
+    let start = Instant::now();
+    deploy(lab, "shop", &host, issuer).await?;
+    let page = lab.wait_for("HTTPS verifies", within, async || Ok(Some(lab.https_get(&host).await?))).await?;
+    let took = start.elapsed();
+    ensure!(page.status == 200 && page.body == "backend shop/web\n", "{page:?}");
+    let leaf = page.leaf.context("no certificate")?;
+    ensure!(leaf.names == [host.as_str()] && leaf.issuer.contains("Pebble"), "{leaf:?}");
+    ensure!(lab.pebble().orders()? == 1, "{} orders", lab.pebble().orders()?);
+    ensure!(lab.http_get(&host).await?.status == 200, "plain HTTP");
+    Ok(took)
+}
+
+fn is_alive(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}/stat")).exists()
+}
+
+#[tokio::test]
+async fn issues_and_leaves_nothing() -> Result<()> {
+    let start = Instant::now();
+    let lab = Lab::start(LabOptions::default()).await?;
+    let up = start.elapsed();
+    let pids: Vec<u32> = lab.processes().running().into_iter().map(|(_, pid)| pid).collect();
+    assert_eq!(pids.len(), 5);
+    let took = issue(&lab, "pebble-fast", Duration::from_secs(30)).await;
+    if took.is_err() {
+        lab.print_log_tails();
+    }
+    let directory = lab.directory().to_owned();
+    let start = Instant::now();
+    lab.stop()?;
+    eprintln!("up after {up:?}, issued after {:?}, down after {:?}", took?, start.elapsed());
+    assert!(pids.into_iter().all(|pid| !is_alive(pid)));
+    assert!(!directory.exists());
+    Ok(())
+}
+
+#[tokio::test]
+async fn labs_run_side_by_side() -> Result<()> {
+    let (a, b) = tokio::try_join!(Lab::start(LabOptions::bare()), Lab::start(LabOptions::bare()))?;
+    assert_ne!(a.ip(), b.ip());
+    a.namespace("only-a").await?;
+    let namespaces = |client| kube::Api::<k8s_openapi::api::core::v1::Namespace>::all(client);
+    assert!(namespaces(a.client().await?).get_opt("only-a").await?.is_some());
+    assert!(namespaces(b.client().await?).get_opt("only-a").await?.is_none());
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "minutes to build on a cold machine"]
+async fn issues_with_cert_manager_1_17() -> Result<()> {
+    let options = LabOptions { cert_manager: Some(CertManager::V1_17), ..LabOptions::default() };
+    Lab::with(options, async |lab| {
+        eprintln!("issued after {:?}", issue(lab, "pebble", Duration::from_secs(60)).await?);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+#[ignore = "minutes to build on a cold machine"]
+async fn issues_behind_traefik() -> Result<()> {
+    let options = LabOptions { gateway: Gateway::Traefik, ..LabOptions::default() };
+    Lab::with(options, async |lab| {
+        eprintln!("issued after {:?}", issue(lab, "pebble-fast", Duration::from_secs(60)).await?);
+        Ok(())
+    })
+    .await
+}
