@@ -8,6 +8,8 @@
     reason = "a test that cannot go on fails"
 )]
 
+#[path = "chart/alerts.rs"]
+mod alerts;
 #[path = "support/helm.rs"]
 mod helm;
 #[path = "chart/policies.rs"]
