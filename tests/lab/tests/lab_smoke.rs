@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use certgate_lab::address::LabAddress;
 use certgate_lab::{App, CertManager, Gateway, Lab, LabOptions};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 
 /// Tests of one binary may share a lab, whatever runtimes they have.
@@ -82,6 +84,22 @@ async fn labs_run_side_by_side() -> Result<()> {
     let namespaces = |client| kube::Api::<k8s_openapi::api::core::v1::Namespace>::all(client);
     assert!(namespaces(a.client().await?).get_opt("only-a").await?.is_some());
     assert!(namespaces(b.client().await?).get_opt("only-a").await?.is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_kept_lab_lives_on() -> Result<()> {
+    let lab = Lab::start(LabOptions::bare()).await?;
+    let number = lab.number();
+    let kept = lab.keep();
+    assert_eq!(kept.processes.len(), 3);
+    assert!(kept.kubeconfig.exists() && kept.processes.iter().all(|(_, pid)| is_alive(*pid)));
+    assert_ne!(LabAddress::take()?.number(), number, "its number was given away");
+    for (_, pid) in kept.processes {
+        let pid = Pid::from_raw(i32::try_from(pid)?).context("no pid")?;
+        kill_process_group(pid, Signal::KILL)?;
+    }
+    std::fs::remove_dir_all(kept.directory)?;
     Ok(())
 }
 
