@@ -6,6 +6,7 @@ pub mod controller;
 pub mod crd;
 pub mod explain;
 pub mod kubeconfig;
+pub mod run;
 pub mod schema;
 pub mod status;
 pub mod webhook;
@@ -26,6 +27,7 @@ pub struct Cli {
 enum Command {
     Webhook(Box<webhook::WebhookArgs>),
     Controller(Box<controller::ControllerArgs>),
+    Run(Box<run::RunArgs>),
     Check(check::CheckArgs),
     Status(status::StatusArgs),
     Explain(explain::ExplainArgs),
@@ -42,6 +44,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
     match cli.command {
         Command::Webhook(args) => asynchronously(webhook::run(*args)),
         Command::Controller(args) => asynchronously(controller::run(*args)),
+        Command::Run(args) => asynchronously(run::run(*args)),
         Command::Explain(args) => Ok(explain::run(&args)?),
         Command::Crd(args) => Ok(crd::run(&args)?),
         Command::Schema(args) => Ok(schema::run(&args)?),

@@ -10,7 +10,11 @@ mod limits;
 mod message;
 mod servers;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::future::join_all;
 use tokio::sync::Semaphore;
@@ -24,7 +28,7 @@ use crate::core::{
     policy::Dns,
     verdict::{
         Ask, Consult, Request, Verdict,
-        answers::{Answer, Answers, Asked, Kind, Outcome},
+        answers::{Answer, Answers, Asked, Data, Kind, Outcome, Question},
         judge, wanted,
     },
 };
@@ -84,6 +88,28 @@ impl Preflight {
     /// Checks a host. Never fails: trouble is a verdict.
     pub async fn check(&self, request: &Request) -> Verdict {
         judge(request, &self.gather(request).await)
+    }
+
+    /// The addresses of a name, AAAA first, reserved ones included.
+    pub async fn addresses(&self, name: &str) -> Vec<IpAddr> {
+        let ask = |kind| async move {
+            let question = Question::new(name, kind);
+            self.inner.client.shared(&question, Mode::Recursive, self.inner.deadline).await.outcome
+        };
+        let (v6, v4) = tokio::join!(ask(Kind::Aaaa), ask(Kind::A));
+        [v6, v4]
+            .into_iter()
+            .filter_map(|outcome| match outcome {
+                Outcome::Reply(reply) => Some(reply.records),
+                _ => None,
+            })
+            .flatten()
+            .filter_map(|record| match record.data {
+                Data::A(ip) => Some(ip.into()),
+                Data::Aaaa(ip) => Some(ip.into()),
+                _ => None,
+            })
+            .collect()
     }
 
     /// Gathers all that a verdict needs, within the deadline. Time spent waiting

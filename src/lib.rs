@@ -15,6 +15,7 @@ pub mod core;
 pub mod dns;
 pub mod explain;
 pub mod pki;
+pub mod reach;
 pub mod server;
 pub mod status;
 pub mod telemetry;

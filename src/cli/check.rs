@@ -18,10 +18,11 @@ use super::explain::LangArg;
 use crate::{
     core::{
         host::Host,
-        policy::{Dns, Target},
+        policy::{Dns, HttpReach, Target},
         verdict::{CaIdentity, GatewayTarget, Method, Request, Verdict, judge, refuse},
     },
     dns::{Preflight, ServersError, parse_server},
+    reach::Reach,
 };
 
 /// Check whether a CA would be able to validate hosts, and say what is missing and who must act.
@@ -56,6 +57,9 @@ pub struct CheckArgs {
     /// Challenge that the issuer uses [default: dns-01 for wildcards, else http-01].
     #[arg(long, value_enum)]
     solver: Option<Solver>,
+    /// Fetch the challenge's path on port 80 of every address too; a failure warns, for it proves little from here.
+    #[arg(long)]
+    reach: bool,
     /// Language of the sentences.
     #[arg(long, value_enum, default_value_t)]
     lang: LangArg,
@@ -67,7 +71,7 @@ pub struct CheckArgs {
     record: Option<PathBuf>,
     /// Judge what such a file holds instead of asking anybody; the hosts, where given, choose from it.
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "gateway", "allow_reserved", "resolver", "authoritative", "account_uri", "solver", "record",
+        "gateway", "allow_reserved", "resolver", "authoritative", "account_uri", "solver", "record", "reach",
     ])]
     replay: Option<PathBuf>,
 }
@@ -149,6 +153,7 @@ async fn asked(args: &CheckArgs) -> Result<Vec<Checked>, CheckError> {
         account_uri: args.account_uri.clone(),
     };
     let preflight = Preflight::with_authoritative(&policy, &args.authoritative)?;
+    let reach = Reach::new(preflight.clone(), if args.reach { HttpReach::Warn } else { HttpReach::Off });
     let each = args.hosts.iter().map(|text| async {
         let host = match Host::parse(text) {
             Ok(host) => host,
@@ -162,7 +167,8 @@ async fn asked(args: &CheckArgs) -> Result<Vec<Checked>, CheckError> {
         };
         let request = Request { host, method, gateway: gateway.clone(), ca: ca.clone() };
         let answers = preflight.gather(&request).await;
-        (judge(&request, &answers), Some(Recording { request, answers }))
+        let verdict = reach.back(&request, judge(&request, &answers)).await;
+        (verdict, Some(Recording { request, answers }))
     });
     let (verdicts, recordings): (Vec<Verdict>, Vec<Option<Recording>>) = join_all(each).await.into_iter().unzip();
     if let Some(file) = &args.record {

@@ -61,21 +61,21 @@ pub struct ControllerArgs {
 pub struct ServingArgs {
     /// Where the webhook's serving certificate comes from; `files`: not from here.
     #[arg(long, value_enum, default_value_t)]
-    serving_cert: ServingCert,
+    pub(super) serving_cert: ServingCert,
     /// The Service that the API server calls.
     #[arg(long, value_name = "NAME", default_value = "certgate-webhook")]
-    service: String,
+    pub(super) service: String,
     /// The Secret with the CA.
     #[arg(long, value_name = "NAME", default_value = "certgate-ca")]
-    ca_secret: String,
+    pub(super) ca_secret: String,
     /// The Secret with the serving certificate.
     #[arg(long, value_name = "NAME", default_value = "certgate-webhook-tls")]
-    tls_secret: String,
+    pub(super) tls_secret: String,
     /// The MutatingWebhookConfiguration whose caBundle is kept.
     #[arg(long, value_name = "NAME", default_value = "certgate")]
-    webhook_configuration: String,
+    pub(super) webhook_configuration: String,
     #[command(flatten)]
-    lifetimes: LifetimeArgs,
+    pub(super) lifetimes: LifetimeArgs,
 }
 
 /// Why the controller does not run, or stopped.

@@ -150,16 +150,7 @@ impl Bench {
     fn weigh(&mut self, request: &Request, answers: &Answers) -> address::Ruling {
         let host = request.host.base();
         let recursive = Look::new(answers, View::Recursive, host).rule(request);
-        let views: Vec<&str> = answers
-            .authoritative_servers()
-            .into_iter()
-            .filter(|ns| {
-                [Kind::A, Kind::Aaaa].into_iter().any(|kind| {
-                    matches!(answers.outcome(host, kind, &Asked::Authoritative((*ns).to_owned())),
-                        Some(Outcome::Reply(reply)) if speaks(reply))
-                })
-            })
-            .collect();
+        let views = speakers(answers, host, &[Kind::A, Kind::Aaaa]);
         if recursive.finding.is_none() || views.is_empty() {
             return recursive;
         }
@@ -206,7 +197,22 @@ impl Bench {
             self.checks.push(certification::skipped());
             return;
         }
-        let ruling = Climb::new(answers, View::Recursive, request.host.base()).rule(request);
+        let base = request.host.base();
+        let climb = Climb::new(answers, View::Recursive, base);
+        let mut ruling = climb.rule(request);
+        if ruling.finding.is_some() {
+            // A set that the resolver still remembers may have been mended: what all the zone's servers say goes first.
+            let views = speakers(answers, climb.found_at().unwrap_or(base), &[Kind::Caa]);
+            let mut mended = views
+                .iter()
+                .map(|ns| Climb::new(answers, View::Authoritative(ns), base).rule(request))
+                .collect::<Vec<_>>();
+            if mended.iter().all(|ruling| ruling.finding.is_none())
+                && let Some(first) = mended.pop()
+            {
+                ruling = first;
+            }
+        }
         self.checks.push(ruling.check);
         self.warnings.extend(ruling.warning);
         self.blocking.extend(ruling.finding.map(|finding| (finding, ruling.ttl)));
@@ -240,6 +246,15 @@ impl Bench {
             validity: Duration::ZERO,
         }
     }
+}
+
+/// The authoritative servers that gave an answer to go by about the name.
+fn speakers<'a>(answers: &'a Answers, name: &str, kinds: &[Kind]) -> Vec<&'a str> {
+    let spoke = |ns: &str, kind: Kind| {
+        let outcome = answers.outcome(name, kind, &Asked::Authoritative(ns.to_owned()));
+        matches!(outcome, Some(Outcome::Reply(reply)) if speaks(reply))
+    };
+    answers.authoritative_servers().into_iter().filter(|ns| kinds.iter().any(|kind| spoke(ns, *kind))).collect()
 }
 
 const fn is_about_target(reason: Reason) -> bool {

@@ -145,6 +145,11 @@ impl Lab {
         self.site().address.ip()
     }
 
+    /// An address that nothing else of the lab uses, for a server of the test's own.
+    pub fn spare_address(&self) -> Result<Ipv4Addr> {
+        self.core.replica_address()
+    }
+
     /// Where Services get their cluster IPs.
     pub fn service_cidr(&self) -> String {
         self.site().address.service_cidr()
@@ -279,6 +284,7 @@ impl Lab {
             control_plane::API_SERVER => control_plane::wait_ready(&core.site).await,
             pebble::NAME => pebble::wait_ready(&core.site).await,
             cert_manager::NAME => cert_manager::wait_ready(&core.site).await,
+            apisix::NAME => apisix::wait_ready(&core.site).await,
             traefik::NAME => traefik::wait_ready(&core.site).await,
             _ => Ok(()),
         })

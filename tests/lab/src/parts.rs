@@ -9,6 +9,7 @@ mod key;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
 use std::{env, fmt};
 
@@ -240,7 +241,11 @@ fn ensure_one(part: Part, cache: &Path, assets: bool) -> Result<PathBuf> {
     }
     fs::create_dir_all(cache).with_context(|| format!("cache {}", cache.display()))?;
     let lock = File::create(cache.join(format!("{part}.lock")))?;
-    lock.lock()?;
+    if lock.try_lock().is_err() {
+        // Whether anyone reads it does not matter.
+        let _ = writeln!(stderr(), "waiting for another process that builds {part}…");
+        lock.lock()?;
+    }
     // Another process may have built it while this one waited.
     if !directory.is_dir() {
         build::build(&recipe, &sources, &directory)?;

@@ -36,6 +36,23 @@ impl Claimed {
     fn set(&self) -> MutexGuard<'_, HashSet<SocketAddr>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn claim(&self, address: SocketAddr) -> Claim {
+        self.set().insert(address);
+        Claim { claimed: self.clone(), address }
+    }
+}
+
+/// Gives an address back when its proxy ends.
+struct Claim {
+    claimed: Claimed,
+    address: SocketAddr,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.claimed.set().remove(&self.address);
+    }
 }
 
 /// Answers at the cluster IP of every Service as its Pods would, for gateways that dial cluster IPs.
@@ -117,7 +134,7 @@ impl Backends {
 /// Passes connections on to the ready backends in turn. While there is none, connections are refused, as kube-proxy does.
 /// Those that stand stay until one side closes them, whatever becomes of the readiness.
 pub(crate) async fn proxy(address: SocketAddr, backends: Backends, claimed: Claimed) {
-    claimed.set().insert(address);
+    let _claim = claimed.claim(address);
     let mut ticks = tokio::time::interval(LOOK);
     let mut next = 0_usize;
     loop {

@@ -267,7 +267,7 @@ impl Pod {
         for variable in container.env.iter().flatten() {
             let value = match (&variable.value, &variable.value_from) {
                 (Some(value), _) => rewriter.value(&expand(value, &environment)),
-                (None, Some(source)) => match self.from_source(client, source).await? {
+                (None, Some(source)) => match self.sourced(client, source).await? {
                     Some(value) => value,
                     None => continue,
                 },
@@ -288,7 +288,7 @@ impl Pod {
         Ok(program.current_dir(&self.directory))
     }
 
-    async fn from_source(&self, client: &Client, source: &EnvVarSource) -> Result<Option<String>> {
+    async fn sourced(&self, client: &Client, source: &EnvVarSource) -> Result<Option<String>> {
         if let Some(field) = &source.field_ref {
             let path = field.field_path.as_str();
             let label = path.strip_prefix("metadata.labels['").and_then(|rest| rest.strip_suffix("']"));

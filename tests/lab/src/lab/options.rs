@@ -54,7 +54,9 @@ pub(super) fn is_verbose() -> bool {
 
 /// Hears how far a starting lab is.
 #[derive(Clone)]
-pub struct Progress(Arc<dyn Fn(Duration, &str) + Send + Sync>);
+pub struct Progress(Arc<Listener>);
+
+type Listener = dyn Fn(Duration, &str) + Send + Sync;
 
 impl Progress {
     /// Calls a function with the time since the start and what has been reached.

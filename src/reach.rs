@@ -1,0 +1,200 @@
+//! HTTP reach: whether the challenge's path on port 80 can be fetched at each of
+//! a host's addresses, by the CA's rules. Backs a verdict that DNS made good;
+//! alone it proves little, since a cluster may reach itself by other ways than
+//! the world does, so it warns unless policy says otherwise.
+//!
+//! Targets come from DNS and from redirects, so all are hostile: reserved
+//! addresses are never connected to, names are resolved here and connected to
+//! as resolved, and little of an answer is read.
+
+mod fetch;
+mod redirect;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use futures::future::join_all;
+use url::Url;
+
+pub use self::redirect::{BadRedirect, Ports};
+use self::{
+    fetch::{Answered, NoAnswer, get},
+    redirect::{Hop, follow},
+};
+use crate::{
+    core::{
+        finding::{Finding, clean},
+        policy::HttpReach,
+        reason::Reason,
+        verdict::{Check, CheckStatus, Method, Request, Verdict, reserved},
+    },
+    dns::Preflight,
+};
+
+/// How many of a host's addresses are tried.
+const MAX_ADDRESSES: usize = 4;
+/// How long all of it may take.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// The prober. Cheap to clone.
+#[derive(Clone)]
+pub struct Reach {
+    preflight: Preflight,
+    mode: HttpReach,
+    ports: Ports,
+}
+
+/// What a probe of one address came to.
+#[derive(Clone, Debug, PartialEq)]
+enum Outcome {
+    /// Something answered by HTTP, and no redirect led astray.
+    Answered(Answered),
+    NoAnswer(NoAnswer),
+    BadRedirect(BadRedirect),
+    /// A redirect led to a server that is not the gateway.
+    Elsewhere(String),
+    Deadline,
+}
+
+impl Reach {
+    /// A prober that resolves redirects through `preflight`.
+    pub fn new(preflight: Preflight, mode: HttpReach) -> Self {
+        Self { preflight, mode, ports: Ports::default() }
+    }
+
+    /// The same on other ports than 80 and 443, as labs have them.
+    #[must_use]
+    pub fn on(self, ports: Ports) -> Self {
+        Self { ports, ..self }
+    }
+
+    /// Checks a host by DNS, and backs a good verdict by a fetch.
+    pub async fn check(&self, request: &Request) -> Verdict {
+        self.back(request, self.preflight.check(request).await).await
+    }
+
+    /// Backs a good verdict for HTTP-01 by a fetch; others pass unchanged.
+    pub async fn back(&self, request: &Request, mut verdict: Verdict) -> Verdict {
+        if self.mode == HttpReach::Off || request.method != Method::Http01 || !verdict.ready() {
+            return verdict;
+        }
+        // Of reserved addresses, those alone that the cluster's administrator named.
+        let may = |ip: &IpAddr| {
+            let gateway = &request.gateway;
+            gateway.allow_reserved || gateway.addresses.contains(ip) || reserved(*ip).is_none()
+        };
+        let observed = verdict.finding.observed.iter().filter_map(|text| text.parse().ok());
+        let addresses: Vec<IpAddr> = observed.filter(may).take(MAX_ADDRESSES).collect();
+        let probes = addresses.iter().map(|ip| async {
+            let outcome = tokio::time::timeout(DEADLINE, self.probe(request, *ip)).await;
+            (*ip, outcome.unwrap_or(Outcome::Deadline))
+        });
+        let outcomes = join_all(probes).await;
+        let detail = outcomes.iter().map(|(ip, outcome)| format!("{ip}: {outcome}")).collect::<Vec<_>>().join("; ");
+        let finding = judge(request, &outcomes);
+        let status = match (&finding, self.mode) {
+            (None, _) => CheckStatus::Pass,
+            (Some(_), HttpReach::Block) => CheckStatus::Fail,
+            (Some(_), _) => CheckStatus::Warn,
+        };
+        verdict.checks.push(Check::new("http", status, clean(&detail)));
+        match finding {
+            Some(finding) if self.mode == HttpReach::Block => {
+                verdict.next_check = Duration::from_secs(60);
+                verdict.validity = Duration::ZERO;
+                verdict.finding = finding;
+            }
+            finding => verdict.warnings.extend(finding),
+        }
+        verdict
+    }
+
+    async fn probe(&self, request: &Request, address: IpAddr) -> Outcome {
+        let lenient = request.gateway.allow_reserved;
+        // Nobody asked for this token, so no solver answers it: what matters is who says so.
+        let path = format!("/.well-known/acme-challenge/certgate-{:016x}", fastrand::u64(..));
+        let Ok(mut url) = Url::parse(&format!("http://{}{path}", request.host.base())) else {
+            return Outcome::BadRedirect(BadRedirect::Unreadable);
+        };
+        let mut target = SocketAddr::new(address, self.ports.http);
+        let mut visited = Vec::new();
+        loop {
+            let answered = match get(&url, target).await {
+                Ok(answered) => answered,
+                Err(error) => return Outcome::NoAnswer(error),
+            };
+            visited.push(url);
+            let hop = follow(&visited, answered.status, answered.location.as_deref(), self.ports, lenient);
+            let Hop { url: next, port } = match hop {
+                Ok(Some(hop)) => hop,
+                Ok(None) => return Outcome::Answered(answered),
+                Err(error) => return Outcome::BadRedirect(error),
+            };
+            let Some(ip) = self.resolve(&next, lenient).await else {
+                return Outcome::BadRedirect(BadRedirect::NoAddress(next.host_str().unwrap_or_default().to_owned()));
+            };
+            let known = &request.gateway.addresses;
+            if !known.is_empty() && known.contains(&address) && !known.contains(&ip) {
+                return Outcome::Elsewhere(format!("{} ({ip})", next.host_str().unwrap_or_default()));
+            }
+            target = SocketAddr::new(ip, port);
+            url = next;
+        }
+    }
+
+    /// The address that the CA would connect to for a redirect: the first AAAA, else the first A.
+    async fn resolve(&self, url: &Url, lenient: bool) -> Option<IpAddr> {
+        let addresses = match url.host()? {
+            url::Host::Ipv4(ip) => vec![ip.into()],
+            url::Host::Ipv6(ip) => vec![ip.into()],
+            url::Host::Domain(name) => self.preflight.addresses(&name.trim_end_matches('.').to_ascii_lowercase()).await,
+        };
+        addresses.into_iter().find(|ip| lenient || reserved(*ip).is_none())
+    }
+}
+
+/// What the outcomes at all addresses amount to.
+fn judge(request: &Request, outcomes: &[(IpAddr, Outcome)]) -> Option<Finding> {
+    let of = |reason| Finding::new(reason, request.host.as_str());
+    for (ip, outcome) in outcomes {
+        let (reason, note) = match outcome {
+            Outcome::Answered(_) => continue,
+            Outcome::NoAnswer(NoAnswer::NotHttp) => (Reason::HttpWrongServer, format!("{ip}: {outcome}")),
+            Outcome::NoAnswer(_) | Outcome::Deadline => (Reason::HttpUnreachable, format!("{ip}: {outcome}")),
+            Outcome::BadRedirect(_) => (Reason::HttpBadRedirect, format!("{ip}: {outcome}")),
+            Outcome::Elsewhere(_) => (Reason::HttpWrongServer, format!("{ip}: {outcome}")),
+        };
+        return Some(of(reason).observed([ip]).note(note));
+    }
+    // Addresses that are served by different software are hardly one gateway.
+    let mut servers: Vec<(IpAddr, &str)> = Vec::new();
+    for (ip, outcome) in outcomes {
+        if let Outcome::Answered(answered) = outcome
+            && !servers.iter().any(|(_, server)| *server == answered.server)
+        {
+            servers.push((*ip, &answered.server));
+        }
+    }
+    (servers.len() > 1).then(|| {
+        let seen: Vec<String> = servers.iter().map(|(ip, server)| format!("{ip}: {server}")).collect();
+        of(Reason::HttpWrongServer).observed(&seen).note(seen.join("; "))
+    })
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Answered(answered) if answered.server.is_empty() => write!(f, "{}", answered.status),
+            Self::Answered(answered) => write!(f, "{} ({})", answered.status, answered.server),
+            Self::NoAnswer(error) => error.fmt(f),
+            Self::BadRedirect(error) => error.fmt(f),
+            Self::Elsewhere(target) => write!(f, "redirected to {target}, which is not the gateway"),
+            Self::Deadline => f.write_str("no answer in time"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

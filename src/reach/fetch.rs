@@ -1,0 +1,161 @@
+//! One GET to one address, as the CA's validator would send it.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, StatusCode, header};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::{
+    ClientConfig, DigitallySignedStruct, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, WebPkiSupportedAlgorithms},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::TlsConnector;
+use url::Url;
+
+/// How long a connection may take (Boulder's `singleDialTimeout`).
+const DIAL: Duration = Duration::from_secs(5);
+/// How long the answer may take after that.
+const ANSWER: Duration = Duration::from_secs(5);
+/// The most of an answer's head that is read.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Answered {
+    pub status: u16,
+    pub location: Option<String>,
+    /// The `Server` header, by which servers are told apart.
+    pub server: String,
+}
+
+/// Why nothing did.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoAnswer {
+    #[error("connection refused")]
+    Refused,
+    #[error("no connection in time")]
+    DialTimeout,
+    #[error("no connection: {0}")]
+    Dial(String),
+    #[error("connected, but no answer in time")]
+    Timeout,
+    #[error("TLS handshake failed")]
+    Tls,
+    #[error("what answers does not speak HTTP")]
+    NotHttp,
+}
+
+/// Fetches `url` from `address`. The body is not read: nobody but the CA knows what it must be.
+pub(super) async fn get(url: &Url, address: SocketAddr) -> Result<Answered, NoAnswer> {
+    let stream = match timeout(DIAL, TcpStream::connect(address)).await {
+        Err(_) => return Err(NoAnswer::DialTimeout),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => return Err(NoAnswer::Refused),
+        Ok(Err(error)) => return Err(NoAnswer::Dial(error.kind().to_string())),
+        Ok(Ok(stream)) => stream,
+    };
+    let answer = async {
+        if url.scheme() == "https" {
+            let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+            let name = ServerName::try_from(host).map_err(|_| NoAnswer::Tls)?;
+            let stream = connector()?.connect(name, stream).await.map_err(|_| NoAnswer::Tls)?;
+            send(url, TokioIo::new(stream)).await
+        } else {
+            send(url, TokioIo::new(stream)).await
+        }
+    };
+    timeout(ANSWER, answer).await.unwrap_or(Err(NoAnswer::Timeout))
+}
+
+async fn send<I>(url: &Url, io: I) -> Result<Answered, NoAnswer>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .max_headers(64)
+        .handshake(io)
+        .await
+        .map_err(|_| NoAnswer::NotHttp)?;
+    let authority = match url.port() {
+        Some(port) => format!("{}:{port}", url.host_str().unwrap_or_default()),
+        None => url.host_str().unwrap_or_default().to_owned(),
+    };
+    let target = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+    let request = Request::get(target)
+        .header(header::HOST, authority)
+        .header(header::ACCEPT, "*/*")
+        .header(header::USER_AGENT, concat!("certgate/", env!("CARGO_PKG_VERSION")))
+        .header(header::CONNECTION, "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|_| NoAnswer::NotHttp)?;
+    let mut response = std::pin::pin!(sender.send_request(request));
+    let response = tokio::select! {
+        response = &mut response => response,
+        // The connection is over; whether an answer came first, the other half knows.
+        _ = connection => response.await,
+    };
+    let response = response.map_err(|_| NoAnswer::NotHttp)?;
+    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    Ok(Answered {
+        status: StatusCode::as_u16(&response.status()),
+        location: text(header::LOCATION),
+        server: text(header::SERVER).unwrap_or_default(),
+    })
+}
+
+/// TLS without looking at the certificate, as the CA does: the host is only about to get one.
+fn connector() -> Result<TlsConnector, NoAnswer> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let algorithms = provider.signature_verification_algorithms;
+    let config = ClientConfig::builder_with_provider(provider as Arc<CryptoProvider>)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| NoAnswer::Tls)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate(algorithms)))
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// Takes any certificate; the handshake's signature must still fit it.
+#[derive(Debug)]
+struct AnyCertificate(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}
