@@ -2,9 +2,11 @@
 
 pub mod check;
 pub mod cleanup;
+pub mod controller;
 pub mod crd;
 pub mod explain;
 pub mod kubeconfig;
+pub mod run;
 pub mod schema;
 pub mod status;
 pub mod webhook;
@@ -23,8 +25,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Check(check::CheckArgs),
     Webhook(Box<webhook::WebhookArgs>),
+    Controller(Box<controller::ControllerArgs>),
+    Run(Box<run::RunArgs>),
+    Check(check::CheckArgs),
     Status(status::StatusArgs),
     Explain(explain::ExplainArgs),
     Cleanup(cleanup::CleanupArgs),
@@ -39,6 +43,8 @@ enum Command {
 pub fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
     match cli.command {
         Command::Webhook(args) => asynchronously(webhook::run(*args)),
+        Command::Controller(args) => asynchronously(controller::run(*args)),
+        Command::Run(args) => asynchronously(run::run(*args)),
         Command::Explain(args) => Ok(explain::run(&args)?),
         Command::Crd(args) => Ok(crd::run(&args)?),
         Command::Schema(args) => Ok(schema::run(&args)?),

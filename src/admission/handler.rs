@@ -58,6 +58,25 @@ impl Admission {
         }
     }
 
+    /// Answers by `review`, whatever that does.
+    fn contained(&self, body: &[u8], review: impl FnOnce() -> Answer) -> Reply {
+        let start = Instant::now();
+        let caught = catch_unwind(AssertUnwindSafe(review));
+        let panicked = caught.is_err();
+        let Answer { bytes, outcome } = caught.unwrap_or_else(|_| self.apologise(body));
+        if panicked {
+            self.metrics.review(ReviewOutcome::Panicked);
+        } else {
+            self.record(&outcome, body);
+        }
+        self.metrics.duration(start.elapsed());
+        match outcome {
+            Outcome::Malformed if panicked => Reply::text(StatusCode::INTERNAL_SERVER_ERROR, bytes),
+            Outcome::Malformed => Reply::text(StatusCode::BAD_REQUEST, bytes),
+            _ => Reply::json(StatusCode::OK, bytes),
+        }
+    }
+
     fn record(&self, outcome: &Outcome, body: &[u8]) {
         let kind = match outcome {
             Outcome::Decided { patched, hosts } => {
@@ -87,21 +106,34 @@ impl Application for Admission {
     }
 
     fn answer(&self, _path: &str, body: &[u8]) -> Reply {
-        let start = Instant::now();
-        let caught = catch_unwind(AssertUnwindSafe(|| self.review(body)));
-        let panicked = caught.is_err();
-        let Answer { bytes, outcome } = caught.unwrap_or_else(|_| self.apologise(body));
-        if panicked {
-            self.metrics.review(ReviewOutcome::Panicked);
-        } else {
-            self.record(&outcome, body);
-        }
-        self.metrics.duration(start.elapsed());
-        let status = match outcome {
-            Outcome::Malformed if panicked => StatusCode::INTERNAL_SERVER_ERROR,
-            Outcome::Malformed => return Reply::text(StatusCode::BAD_REQUEST, bytes),
-            _ => StatusCode::OK,
-        };
-        Reply::json(status, bytes)
+        self.contained(body, || self.review(body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::{encoding::text::encode, registry::Registry};
+
+    use super::*;
+
+    fn admission(registry: &mut Registry) -> Admission {
+        let policy = Policy::default();
+        let index = Arc::new(Index::new(&policy));
+        Admission::new(index, Arc::new(ArcSwap::from_pointee(policy)), AdmissionMetrics::register(registry))
+    }
+
+    #[test]
+    fn a_fault_of_our_own_lets_the_write_through_and_is_counted() {
+        let mut registry = Registry::default();
+        let admission = admission(&mut registry);
+        let reply = admission.contained(br#"{"request":{"uid":"u-7"}}"#, || panic!("a fault"));
+        assert_eq!(reply.status, StatusCode::OK);
+        let review: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(review["response"]["uid"], "u-7");
+        assert_eq!(review["response"]["allowed"], true);
+        assert_eq!(admission.contained(b"", || panic!("a fault")).status, StatusCode::INTERNAL_SERVER_ERROR);
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        assert!(text.contains(r#"certgate_admission_reviews_total{outcome="panicked"} 2"#), "{text}");
     }
 }

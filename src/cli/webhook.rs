@@ -35,46 +35,46 @@ use crate::{
 pub struct WebhookArgs {
     /// How to reach the API server; in a pod its ServiceAccount serves.
     #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
-    kubeconfig: Option<PathBuf>,
+    pub(super) kubeconfig: Option<PathBuf>,
     /// The policy file.
     #[arg(long, value_name = "FILE")]
-    policy: Option<PathBuf>,
+    pub(super) policy: Option<PathBuf>,
     /// Where admission reviews are answered.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8443")]
-    listen: SocketAddr,
+    pub(super) listen: SocketAddr,
     /// Where /healthz, /readyz and /metrics are.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
-    admin_listen: SocketAddr,
+    pub(super) admin_listen: SocketAddr,
     /// The namespace of the Secret and the Service.
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = "certgate-system")]
-    namespace: String,
+    pub(super) namespace: String,
     /// Where the serving certificate comes from.
     #[arg(long, value_enum, default_value_t)]
-    serving_cert: ServingCert,
+    pub(super) serving_cert: ServingCert,
     /// The Secret with the serving certificate (self-managed).
     #[arg(long, value_name = "NAME", default_value = "certgate-webhook-tls")]
-    tls_secret: String,
+    pub(super) tls_secret: String,
     /// The serving certificate, chain included (files).
     #[arg(long, value_name = "FILE", required_if_eq("serving_cert", "files"))]
-    tls_cert_file: Option<PathBuf>,
+    pub(super) tls_cert_file: Option<PathBuf>,
     /// Its private key (files).
     #[arg(long, value_name = "FILE", required_if_eq("serving_cert", "files"))]
-    tls_key_file: Option<PathBuf>,
+    pub(super) tls_key_file: Option<PathBuf>,
     /// The MutatingWebhookConfiguration whose caBundle the certificate must verify against.
     #[arg(long, value_name = "NAME", default_value = "certgate")]
-    webhook_configuration: String,
+    pub(super) webhook_configuration: String,
     /// Only clients with a certificate of these CAs may ask.
     #[arg(long, value_name = "FILE")]
-    client_ca_file: Option<PathBuf>,
+    pub(super) client_ca_file: Option<PathBuf>,
     /// Only clients of these names may ask.
     #[arg(long, value_name = "NAME")]
-    client_name: Vec<String>,
+    pub(super) client_name: Vec<String>,
     /// Seconds between SIGTERM and the closing of connections, while the endpoints forget this one.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
-    grace_seconds: u16,
+    pub(super) grace_seconds: u16,
     /// The form of the log.
     #[arg(long, value_enum, default_value_t)]
-    log_format: LogFormat,
+    pub(super) log_format: LogFormat,
 }
 
 /// Where the serving certificate comes from.
@@ -139,6 +139,8 @@ pub async fn run(args: WebhookArgs) -> Result<ExitCode, WebhookError> {
         });
     }
     let socket = listener::bind("--admin-listen", args.admin_listen).await?;
+    let address = socket.local_addr().unwrap_or(args.admin_listen);
+    tracing::info!(%address, "listening for probes and scrapes");
     let admin = Admin::new(webhook.readiness(Readiness::default()), registry, webhook.shutdown.clone());
     webhook.tasks.spawn(async move {
         let error = admin.serve(socket).await.err();
@@ -189,7 +191,8 @@ impl Webhook {
         });
         let clients = args.client_ca_file.as_ref().map(|_| ClientNames::new(args.client_name.iter().cloned()));
         let socket: TcpListener = listener::bind("--listen", args.listen).await?;
-        tracing::info!(address = %args.listen, "answering admission reviews");
+        let address = socket.local_addr().unwrap_or(args.listen);
+        tracing::info!(%address, "listening for admission reviews");
         let shutdown = Shutdown::default();
         let admission = Admission::new(Arc::clone(&index), Arc::clone(&policy), AdmissionMetrics::register(registry));
         let listener =

@@ -1,6 +1,6 @@
 //! The controller: leads, or waits to.
 
-use std::{convert::Infallible, fmt::Debug, sync::Arc};
+use std::{convert::Infallible, fmt::Debug, pin::Pin, sync::Arc};
 
 use futures::{StreamExt as _, channel::mpsc};
 use jiff::Timestamp;
@@ -53,118 +53,115 @@ pub trait Preflight: Clone + Send + Sync + 'static {
 #[derive(Debug, thiserror::Error)]
 pub enum ControllerError {
     /// A task ended that never should; its name.
-    #[error("the controller's {0} ended")]
+    #[error("the controller's {0} ended, and nothing works without: the process ends")]
     TaskEnded(&'static str),
     /// A task panicked.
     #[error("a task of the controller failed: {0}")]
     TaskFailed(#[from] tokio::task::JoinError),
-    /// What else a leader does ended.
-    #[error("{0}")]
-    Duty(String),
     /// The Lease can no longer be renewed.
     #[error("the Lease is no longer renewed: {0}")]
     Lease(String),
 }
 
-/// Leads when it is this replica's turn, until `shutdown`.
-///
-/// `duty` is what else the leader does for as long as it leads (the serving certificates); its end ends the controller.
-///
-/// # Errors
-/// A task ended that never should.
-pub async fn run<P, D, F>(
-    client: Client,
-    policies: watch::Receiver<Arc<Policy>>,
-    preflight: P,
-    lease: LeaseSettings,
-    metrics: ControllerMetrics,
-    duty: D,
-    shutdown: impl Future<Output = ()>,
-) -> Result<(), ControllerError>
-where
-    P: Preflight,
-    D: Fn(Client) -> F,
-    F: Future<Output = String>,
-{
-    // One for the whole process: it aggregates what is published again.
-    let teller = Teller::new(client.clone(), lease.identity.clone());
-    let work = || async {
-        let _leading = Leading::begin(metrics.clone());
-        let reconciling = lead(client.clone(), policies.clone(), preflight.clone(), teller.clone(), metrics.clone());
-        tokio::select! {
-            result = reconciling => result,
-            why = duty(client.clone()) => Err(ControllerError::Duty(why)),
-        }
-    };
-    lease::while_leading(client.clone(), &lease, shutdown, work).await.map_err(|error| match error {
-        LeaseError::Work(error) => error,
-        LeaseError::Renewal(why) => ControllerError::Lease(why),
-    })
+/// What a controller works with; clones share it.
+#[derive(Clone)]
+pub struct Controller<P> {
+    /// The way to the API server.
+    pub client: Client,
+    /// The policy in force.
+    pub policies: watch::Receiver<Arc<Policy>>,
+    /// certgate's own namespace, which is left alone whatever policy says.
+    pub own_namespace: String,
+    /// Who answers for DNS.
+    pub preflight: P,
+    /// Which replica leads.
+    pub lease: LeaseSettings,
+    /// What is counted.
+    pub metrics: ControllerMetrics,
 }
 
-/// A leader's work: never ends but by error. Dropped, it stops at once; whatever it left half done is seen and
-/// finished by the next leader.
-///
-/// # Errors
-/// A task ended that never should.
-pub async fn lead<P: Preflight>(
-    client: Client,
-    policies: watch::Receiver<Arc<Policy>>,
-    preflight: P,
-    teller: Teller,
-    metrics: ControllerMetrics,
-) -> Result<Infallible, ControllerError> {
-    let (jobs, questions) = mpsc::unbounded();
-    let world = World::new(policies.borrow().clone());
-    let shared = Arc::new(Shared::new(world, Writer::new(client.clone()), teller, metrics, jobs));
-    let mut tasks = Tasks { set: JoinSet::new(), listed: Vec::new(), shared: shared.clone() };
+// === impl Controller ===
 
-    tasks.watch::<Ingress>(Api::all(client.clone()), Presence::Required);
-    tasks.watch::<PartialObjectMeta<Namespace>>(Api::all(client.clone()), Presence::Required);
-    tasks.watch::<PartialObjectMeta<Secret>>(Api::all(client.clone()), Presence::Required);
-    tasks.watch::<Domain>(Api::all(client.clone()), Presence::Optional(OWN_CRDS));
-    tasks.watch::<VerifiedHosts>(Api::all(client.clone()), Presence::Optional(OWN_CRDS));
-    tasks.watch::<Certificate>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
-    tasks.watch::<issuer::Issuer>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
-    tasks.watch::<issuer::ClusterIssuer>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
+impl<P: Preflight> Controller<P> {
+    /// Leads when it is this replica's turn, until `shutdown`.
+    ///
+    /// `duty` is what else a leader does for as long as it leads (keeping the serving certificates).
+    ///
+    /// # Errors
+    /// A task ended that never should.
+    pub async fn run<D, F>(self, duty: D, shutdown: impl Future<Output = ()>) -> Result<(), ControllerError>
+    where
+        D: Fn() -> F,
+        F: Future<Output = Infallible>,
+    {
+        // One for the whole process: it aggregates what is published again.
+        let teller = Teller::new(self.client.clone(), self.lease.identity.clone());
+        let work = || async {
+            let _leading = Leading::begin(self.metrics.clone());
+            tokio::select! {
+                result = self.lead(teller.clone()) => result,
+                never = duty() => match never {},
+            }
+        };
+        lease::while_leading(self.client.clone(), &self.lease, shutdown, work).await.map_err(|error| match error {
+            LeaseError::Work(error) => error,
+            LeaseError::Renewal(why) => ControllerError::Lease(why),
+        })
+    }
 
-    let Tasks { mut set, listed, .. } = tasks;
-    let all_listed = async {
-        for listed in listed {
-            // A watch that ended is seen below.
-            let _ = listed.await;
+    /// A leader's work: never ends but by error. Dropped, it stops at once; whatever it left half done is seen and
+    /// finished by the next leader.
+    async fn lead(&self, teller: Teller) -> Result<Infallible, ControllerError> {
+        let Self { client, policies, own_namespace, preflight, metrics, .. } = self;
+        let (jobs, questions) = mpsc::unbounded();
+        let policy = gateway::exempting(&policies.borrow(), own_namespace);
+        let gateway = policy.gateway.clone();
+        let writer = Writer::new(client.clone());
+        let shared = Arc::new(Shared::new(World::new(policy), writer, teller, metrics.clone(), jobs));
+
+        let mut tasks = Tasks { set: JoinSet::new(), listed: Vec::new(), shared: shared.clone() };
+        tasks.watch::<Ingress>(Api::all(client.clone()), Presence::Required);
+        tasks.watch::<PartialObjectMeta<Namespace>>(Api::all(client.clone()), Presence::Required);
+        tasks.watch::<PartialObjectMeta<Secret>>(Api::all(client.clone()), Presence::Required);
+        tasks.watch::<Domain>(Api::all(client.clone()), Presence::Optional(OWN_CRDS));
+        tasks.watch::<VerifiedHosts>(Api::all(client.clone()), Presence::Optional(OWN_CRDS));
+        tasks.watch::<Certificate>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
+        tasks.watch::<issuer::Issuer>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
+        tasks.watch::<issuer::ClusterIssuer>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
+        let Tasks { mut set, listed, .. } = tasks;
+        tokio::select! {
+            () = all(listed) => {}
+            ended = set.join_next() => return Err(name_of(ended)),
         }
-    };
-    tokio::select! {
-        () = all_listed => {}
-        ended = set.join_next() => return Err(name_of(ended)),
+        for (source, found) in gateway::look(client, &gateway).await {
+            shared.change(|world| world.set_found(source, found));
+        }
+        shared.settle();
+        tracing::info!("all is listed; reconciling");
+
+        let mut spawn = |name, task: Pin<Box<dyn Future<Output = ()> + Send>>| {
+            set.spawn(async move {
+                task.await;
+                name
+            });
+        };
+        for _ in 0..WORKERS {
+            spawn("worker", Box::pin(worker::run(shared.clone())));
+        }
+        spawn("pre-flight", Box::pin(answer(questions, preflight.clone(), shared.clone())));
+        let (followed, shown) = (shared.clone(), shared);
+        let (client, policies, own_namespace) = (client.clone(), policies.clone(), own_namespace.clone());
+        set.spawn(async move { match gateway::follow(client, policies, &own_namespace, followed).await {} });
+        set.spawn(async move { match worker::show(shown).await {} });
+        Err(name_of(set.join_next().await))
     }
-    let gateway = policies.borrow().gateway.clone();
-    for (source, found) in gateway::look(&client, &gateway).await {
-        shared.change(|world| world.set_found(source, found));
+}
+
+/// Returns when every watch has listed its kind. One that ended instead is seen elsewhere.
+async fn all(listed: Vec<oneshot::Receiver<()>>) {
+    for listed in listed {
+        let _ = listed.await;
     }
-    shared.settle();
-    {
-        let shared = shared.clone();
-        set.spawn(async move { match gateway::follow(client, policies, shared).await {} });
-    }
-    tracing::info!("all is listed; reconciling");
-    {
-        let shared = shared.clone();
-        set.spawn(async move { match worker::show(shared).await {} });
-    }
-    for _ in 0..WORKERS {
-        let shared = shared.clone();
-        set.spawn(async move {
-            worker::run(shared).await;
-            "worker"
-        });
-    }
-    set.spawn(async move {
-        answer(questions, preflight, shared).await;
-        "pre-flight"
-    });
-    Err(name_of(set.join_next().await))
 }
 
 /// Shows that this replica leads, for as long as it lives.

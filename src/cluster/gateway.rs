@@ -102,10 +102,22 @@ pub async fn look(client: &Client, gateway: &Gateway) -> Vec<(Source, Found)> {
     found
 }
 
+/// The policy, with certgate's own namespace left alone whatever it says.
+pub fn exempting(policy: &Policy, namespace: &str) -> Arc<Policy> {
+    let mut policy = policy.clone();
+    policy.exclude_namespaces.push(namespace.to_owned());
+    Arc::new(policy)
+}
+
 /// Keeps the world told of where the gateway is reached, and of policy.
-pub async fn follow(client: Client, mut policies: watch::Receiver<Arc<Policy>>, shared: Arc<Shared>) -> Infallible {
+pub async fn follow(
+    client: Client,
+    mut policies: watch::Receiver<Arc<Policy>>,
+    own_namespace: &str,
+    shared: Arc<Shared>,
+) -> Infallible {
     loop {
-        let policy = policies.borrow_and_update().clone();
+        let policy = exempting(&policies.borrow_and_update(), own_namespace);
         let gateway = policy.gateway.clone();
         shared.change(|world| world.set_policy(policy));
         tokio::select! {

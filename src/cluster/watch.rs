@@ -162,8 +162,9 @@ impl Feed {
                     if !std::mem::replace(&mut self.absent, true) {
                         tracing::warn!(
                             kind = %K::kind(&()),
-                            "{what} is not installed: no {} is known to the API server; waiting for it",
-                            K::plural(&())
+                            "{what} not installed: the API server knows no {}.{}; waiting for it",
+                            K::plural(&()),
+                            K::group(&())
                         );
                     }
                     self.tell_listed();

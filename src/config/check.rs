@@ -11,6 +11,9 @@ use std::{collections::BTreeMap, fmt::Display};
 use super::outline::Step;
 use crate::core::policy::{IssuerKind, IssuerRef, Policy};
 
+/// A month: that long before the end of a 90-day certificate cert-manager begins to renew it.
+const MAX_LET_THROUGH_DAYS: u32 = 30;
+
 /// One fault.
 pub(super) struct Fault {
     /// Where it is.
@@ -37,6 +40,11 @@ pub(super) fn check(policy: &Policy) -> Vec<Fault> {
     });
     faults.within("gateway", |faults| network::gateway(faults, &policy.gateway));
     faults.within("dns", |faults| network::dns(faults, &policy.dns));
+    let days = policy.gate.let_through_days;
+    if !(1..=MAX_LET_THROUGH_DAYS).contains(&days) {
+        let message = format!("{days} is out of bounds; write 1 to {MAX_LET_THROUGH_DAYS}");
+        faults.within("gate", |faults| faults.add_to("letThroughDays", message));
+    }
     faults.within("caaIdentities", |faults| caa_identities(faults, &policy.caa_identities));
     faults.within("rules", |faults| rules::rules(faults, &policy.rules));
     faults.found

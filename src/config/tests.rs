@@ -53,6 +53,8 @@ const WRONG: &[(&str, &str)] = &[
     ("a deadline under the timeout", "dns: {timeoutSeconds: 5, deadlineSeconds: 2}\n"),
     ("a recheck of nothing", "dns: {minRecheckSeconds: 0}\n"),
     ("bounds that are crossed", "dns: {minRecheckSeconds: 100, maxRecheckSeconds: 50}\n"),
+    ("a renewal that is never let through", "gate: {mode: all, letThroughDays: 0}\n"),
+    ("a gate that does not exist", "gate: {mode: strict}\n"),
     ("no questions at all", "dns: {queriesPerSecond: 0}\n"),
     ("an identity that is no URL", "caaIdentities: {letsencrypt: [letsencrypt.org]}\n"),
     ("an identity without names", "caaIdentities: {'https://ca.example/dir': []}\n"),

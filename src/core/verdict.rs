@@ -7,7 +7,7 @@ mod challenge;
 mod failure;
 mod judge;
 mod plan;
-mod reserved;
+pub mod reserved;
 mod walk;
 mod zone;
 

@@ -110,6 +110,14 @@ impl<A: Application> Listener<A> {
         Self { socket, acceptor: TlsAcceptor::from(tls), clients, limits, shared: Arc::new(shared) }
     }
 
+    /// The address it is bound to.
+    ///
+    /// # Errors
+    /// The socket has none.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
     /// Serves until the shutdown has come to [`Phase::Closing`] and every
     /// connection has ended or `grace.closing` is over.
     pub async fn run(self, grace: Grace) {

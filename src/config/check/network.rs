@@ -3,7 +3,10 @@
 use ::core::net::{IpAddr, SocketAddr};
 
 use super::{Faults, names};
-use crate::core::policy::{Dns, Gateway, Target};
+use crate::core::{
+    policy::{Dns, Gateway, Target},
+    verdict::reserved::reserved,
+};
 
 /// The longest wait for one answer that is of use, in seconds.
 const MAX_TIMEOUT: f64 = 30.0;
@@ -114,13 +117,4 @@ fn check_server(server: &str) -> Result<(), String> {
         return Err(format!("`{server}` is no resolver's address; write one like 1.1.1.1"));
     }
     Ok(())
-}
-
-fn reserved(address: IpAddr) -> Option<&'static str> {
-    match address {
-        IpAddr::V4(a) if a.is_private() => Some("private use"),
-        IpAddr::V4(a) if a.is_documentation() => Some("documentation"),
-        a if a.is_loopback() => Some("loopback"),
-        _ => None,
-    }
 }

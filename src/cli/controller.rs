@@ -1,0 +1,250 @@
+//! `certgate controller`: looks after Domains and the Ingresses of flagged hosts.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+
+use clap::Args;
+use kube::Client;
+use prometheus_client::registry::Registry;
+use tokio::{sync::watch, task::JoinSet};
+
+use super::{
+    kubeconfig::{self, KubeconfigError},
+    webhook::ServingCert,
+};
+use crate::{
+    cluster::{
+        controller::{Controller, ControllerError},
+        lease::LeaseSettings,
+        metrics::ControllerMetrics,
+        preflight::ByPolicy,
+    },
+    config::{self, ConfigError},
+    core::policy::Policy,
+    dns::ServersError,
+    pki::{self, LifetimeArgs, LifetimeError, PkiMetrics},
+    server::{
+        admin::Admin,
+        listener::{self, ListenError},
+        readiness::Readiness,
+        shutdown::{Phase, Shutdown, signalled},
+    },
+    telemetry::log::{self, LogError, LogFormat},
+};
+
+/// Look after Domains: check hosts, say what they wait for, bring Ingresses up to date. One replica leads.
+#[derive(Clone, Debug, Args)]
+pub struct ControllerArgs {
+    /// How to reach the API server; in a pod its ServiceAccount serves.
+    #[arg(long, value_name = "FILE", env = "KUBECONFIG")]
+    kubeconfig: Option<PathBuf>,
+    /// The policy file.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Where /healthz, /readyz and /metrics are.
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    admin_listen: SocketAddr,
+    /// The namespace of the Lease, the Secrets and the Service.
+    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = "certgate-system")]
+    namespace: String,
+    /// The Lease by which one replica leads.
+    #[arg(long, value_name = "NAME", default_value = "certgate-controller")]
+    lease: String,
+    #[command(flatten)]
+    serving: ServingArgs,
+    /// The form of the log.
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
+}
+
+/// The webhook's certificates, which the leader keeps.
+#[derive(Clone, Debug, Args)]
+pub struct ServingArgs {
+    /// Where the webhook's serving certificate comes from; `files`: not from here.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) serving_cert: ServingCert,
+    /// The Service that the API server calls.
+    #[arg(long, value_name = "NAME", default_value = "certgate-webhook")]
+    pub(super) service: String,
+    /// The Secret with the CA.
+    #[arg(long, value_name = "NAME", default_value = "certgate-ca")]
+    pub(super) ca_secret: String,
+    /// The Secret with the serving certificate.
+    #[arg(long, value_name = "NAME", default_value = "certgate-webhook-tls")]
+    pub(super) tls_secret: String,
+    /// The MutatingWebhookConfiguration whose caBundle is kept.
+    #[arg(long, value_name = "NAME", default_value = "certgate")]
+    pub(super) webhook_configuration: String,
+    #[command(flatten)]
+    pub(super) lifetimes: LifetimeArgs,
+}
+
+/// Why the controller does not run, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The log's filter.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The policy file.
+    #[error(transparent)]
+    Policy(#[from] ConfigError),
+    /// The way to the API server.
+    #[error(transparent)]
+    Kubeconfig(#[from] KubeconfigError),
+    /// The DNS servers.
+    #[error(transparent)]
+    Servers(#[from] ServersError),
+    /// The certificates' lifetimes.
+    #[error(transparent)]
+    Lifetimes(#[from] LifetimeError),
+    /// An address.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// Signals.
+    #[error("signals cannot be listened for: {0}")]
+    Signal(std::io::Error),
+    /// The controller.
+    #[error(transparent)]
+    Controller(#[from] ControllerError),
+    /// A part beside it that must not end did.
+    #[error("{0} stopped, and nothing works without: the process ends")]
+    Stopped(&'static str),
+}
+
+/// Runs until SIGTERM or SIGINT; the Lease is then released.
+///
+/// # Errors
+/// Unusable configuration, or a part that stopped.
+pub async fn run(args: ControllerArgs) -> Result<ExitCode, RunError> {
+    log::init(args.log_format)?;
+    let mut tasks: JoinSet<&'static str> = JoinSet::new();
+    let policies = match &args.policy {
+        Some(file) => {
+            let (policies, follow) = config::watch::watch(file.clone(), config::watch::INTERVAL, |_| {})?;
+            tasks.spawn(async move {
+                follow.await;
+                "the watch on the policy file"
+            });
+            policies
+        }
+        None => watch::channel(Arc::default()).1,
+    };
+    let client = kubeconfig::client(args.kubeconfig.as_deref()).await?;
+    let mut registry = Registry::default();
+    let duties = Duties::prepare(&args.serving, &args.namespace, policies, client, args.lease, &mut registry)?;
+    let socket = listener::bind("--admin-listen", args.admin_listen).await?;
+    let shutdown = Shutdown::default();
+    let admin = Admin::new(Readiness::default(), registry, shutdown.clone());
+    tasks.spawn(async move {
+        let error = admin.serve(socket).await.err();
+        tracing::error!(?error, "the admin server stopped");
+        "the admin server"
+    });
+
+    let leaving = shutdown.clone();
+    let running = duties.run(async move { leaving.reached(Phase::Leaving).await });
+    tokio::pin!(running);
+    tokio::select! {
+        result = &mut running => return result.map(|()| ExitCode::SUCCESS).map_err(RunError::from),
+        stopped = tasks.join_next(), if !tasks.is_empty() => return Err(RunError::Stopped(name(stopped))),
+        signal = signalled() => signal.map_err(RunError::Signal)?,
+    }
+    tracing::info!("signal: leaving");
+    shutdown.advance(Phase::Leaving);
+    tokio::select! {
+        result = running => result?,
+        signal = signalled() => {
+            signal.map_err(RunError::Signal)?;
+            tracing::warn!("second signal: ending at once");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The name of what ended; what panicked has none left.
+fn name(stopped: Option<Result<&'static str, tokio::task::JoinError>>) -> &'static str {
+    match stopped {
+        Some(Ok(name)) => name,
+        _ => "a task",
+    }
+}
+
+/// All that a leader does.
+pub struct Duties {
+    controller: Controller<ByPolicy>,
+    /// `None`: somebody else keeps the webhook's certificates.
+    certificates: Option<(pki::Settings, PkiMetrics)>,
+}
+
+// === impl Duties ===
+
+impl Duties {
+    /// Gets everything ready; metrics go into `registry`.
+    ///
+    /// # Errors
+    /// Unusable configuration.
+    pub fn prepare(
+        serving: &ServingArgs,
+        namespace: &str,
+        policies: watch::Receiver<Arc<Policy>>,
+        client: Client,
+        lease: String,
+        registry: &mut Registry,
+    ) -> Result<Self, RunError> {
+        let certificates = match serving.serving_cert {
+            ServingCert::SelfManaged => Some((serving.settings(namespace)?, PkiMetrics::register(registry))),
+            ServingCert::Files => None,
+        };
+        let controller = Controller {
+            client,
+            preflight: ByPolicy::new(policies.clone())?,
+            policies,
+            own_namespace: namespace.to_owned(),
+            lease: LeaseSettings { namespace: namespace.to_owned(), name: lease, identity: identity() },
+            metrics: ControllerMetrics::register(registry),
+        };
+        Ok(Self { controller, certificates })
+    }
+
+    /// Leads when it is this replica's turn, until `shutdown`.
+    ///
+    /// # Errors
+    /// A part stopped that must not.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ControllerError> {
+        let Self { controller, certificates } = self;
+        let client = controller.client.clone();
+        let keep = || {
+            let (client, certificates) = (client.clone(), certificates.clone());
+            async move {
+                match certificates {
+                    Some((settings, metrics)) => pki::maintain(client, settings, metrics).await,
+                    None => std::future::pending().await,
+                }
+            }
+        };
+        controller.run(keep, shutdown).await
+    }
+}
+
+// === impl ServingArgs ===
+
+impl ServingArgs {
+    fn settings(&self, namespace: &str) -> Result<pki::Settings, LifetimeError> {
+        Ok(pki::Settings {
+            namespace: namespace.to_owned(),
+            service: self.service.clone(),
+            ca_secret: self.ca_secret.clone(),
+            tls_secret: self.tls_secret.clone(),
+            mutating: vec![self.webhook_configuration.clone()],
+            validating: Vec::new(),
+            lifetimes: (&self.lifetimes).try_into()?,
+        })
+    }
+}
+
+/// What tells this replica from all others: the pod's name, which is its host
+/// name, and chance, since a restarted container keeps the name.
+fn identity() -> String {
+    let pod = std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_default();
+    let pod: String = pod.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(63).collect();
+    format!("{}-{:08x}", if pod.is_empty() { "certgate" } else { &pod }, fastrand::u32(..))
+}
