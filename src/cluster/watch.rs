@@ -69,7 +69,7 @@ where
                     feed.forget_all::<K>();
                     break;
                 }
-                Err(error) => feed.failed(&error),
+                Err(error) => feed.failed::<K>(&error),
             }
         }
     }
@@ -168,11 +168,13 @@ impl Feed {
         }
     }
 
-    fn failed(&mut self, error: &watcher::Error) {
+    /// One line for a series of failures.
+    fn failed<K: Kept>(&mut self, error: &(dyn std::error::Error + 'static)) {
+        let kind = K::kind(&());
         if std::mem::replace(&mut self.failing, true) {
-            tracing::debug!(%error, "watch still failing");
+            tracing::debug!(%kind, error, "watch still failing");
         } else {
-            tracing::warn!(%error, "watch failed; trying again");
+            tracing::warn!(%kind, error, "watch failed; trying again");
         }
     }
 
@@ -204,7 +206,7 @@ impl Feed {
                     tokio::time::sleep(ABSENT_PERIOD).await;
                 }
                 Err(error) => {
-                    tracing::warn!(kind = %K::kind(&()), %error, "cannot list; trying again");
+                    self.failed::<K>(&error);
                     tokio::time::sleep(Duration::from_secs(2)).await;
                 }
             }
