@@ -48,10 +48,10 @@ pub struct Lifetimes {
 #[derive(Clone, Debug, clap::Args)]
 pub struct LifetimeArgs {
     /// How long a serving certificate lives; renewed at two thirds of it. [default: 7d]
-    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = duration, hide_default_value = true)]
+    #[arg(long, env = "CERTGATE_LEAF_LIFETIME", value_name = "DURATION", default_value = "7d", value_parser = duration, hide_default_value = true)]
     pub leaf_lifetime: Duration,
     /// How long the CA lives; its successor is published at two thirds of it. [default: 365d]
-    #[arg(long, value_name = "DURATION", default_value = "365d", value_parser = duration, hide_default_value = true)]
+    #[arg(long, env = "CERTGATE_CA_LIFETIME", value_name = "DURATION", default_value = "365d", value_parser = duration, hide_default_value = true)]
     pub ca_lifetime: Duration,
 }
 

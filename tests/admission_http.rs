@@ -1,5 +1,15 @@
 //! The webhook's listener over real TLS: what the API server sends, and what anybody else might.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub,
+    reason = "helpers of tests fail by panicking, like the tests"
+)]
+
 #[path = "serving/support.rs"]
 #[allow(dead_code)]
 mod support;

@@ -9,11 +9,12 @@ use serde::{Serialize, Serializer};
 
 use super::review::{self, Operation, Reading, Review};
 use crate::core::{
-    decide::decide,
+    decide::{decide, solver_labels},
     decision::Decision,
     finding::Lang,
-    ingress::Ingress,
+    ingress::{Ingress, Metadata},
     knowledge::Knowledge,
+    names,
     patch::PatchOp,
     policy::Policy,
     reason::{Action, Reason},
@@ -88,7 +89,7 @@ fn answer_review<K: Knowledge>(review: Review<'_>, knowledge: &K, policy: &Polic
     }
     let whole = request.sub_resource.is_none_or(|sub| sub.is_empty());
     let written = matches!(request.operation, Operation::Create | Operation::Update);
-    let Some(mut ingress) = request.object.filter(|_| whole && written && request.resource.is_ingress()) else {
+    let Some(mut ingress) = request.object.filter(|_| whole && written) else {
         return Answer { bytes: allow(&uid, None), outcome: Outcome::PassedBy };
     };
     if let Some(namespace) = request.namespace {
@@ -97,7 +98,21 @@ fn answer_review<K: Knowledge>(review: Review<'_>, knowledge: &K, policy: &Polic
     if let Some(name) = request.name.filter(|_| ingress.metadata.name.is_empty()) {
         ingress.metadata.name = name.0;
     }
-    decided(&uid, &ingress, knowledge, policy, now)
+    if request.resource.is_ingress() {
+        decided(&uid, &ingress, knowledge, policy, now)
+    } else if request.resource.is_service() && ingress.label(names::SOLVER_LABEL).is_some() {
+        labelled(&uid, &ingress.metadata, knowledge)
+    } else {
+        Answer { bytes: allow(&uid, None), outcome: Outcome::PassedBy }
+    }
+}
+
+/// A Service that answers an ACME challenge gets the labels that its gateway asks for.
+fn labelled<K: Knowledge>(uid: &str, metadata: &Metadata<'_>, knowledge: &K) -> Answer {
+    let patch = solver_labels(metadata, knowledge);
+    let patched = !patch.is_empty();
+    let bytes = Response { uid, patch: patched.then_some(Patch(&patch)), warning: None, verdict: None }.to_bytes();
+    Answer { bytes, outcome: Outcome::Decided { patched, hosts: Vec::new() } }
 }
 
 fn decided<K: Knowledge>(uid: &str, ingress: &Ingress<'_>, knowledge: &K, policy: &Policy, now: Timestamp) -> Answer {

@@ -138,6 +138,11 @@ impl Resource<'_> {
     pub fn is_ingress(&self) -> bool {
         *self.resource == *"ingresses" && *self.group == *"networking.k8s.io" && *self.version == *"v1"
     }
+
+    /// Whether this is core `v1` Services.
+    pub fn is_service(&self) -> bool {
+        *self.resource == *"services" && self.group.is_empty() && *self.version == *"v1"
+    }
 }
 
 // === uid of a broken review ===

@@ -188,6 +188,3 @@ fn refuse(refusal: Refusal) -> Reply {
     };
     Reply::text(status, text)
 }
-
-#[cfg(test)]
-mod tests;

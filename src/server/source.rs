@@ -3,7 +3,7 @@
 //!
 //! Files are polled, not watched: the kubelet swaps a symlink two levels up,
 //! which leaves nothing to watch at the files themselves. Reading both anew sees
-//! every kind of change, and a pair caught between two versions does not match and waits for the next look.
+//! every kind of change.
 
 use std::{
     convert::Infallible,
@@ -120,7 +120,7 @@ pub async fn follow_files(
     certificate: &ServingCertificate,
     metrics: &ServerMetrics,
 ) -> Infallible {
-    let mut last = None;
+    let (mut last, mut offered) = (None, None);
     loop {
         tokio::time::sleep(poll).await;
         let read = (read("--tls-cert-file", &files.certificate).await, read("--tls-key-file", &files.key).await);
@@ -131,12 +131,15 @@ pub async fn follow_files(
                 continue;
             }
         };
-        // Only a change is offered, so that a fault is told once and not at every look.
+        // Only a change is offered, so that a fault is told once, and only when it has been read
+        // twice alike: a pair may be caught between two versions.
         let seen = Some((chain, key));
-        if seen != last
+        if seen == last
+            && seen != offered
             && let Some((chain, key)) = &seen
         {
             offer(certificate, metrics, "files", (chain, key, None));
+            offered.clone_from(&seen);
         }
         last = seen;
     }

@@ -22,8 +22,8 @@ impl Knowledge for Known {
     fn domain(&self, namespace: &str, host: &str) -> Option<&DomainFacts> {
         self.0.get(&(namespace.to_owned(), host.to_owned()))
     }
-    fn has_profile(&self, _: &str, _: Profile) -> bool {
-        false
+    fn has_profile(&self, namespace: &str, profile: Profile) -> bool {
+        namespace == "team-v5" && profile == Profile::RainbondV5
     }
 }
 
@@ -164,6 +164,32 @@ fn what_is_not_decided_about_passes_in_silence(#[case] change: fn(&mut Value)) {
     let answer = answer(&review(change), &known, &policy(), now());
     assert_eq!(response(&answer), json!({"uid": "u-1", "allowed": true}));
     assert_eq!(answer.outcome, Outcome::PassedBy);
+}
+
+#[rstest]
+#[case::of_a_solver_on_rainbond_5("team-v5", "acme.cert-manager.io/http01-solver", true)]
+#[case::of_a_solver_elsewhere("team-a", "acme.cert-manager.io/http01-solver", false)]
+#[case::of_an_application("team-v5", "app", false)]
+fn a_service_is_labelled_where_the_gateway_would_not_see_the_challenge(
+    #[case] namespace: &str,
+    #[case] label: &str,
+    #[case] expected: bool,
+) {
+    let body = review(|review| {
+        review["request"]["namespace"] = json!(namespace);
+        review["request"]["resource"] = json!({"group": "", "version": "v1", "resource": "services"});
+        review["request"]["object"] = json!({
+            "metadata": {"generateName": "cm-acme-http-solver-", "labels": {label: "true"}},
+            "spec": {"ports": [{"port": 8089}], "selector": {"a": "b"}},
+        });
+    });
+    let response = response(&answer(&body, &Known::default(), &policy(), now()));
+    assert_eq!(response.get("patch").is_some(), expected, "{response}");
+    if expected {
+        let mut object = serde_json::from_slice::<Value>(&body).unwrap()["request"]["object"].clone();
+        json_patch::patch(&mut object, &patch(&response)).unwrap();
+        assert_eq!(object["metadata"]["labels"], json!({label: "true", "creator": "Rainbond"}));
+    }
 }
 
 #[rstest]

@@ -68,6 +68,10 @@ impl<'a> Look<'a> {
         };
         if ruling.usable.is_empty() {
             let (finding, ttl) = self.nothing_usable(request, &dropped);
+            // No A, and an AAAA that cannot be seen: the one can be added, the other wants looking at.
+            if let (Reason::NoAddress, End::Failed(failure)) = (finding.reason, &self.aaaa.end) {
+                ruling.warnings.push(failure.finding(self.aaaa.last(self.host), Kind::Aaaa));
+            }
             ruling.finding = Some(finding);
             ruling.ttl = ttl;
             ruling.checks.iter_mut().for_each(|check| check.status = CheckStatus::Fail);

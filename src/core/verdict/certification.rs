@@ -72,6 +72,11 @@ impl<'a> Climb<'a> {
         Ok(None)
     }
 
+    /// Where the set was found that decides.
+    pub(super) fn found_at(&self) -> Option<&'a str> {
+        self.relevant().ok().flatten().map(|relevant| relevant.found_at)
+    }
+
     pub(super) fn rule(&self, request: &Request) -> Ruling {
         let host = request.host.as_str();
         let Relevant { found_at, walk, set } = match self.relevant() {

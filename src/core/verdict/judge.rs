@@ -150,16 +150,7 @@ impl Bench {
     fn weigh(&mut self, request: &Request, answers: &Answers) -> address::Ruling {
         let host = request.host.base();
         let recursive = Look::new(answers, View::Recursive, host).rule(request);
-        let views: Vec<&str> = answers
-            .authoritative_servers()
-            .into_iter()
-            .filter(|ns| {
-                [Kind::A, Kind::Aaaa].into_iter().any(|kind| {
-                    matches!(answers.outcome(host, kind, &Asked::Authoritative((*ns).to_owned())),
-                        Some(Outcome::Reply(reply)) if speaks(reply))
-                })
-            })
-            .collect();
+        let views = speakers(answers, host, &[Kind::A, Kind::Aaaa]);
         if recursive.finding.is_none() || views.is_empty() {
             return recursive;
         }
@@ -206,14 +197,29 @@ impl Bench {
             self.checks.push(certification::skipped());
             return;
         }
-        let ruling = Climb::new(answers, View::Recursive, request.host.base()).rule(request);
+        let base = request.host.base();
+        let climb = Climb::new(answers, View::Recursive, base);
+        let mut ruling = climb.rule(request);
+        if ruling.finding.is_some() {
+            // A set that the resolver still remembers may have been mended: what all the zone's servers say goes first.
+            let views = speakers(answers, climb.found_at().unwrap_or(base), &[Kind::Caa]);
+            let mut mended = views
+                .iter()
+                .map(|ns| Climb::new(answers, View::Authoritative(ns), base).rule(request))
+                .collect::<Vec<_>>();
+            if mended.iter().all(|ruling| ruling.finding.is_none())
+                && let Some(first) = mended.pop()
+            {
+                ruling = first;
+            }
+        }
         self.checks.push(ruling.check);
         self.warnings.extend(ruling.warning);
         self.blocking.extend(ruling.finding.map(|finding| (finding, ruling.ttl)));
     }
 
     fn verdict(mut self, request: &Request, answers: &Answers, usable: Vec<::core::net::IpAddr>) -> Verdict {
-        if nobody_answers(answers) && !self.blocking.is_empty() {
+        if nobody_answers(request, answers) && !self.blocking.is_empty() {
             let servers: Vec<&str> = answers.0.iter().map(|answer| answer.server.as_str()).collect();
             let finding = Finding::new(Reason::ResolverUnreachable, request.host.as_str())
                 .observed(servers.into_iter().filter(|s| !s.is_empty()).collect::<std::collections::BTreeSet<_>>());
@@ -242,15 +248,45 @@ impl Bench {
     }
 }
 
+/// The authoritative servers that gave an answer to go by about the name.
+fn speakers<'a>(answers: &'a Answers, name: &str, kinds: &[Kind]) -> Vec<&'a str> {
+    let spoke = |ns: &str, kind: Kind| {
+        let outcome = answers.outcome(name, kind, &Asked::Authoritative(ns.to_owned()));
+        matches!(outcome, Some(Outcome::Reply(reply)) if speaks(reply))
+    };
+    answers.authoritative_servers().into_iter().filter(|ns| kinds.iter().any(|kind| spoke(ns, *kind))).collect()
+}
+
 const fn is_about_target(reason: Reason) -> bool {
     matches!(reason, Reason::WrongTarget | Reason::WrongIpv6 | Reason::WrongCname)
 }
 
-/// Whether no recursive resolver answered anything at all, not even about a top-level domain.
-fn nobody_answers(answers: &Answers) -> bool {
-    let mut recursive = answers.0.iter().filter(|answer| answer.asked == Asked::Recursive).peekable();
-    let asked_above = answers.0.iter().any(|answer| !answer.question.name.contains('.'));
-    asked_above
-        && recursive.peek().is_some()
-        && recursive.all(|answer| matches!(answer.outcome, Outcome::Timeout | Outcome::Unreachable(_)))
+/// Whether the recursive resolvers are silent altogether, and not about this host alone.
+fn nobody_answers(request: &Request, answers: &Answers) -> bool {
+    let top = answers.outcome(top_level(request.host.base()), Kind::Ns, &Asked::Recursive);
+    silent_about(request, answers) && top.is_some_and(is_silent)
+}
+
+/// Whether every question of the host's own, which no memory answers, went unanswered.
+pub(super) fn silent_about(request: &Request, answers: &Answers) -> bool {
+    let mut own = answers
+        .0
+        .iter()
+        .filter(|answer| answer.asked == Asked::Recursive)
+        .filter(|answer| match answer.question.kind {
+            Kind::A | Kind::Aaaa => answer.question.name == request.host.base(),
+            Kind::Txt => true,
+            Kind::Caa | Kind::Ns => false,
+        })
+        .peekable();
+    own.peek().is_some() && own.all(|answer| is_silent(&answer.outcome))
+}
+
+/// The last label.
+pub(super) fn top_level(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+const fn is_silent(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Timeout | Outcome::Unreachable(_))
 }

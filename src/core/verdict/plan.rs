@@ -6,11 +6,11 @@ use ::core::net::IpAddr;
 use super::{
     Method, Request,
     address::Look,
-    answers::{Answers, Asked, Kind, Outcome, Question},
+    answers::{Answers, Asked, Kind, Question},
     certification::Climb,
     challenge,
     failure::Failure,
-    judge::refused,
+    judge::{refused, silent_about, top_level},
     walk::View,
     zone::{MAX_ZONE_SERVERS, Servers, servers_of},
 };
@@ -64,11 +64,11 @@ pub fn wanted(request: &Request, answers: &Answers, consult: &Consult) -> Vec<As
     }
     asks.extend(unchecked(answers));
     asks.extend(probe(request, answers));
-    if asks.is_empty()
-        && let Some(look) = look
-        && consult.enabled
-    {
-        asks.extend(authoritative(request, answers, consult, &look));
+    if asks.is_empty() && consult.enabled {
+        if let Some(look) = look {
+            asks.extend(about_addresses(request, answers, consult, &look));
+        }
+        asks.extend(about_caa(request, answers, consult));
     }
     dedup(asks)
 }
@@ -86,25 +86,54 @@ fn unchecked(answers: &Answers) -> impl Iterator<Item = Ask> {
 
 /// Where nothing was answered, something is asked that any working resolver knows.
 fn probe(request: &Request, answers: &Answers) -> Option<Ask> {
-    let silent = |outcome: &Outcome| matches!(outcome, Outcome::Timeout | Outcome::Unreachable(_));
-    if answers.0.is_empty() || !answers.0.iter().all(|answer| silent(&answer.outcome)) {
-        return None;
-    }
-    let top = request.host.base().rsplit('.').next()?;
-    let asked = answers.0.iter().any(|answer| answer.question.name == top);
-    (!asked).then(|| Ask::Recursive(Question::new(top, Kind::Ns)))
+    let question = Question::new(top_level(request.host.base()), Kind::Ns);
+    let asked = answers.outcome(&question.name, question.kind, &Asked::Recursive).is_some();
+    (silent_about(request, answers) && !asked).then_some(Ask::Recursive(question))
 }
 
 /// Where the recursive resolver's answer holds the host back, the zone's own
 /// servers are asked: they know a new record while caches still deny it.
-fn authoritative(request: &Request, answers: &Answers, consult: &Consult, look: &Look<'_>) -> Vec<Ask> {
+fn about_addresses(request: &Request, answers: &Answers, consult: &Consult, look: &Look<'_>) -> Vec<Ask> {
     let Some(finding) = look.rule(request).finding else { return Vec::new() };
     if !is_for_the_owner(finding.reason) {
         return Vec::new();
     }
     let host = request.host.base();
+    let questions = [Kind::A, Kind::Aaaa].map(|kind| Question::new(host, kind));
+    authoritative(answers, consult, host, &questions, |server| {
+        // A new CNAME may lead where nobody has looked yet.
+        Look::new(answers, View::Authoritative(server), host).unasked().cloned().collect()
+    })
+}
+
+/// The same for CAA that forbids: at the name itself, where a set may be new,
+/// and where the set that forbids was found.
+fn about_caa(request: &Request, answers: &Answers, consult: &Consult) -> Vec<Ask> {
+    if request.ca.names.is_empty() {
+        return Vec::new();
+    }
+    let base = request.host.base();
+    let climb = Climb::new(answers, View::Recursive, base);
+    let (Some(found_at), Some(_)) = (climb.found_at(), climb.rule(request).finding) else { return Vec::new() };
+    let mut questions = vec![Question::new(found_at, Kind::Caa)];
+    if base != found_at {
+        questions.push(Question::new(base, Kind::Caa));
+    }
+    authoritative(answers, consult, found_at, &questions, |server| {
+        Climb::new(answers, View::Authoritative(server), base).unasked().cloned().collect()
+    })
+}
+
+/// Asks the servers of the zone that `name` is in, and what follows from the answer of each.
+fn authoritative(
+    answers: &Answers,
+    consult: &Consult,
+    name: &str,
+    questions: &[Question],
+    following: impl Fn(&str) -> Vec<Question>,
+) -> Vec<Ask> {
     let servers: Vec<(String, Vec<IpAddr>)> = if consult.servers.is_empty() {
-        match servers_of(answers, host, consult.allow_private) {
+        match servers_of(answers, name, consult.allow_private) {
             Servers::Known(servers) => servers,
             Servers::Ask(questions) => return questions.into_iter().map(Ask::Recursive).collect(),
             Servers::None => Vec::new(),
@@ -114,20 +143,17 @@ fn authoritative(request: &Request, answers: &Answers, consult: &Consult, look: 
     };
     let mut asks = Vec::new();
     for (server, addresses) in servers {
-        for kind in [Kind::A, Kind::Aaaa] {
-            let asked = Asked::Authoritative(server.clone());
-            if answers.outcome(host, kind, &asked).is_none() {
-                asks.push(Ask::Authoritative {
-                    server: server.clone(),
-                    addresses: addresses.clone(),
-                    question: Question::new(host, kind),
-                });
-                continue;
-            }
-            // A new CNAME may lead where nobody has looked yet.
-            let view = Look::new(answers, View::Authoritative(&server), host);
-            asks.extend(view.unasked().cloned().map(Ask::Recursive));
+        let asked = Asked::Authoritative(server.clone());
+        let open: Vec<&Question> =
+            questions.iter().filter(|q| answers.outcome(&q.name, q.kind, &asked).is_none()).collect();
+        if open.is_empty() {
+            asks.extend(following(&server).into_iter().map(Ask::Recursive));
         }
+        asks.extend(open.into_iter().map(|question| Ask::Authoritative {
+            server: server.clone(),
+            addresses: addresses.clone(),
+            question: question.clone(),
+        }));
     }
     asks
 }

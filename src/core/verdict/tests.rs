@@ -160,6 +160,35 @@ fn the_zones_own_servers_outrank_a_cached_denial() {
 }
 
 #[test]
+fn the_zones_own_servers_outrank_remembered_caa() {
+    let mut lines = vec![
+        "www.example.com A 1.2.3.4",
+        "example.com CAA 0 issue ca.example",
+        "example.com NS ns1.example.com",
+        "example.com NS ns2.example.com",
+        "ns1.example.com A 8.8.8.8",
+        "ns2.example.com A 8.8.4.4",
+        "@ns1.example.com example.com CAA 0 issue letsencrypt.org",
+    ];
+    // A server that does not answer has no say.
+    assert!(judged(&request("www.example.com"), &lines).ready());
+    lines.push("@ns2.example.com example.com CAA 0 issue ca.example");
+    assert_eq!(judged(&request("www.example.com"), &lines).finding.reason, Reason::CaaForbids);
+    lines.pop();
+    lines.push("@ns2.example.com example.com CAA 0 issue letsencrypt.org");
+    assert!(judged(&request("www.example.com"), &lines).ready());
+    // A set taken away altogether lets the climb go on.
+    let taken_away = [
+        "www.example.com A 1.2.3.4",
+        "example.com CAA 0 issue ca.example",
+        "example.com NS ns1.example.com",
+        "ns1.example.com A 8.8.8.8",
+        "@ns1.example.com example.com CAA! NODATA",
+    ];
+    assert!(judged(&request("www.example.com"), &taken_away).ready());
+}
+
+#[test]
 fn servers_of_a_zone_that_differ_hold_the_host() {
     let lines = [
         "example.com NS ns1.example.com",

@@ -180,7 +180,8 @@ impl Walk<'_> {
                 let values: Vec<String> = records.iter().take(8).map(|record| record.data.to_string()).collect();
                 let more = records.len().saturating_sub(8);
                 let more = if more > 0 { format!(" +{more}") } else { String::new() };
-                format!("{}{more} (TTL {} s)", values.join(", "), self.ttl.unwrap_or_default())
+                let signed = if self.authentic { ", DNSSEC" } else { "" };
+                format!("{}{more} (TTL {} s{signed})", values.join(", "), self.ttl.unwrap_or_default())
             }
             End::NoData(soa) => negative(soa, "NODATA"),
             End::NameError(soa) => negative(soa, "NXDOMAIN"),
