@@ -71,7 +71,9 @@ impl Row {
             Some(verdict) if reason == Reason::RenewalAtRisk => {
                 Finding::new(reason, &readable).note(verdict.sentence(Lang::En))
             }
-            _ => Finding::new(reason, &readable),
+            _ => (status.issuance.as_ref().and_then(|issuance| issuance.finding(&readable)))
+                .filter(|issued| issued.reason == reason)
+                .unwrap_or_else(|| Finding::new(reason, &readable)),
         };
         Self {
             namespace: domain.metadata.namespace.clone().unwrap_or_default(),

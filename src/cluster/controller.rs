@@ -25,7 +25,12 @@ use super::{
 use crate::{
     api::{
         domain::Domain,
-        partial::{certificate::Certificate, ingress::Ingress, issuer},
+        partial::{
+            certificate::Certificate,
+            ingress::Ingress,
+            issuance::{CertificateRequest, Challenge, Order},
+            issuer,
+        },
         verified_hosts::VerifiedHosts,
     },
     core::{
@@ -126,6 +131,9 @@ impl<P: Preflight> Controller<P> {
         tasks.watch::<Domain>(Api::all(client.clone()), Presence::Optional(OWN_CRDS));
         tasks.watch::<VerifiedHosts>(Api::all(client.clone()), Presence::Optional(OWN_CRDS));
         tasks.watch::<Certificate>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
+        tasks.watch::<CertificateRequest>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
+        tasks.watch::<Order>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
+        tasks.watch::<Challenge>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
         tasks.watch::<issuer::Issuer>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
         tasks.watch::<issuer::ClusterIssuer>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
         let Tasks { mut set, listed, .. } = tasks;

@@ -22,8 +22,10 @@ use crate::{
     },
 };
 
+use self::attempts::Attempts;
 use super::gateway::{self, Found, Source};
 
+pub mod attempts;
 pub mod intake;
 pub mod issuers;
 pub mod view;
@@ -78,6 +80,7 @@ struct Namespace {
     companions: HashMap<Arc<str>, Companion>,
     domains: HashMap<Host, SeenDomain>,
     certificates: BTreeMap<String, Certificate>,
+    attempts: Attempts,
     secrets: HashMap<String, SeenSecret>,
     issuers: HashMap<String, IssuerFacts>,
     verified: Option<VerifiedHostsSpec>,
@@ -259,6 +262,7 @@ impl Namespace {
             && self.companions.is_empty()
             && self.domains.is_empty()
             && self.certificates.is_empty()
+            && self.attempts.is_empty()
             && self.secrets.is_empty()
             && self.issuers.is_empty()
             && self.verified.is_none()

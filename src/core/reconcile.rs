@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     host::Host,
+    issuance::Attempt,
     policy::{Issuance, IssuerRef, Profile},
     reason::Reason,
     verdict::{CaIdentity, GatewayTarget, Method, Request, Verdict},
@@ -130,6 +131,8 @@ pub struct CertificateView<'a> {
     pub issuing: bool,
     /// What `Issuing` says after a failure.
     pub failure: Option<&'a str>,
+    /// The latest attempt to issue it.
+    pub attempt: Attempt<'a>,
     /// When it ends.
     pub not_after: Option<Timestamp>,
     /// When it is due to be renewed.

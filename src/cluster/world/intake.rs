@@ -46,7 +46,7 @@ fn version(meta: &ObjectMeta) -> String {
 }
 
 impl World {
-    fn enter(&mut self, namespace: &str) -> (Arc<str>, &mut Namespace) {
+    pub(super) fn enter(&mut self, namespace: &str) -> (Arc<str>, &mut Namespace) {
         let name: Arc<str> = match self.namespaces.get_key_value(namespace) {
             Some((name, _)) => name.clone(),
             None => Arc::from(namespace),
@@ -55,7 +55,7 @@ impl World {
         (name, entry)
     }
 
-    fn leave_if_empty(&mut self, namespace: &str) {
+    pub(super) fn leave_if_empty(&mut self, namespace: &str) {
         if self.namespaces.get(namespace).is_some_and(Namespace::is_empty) {
             self.namespaces.remove(namespace);
         }

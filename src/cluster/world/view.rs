@@ -262,6 +262,7 @@ impl Namespace {
             ready: certificate.is("Ready"),
             issuing: certificate.is("Issuing"),
             failure: issuing.filter(|c| c.status == "False" && c.reason == "Failed").map(|c| c.message.as_str()),
+            attempt: self.attempts.latest(certificate.metadata.name.as_deref().unwrap_or_default()),
             not_after: certificate.status.not_after.as_ref().map(|time| time.0),
             renewal_time: certificate.status.renewal_time.as_ref().map(|time| time.0),
             secret: self.secret_view(&certificate.spec.secret_name),
