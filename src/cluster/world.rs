@@ -108,6 +108,8 @@ pub struct SeenIngress {
     pub generation: i64,
     /// When it was created.
     pub created: Timestamp,
+    /// Whether it has the path `/`.
+    pub root: bool,
     /// The addresses in its status.
     pub addresses: Vec<::core::net::IpAddr>,
 }

@@ -24,6 +24,7 @@ pub mod ingress;
 pub mod lead;
 pub mod matching;
 pub mod status;
+pub mod twin;
 pub mod verified;
 
 /// All that is seen of one host in one namespace.
@@ -73,6 +74,8 @@ pub struct Claim<'a> {
     pub refers: bool,
     /// Whether it names an issuer, so that ingress-shim acts on it.
     pub annotated: bool,
+    /// Whether it has the path `/`, which covers all others.
+    pub root: bool,
     /// The value of `certgate.dev/check-now`.
     pub check_now: Option<&'a str>,
 }

@@ -17,12 +17,28 @@ use crate::{
             CertificateView, Checks, Claim, DomainView, HostInput, HostPlan, IssuerView, Notes, Owner, SecretView,
             Want, claim, companion, host,
             ingress::{self, IngressPlan, Trouble},
-            lead,
+            lead, twin,
             verified::{self, Verified, Wanted},
         },
         verdict::GatewayTarget,
     },
 };
+
+/// What is seen of an Ingress' twin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SeenTwin {
+    /// There is none.
+    None,
+    /// An application's Ingress has its name.
+    Foreign,
+    /// There is one.
+    Ours {
+        /// Its name.
+        name: String,
+        /// Its uid.
+        uid: String,
+    },
+}
 
 impl World {
     /// The plan for a host.
@@ -123,6 +139,7 @@ impl World {
                 annotated: [names::CLUSTER_ISSUER, names::ISSUER]
                     .iter()
                     .any(|key| seen.ingress.annotation(key).is_some()),
+                root: seen.root,
                 check_now: seen.ingress.annotation(names::CHECK_NOW),
             })
             .collect();
@@ -202,6 +219,19 @@ impl World {
     pub fn ingress_uid(&self, namespace: &str, name: &str) -> Option<&str> {
         let ns = self.namespaces.get(namespace)?;
         ns.uid_of(name)
+    }
+
+    /// What is seen of an Ingress' twin.
+    pub fn twin(&self, namespace: &str, ingress: &str) -> SeenTwin {
+        let found = || Some((self.namespaces.get(namespace)?, twin::name(ingress)?));
+        match found() {
+            Some((ns, name)) if ns.ingresses.contains_key(name.as_str()) => SeenTwin::Foreign,
+            Some((ns, name)) => match ns.companions.get(name.as_str()) {
+                Some(twin) => SeenTwin::Ours { name, uid: twin.uid.clone() },
+                None => SeenTwin::None,
+            },
+            None => SeenTwin::None,
+        }
     }
 
     /// The namespace's name as the world keeps it.
