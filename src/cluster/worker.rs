@@ -32,6 +32,8 @@ use crate::{
     },
 };
 
+mod requests;
+
 /// The first wait after a plan whose writes failed; doubles up to the last.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
@@ -59,6 +61,8 @@ pub struct Shared {
     /// How often in a row the writes of a key failed.
     failures: Mutex<HashMap<Key, u32>>,
     troubles: Mutex<Troubles>,
+    /// What was told of requests that are held.
+    told: Mutex<requests::Told>,
     queue: Queue<Key>,
     jobs: mpsc::UnboundedSender<Job>,
     writer: Writer,
@@ -91,6 +95,7 @@ impl Shared {
             memory: Mutex::default(),
             failures: Mutex::default(),
             troubles: Mutex::default(),
+            told: Mutex::default(),
             queue: Queue::default(),
             jobs,
             writer,
@@ -148,6 +153,7 @@ impl Shared {
             for (ingress, uid, trouble) in world.standing_troubles(Timestamp::now()) {
                 troubles.news(ingress, uid, trouble);
             }
+            self.told().standing(&world, Timestamp::now());
         }
         self.change(|world| {
             world.settle();
@@ -215,6 +221,7 @@ pub async fn run(shared: Arc<Shared>) {
             Key::Host(namespace, host) => shared.host(namespace, host).await,
             Key::Ingress(namespace, name) => shared.ingress(namespace, name).await,
             Key::Verified(namespace) => shared.verified(namespace).await,
+            Key::Request(namespace, name) => shared.request(namespace, name).await,
         };
         shared.queue.done(&key);
         shared.metrics.planned(result.as_ref().copied());
