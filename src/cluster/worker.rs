@@ -35,6 +35,8 @@ use crate::{
     },
 };
 
+mod requests;
+
 /// The first wait after a plan whose writes failed; doubles up to the last.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
@@ -66,6 +68,8 @@ pub struct Shared {
     troubles: Mutex<Troubles>,
     /// The API server did not take the last write.
     unavailable: AtomicBool,
+    /// What was told of requests that are held.
+    told: Mutex<requests::Told>,
     queue: Queue<Key>,
     jobs: mpsc::UnboundedSender<Job>,
     writer: Writer,
@@ -99,6 +103,7 @@ impl Shared {
             failures: Mutex::default(),
             troubles: Mutex::default(),
             unavailable: AtomicBool::new(false),
+            told: Mutex::default(),
             queue: Queue::default(),
             jobs,
             writer,
@@ -156,6 +161,7 @@ impl Shared {
             for (ingress, uid, trouble) in world.standing_troubles(Timestamp::now()) {
                 troubles.news(ingress, uid, trouble);
             }
+            self.told().standing(&world, Timestamp::now());
         }
         self.change(|world| {
             world.settle();
@@ -223,6 +229,7 @@ pub async fn run(shared: Arc<Shared>) {
             Key::Host(namespace, host) => shared.host(namespace, host).await,
             Key::Ingress(namespace, name) => shared.ingress(namespace, name).await,
             Key::Verified(namespace) => shared.verified(namespace).await,
+            Key::Request(namespace, name) => shared.request(namespace, name).await,
         };
         shared.queue.done(&key);
         shared.metrics.planned(result.as_ref().copied());

@@ -16,6 +16,7 @@ use crate::api::domain::DomainStatus;
 
 pub mod certificate;
 pub mod check;
+pub mod checked;
 pub mod claim;
 pub mod companion;
 pub mod gate;
@@ -23,6 +24,7 @@ pub mod host;
 pub mod ingress;
 pub mod lead;
 pub mod matching;
+pub mod request;
 pub mod status;
 pub mod twin;
 pub mod verified;
@@ -51,6 +53,10 @@ pub struct HostInput<'a> {
     pub gateway: &'a GatewayTarget,
     /// The companion Ingress, where there is one.
     pub companion: Option<&'a companion::Companion>,
+    /// What the approval gate wants to know of the host.
+    pub gated: Option<checked::Gated<'a>>,
+    /// A CertificateRequest waits for the verdict.
+    pub awaited: bool,
     /// What is under way.
     pub checks: &'a Checks,
     /// What the last plan left to remember.

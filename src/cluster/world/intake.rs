@@ -46,7 +46,7 @@ fn is_late(old: &str, new: &str) -> bool {
     matches!((old.parse::<u64>(), new.parse::<u64>()), (Ok(old), Ok(new)) if new < old)
 }
 
-fn version(meta: &ObjectMeta) -> String {
+pub(super) fn version(meta: &ObjectMeta) -> String {
     meta.resource_version.clone().unwrap_or_default()
 }
 
@@ -200,9 +200,8 @@ impl Namespace {
             let Ok(name) = Host::parse(name) else { continue };
             if name.is_wildcard() {
                 touched.keys.extend(self.hosts().into_iter().filter(|host| name.covers(host)).map(key));
-            } else if self.by_host.contains_key(&name) || self.domains.contains_key(&name) {
-                touched.keys.insert(key(&name));
             }
+            touched.keys.insert(key(&name));
         }
         let object = certificate.metadata.name.as_deref();
         let bound = self.domains.iter().filter(|(_, domain)| {
@@ -234,6 +233,7 @@ impl Kept for Domain {
             let named = ns.by_host.get(&host).into_iter().flatten();
             touched.keys.extend(named.map(|ingress| Key::Ingress(namespace.clone(), ingress.clone())));
             touched.keys.insert(Key::Verified(namespace.clone()));
+            touched.keys.extend(ns.waiting_for(&host).map(|request| Key::Request(namespace.clone(), request.clone())));
         }
         touched.keys.insert(Key::Host(namespace.clone(), host.clone()));
         let news =
@@ -341,7 +341,9 @@ impl Namespace {
 impl Kept for Certificate {
     fn see(mut self, world: &mut World) -> Touched {
         self.metadata.managed_fields = None;
-        self.metadata.annotations = None;
+        if let Some(annotations) = &mut self.metadata.annotations {
+            annotations.retain(|key, _| key == names::AUTO_ISSUE);
+        }
         let (namespace, ns) = world.enter(&self.namespace().unwrap_or_default());
         let name = self.name_any();
         let mut touched = Touched::default();
