@@ -38,9 +38,9 @@ pub const READY: &str = "Ready";
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
     printcolumn = r#"{"name":"Who acts","type":"string","jsonPath":".status.whoActs"}"#,
     printcolumn = r#"{"name":"Observed","type":"string","jsonPath":".status.observed","priority":1}"#,
-    printcolumn = r#"{"name":"Next check","type":"date","jsonPath":".status.nextCheckTime"}"#,
+    printcolumn = r#"{"name":"Next check","type":"string","jsonPath":".status.nextCheckTime"}"#,
     printcolumn = r#"{"name":"Certificate","type":"string","jsonPath":".status.certificate.name","priority":1}"#,
-    printcolumn = r#"{"name":"Expires","type":"date","jsonPath":".status.certificate.notAfter"}"#,
+    printcolumn = r#"{"name":"Expires","type":"string","jsonPath":".status.certificate.notAfter"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]

@@ -83,11 +83,14 @@ impl Kept for Ingress {
             .collect();
         let ingress = self.into_core();
         let present = Present::on(&ingress);
-        let mut hosts: Vec<Host> = ingress
-            .rule_hosts()
-            .chain(present.record.tls.keys().map(String::as_str))
-            .filter_map(|text| Host::parse(text).ok())
-            .collect();
+        let mut hosts: Vec<Host> = match ingress.label(names::SOLVER_LABEL) {
+            // It names the host for minutes, and never wants a certificate for it.
+            Some(_) => Vec::new(),
+            None => {
+                let named = ingress.rule_hosts().chain(present.record.tls.keys().map(String::as_str));
+                named.filter_map(|text| Host::parse(text).ok()).collect()
+            }
+        };
         hosts.sort_unstable();
         hosts.dedup();
         let seen = SeenIngress { ingress, present, hosts, resource_version, generation, created, addresses };

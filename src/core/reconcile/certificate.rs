@@ -143,3 +143,6 @@ impl Owner<'_> {
         matches!(certificate.owner, Owner::Ingress { uid: owner, .. } if owner == uid)
     }
 }
+
+#[cfg(test)]
+mod tests;

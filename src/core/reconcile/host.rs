@@ -273,6 +273,3 @@ fn announce(
         plan.notes.told.insert(claim.uid.to_owned(), reason);
     }
 }
-
-#[cfg(test)]
-mod tests;
