@@ -44,6 +44,7 @@ fn plan(
         refers,
         annotated: refers,
         check_now: None,
+        root: true,
     };
     let input = HostInput {
         host: &host,
@@ -59,6 +60,8 @@ fn plan(
         companion: None,
         checks: &Checks::default(),
         notes: &Notes::default(),
+        gated: None,
+        awaited: false,
     };
     let mut plan = HostPlan { notes, ..HostPlan::default() };
     step(&input, &mut plan);
