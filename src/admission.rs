@@ -4,7 +4,10 @@
 //! from the body; [`answer`] decides and writes the response; [`handler`] ties
 //! both to the server, the index and the metrics. A readable review is always
 //! allowed: whatever goes wrong here must not cost anybody a write.
+//!
+//! [`approve`] is the second gate: the one refusal there is, of approving a CertificateRequest too early.
 
 pub mod answer;
+pub mod approve;
 pub mod handler;
 pub mod review;

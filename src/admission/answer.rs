@@ -44,6 +44,8 @@ pub enum Outcome {
         /// What was decided for each host.
         hosts: Vec<(Action, Reason)>,
     },
+    /// An approval that came too early, and the reasons for which it is refused.
+    Refused(Vec<Reason>),
     /// A review, but nothing that is decided about.
     PassedBy,
     /// A review of which no more than the uid could be read.
@@ -111,7 +113,8 @@ fn answer_review<K: Knowledge>(review: Review<'_>, knowledge: &K, policy: &Polic
 fn labelled<K: Knowledge>(uid: &str, metadata: &Metadata<'_>, knowledge: &K) -> Answer {
     let patch = solver_labels(metadata, knowledge);
     let patched = !patch.is_empty();
-    let bytes = Response { uid, patch: patched.then_some(Patch(&patch)), warning: None, verdict: None }.to_bytes();
+    let bytes = Response { uid, patch: patched.then_some(Patch(&patch)), warning: None, verdict: None, refusal: None }
+        .to_bytes();
     Answer { bytes, outcome: Outcome::Decided { patched, hosts: Vec::new() } }
 }
 
@@ -123,6 +126,7 @@ fn decided<K: Knowledge>(uid: &str, ingress: &Ingress<'_>, knowledge: &K, policy
         patch: patched.then_some(Patch(&decision.patch)),
         warning: warning(&decision),
         verdict: audit(&decision),
+        refusal: None,
     }
     .to_bytes();
     let hosts = decision.hosts.iter().map(|host| (host.action, host.reason())).collect();
@@ -162,17 +166,23 @@ fn audit(decision: &Decision<'_>) -> Option<String> {
 
 /// An answer that allows and changes nothing.
 pub fn allow(uid: &str, warning: Option<String>) -> Vec<u8> {
-    Response { uid, patch: None, warning, verdict: None }.to_bytes()
+    Response { uid, patch: None, warning, verdict: None, refusal: None }.to_bytes()
+}
+
+/// An answer that refuses (HTTP 403), for a reason in a sentence.
+pub fn refuse(uid: &str, why: &str) -> Vec<u8> {
+    Response { uid, patch: None, warning: None, verdict: None, refusal: Some(why) }.to_bytes()
 }
 
 // === wire form ===
 
-/// The response, always an allowing one.
+/// The response, an allowing one unless it says why not.
 struct Response<'a> {
     uid: &'a str,
     patch: Option<Patch<'a>>,
     warning: Option<String>,
     verdict: Option<String>,
+    refusal: Option<&'a str>,
 }
 
 /// A patch as the API wants it: RFC 6902, in base64 inside a string.
@@ -194,6 +204,8 @@ struct ResponseOut<'a> {
     uid: &'a str,
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Refusal<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     patch_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     patch: Option<Patch<'a>>,
@@ -201,6 +213,14 @@ struct ResponseOut<'a> {
     warnings: Option<[Cow<'a, str>; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     audit_annotations: Option<Audit<'a>>,
+}
+
+/// Why not, as `metav1.Status`.
+#[derive(Serialize)]
+struct Refusal<'a> {
+    code: u16,
+    reason: &'static str,
+    message: &'a str,
 }
 
 #[derive(Serialize)]
@@ -217,7 +237,8 @@ impl Response<'_> {
             kind: review::KIND,
             response: ResponseOut {
                 uid: self.uid,
-                allowed: true,
+                allowed: self.refusal.is_none(),
+                status: self.refusal.map(|message| Refusal { code: 403, reason: "Forbidden", message }),
                 patch_type: self.patch.map(|_| "JSONPatch"),
                 patch: self.patch,
                 warnings: self.warning.as_deref().map(|warning| [presentable(warning)]),

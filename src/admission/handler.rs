@@ -12,11 +12,11 @@ use jiff::Timestamp;
 
 use super::{
     answer::{Answer, Outcome, allow},
-    review,
+    approve, review,
 };
 use crate::{
     cluster::index::Index,
-    core::policy::Policy,
+    core::{policy::Policy, reason::Action},
     server::http::{Application, Reply},
     telemetry::{
         metrics::{AdmissionMetrics, ReviewOutcome},
@@ -26,6 +26,8 @@ use crate::{
 
 /// Where the API server sends reviews of objects that may be changed.
 pub const MUTATE_PATH: &str = "/mutate";
+/// Where it sends reviews of approvals.
+pub const APPROVE_PATH: &str = "/approve";
 
 /// Answers admission reviews from the index, by the policy.
 pub struct Admission {
@@ -33,14 +35,29 @@ pub struct Admission {
     policy: Arc<ArcSwap<Policy>>,
     metrics: AdmissionMetrics,
     complaints: Sampler,
+    /// Whose approvals always stand: the user name of certgate's controller.
+    approver: String,
 }
 
 // === impl Admission ===
 
 impl Admission {
     /// An endpoint that answers from `index` by what `policy` is at the time.
-    pub fn new(index: Arc<Index>, policy: Arc<ArcSwap<Policy>>, metrics: AdmissionMetrics) -> Self {
-        Self { index, policy, metrics, complaints: Sampler::default() }
+    /// `approver`: the user name of certgate's controller.
+    pub fn new(
+        index: Arc<Index>,
+        policy: Arc<ArcSwap<Policy>>,
+        metrics: AdmissionMetrics,
+        approver: impl Into<String>,
+    ) -> Self {
+        Self { index, policy, metrics, complaints: Sampler::default(), approver: approver.into() }
+    }
+
+    fn review_approval(&self, body: &[u8]) -> Answer {
+        // The CSR is parsed before the index is held still.
+        let reading = approve::read(body, &self.approver);
+        let knowledge = self.index.read();
+        reading.answer(&knowledge, &self.policy.load(), Timestamp::now())
     }
 
     fn review(&self, body: &[u8]) -> Answer {
@@ -85,6 +102,12 @@ impl Admission {
                 }
                 if *patched { ReviewOutcome::Patched } else { ReviewOutcome::Unchanged }
             }
+            Outcome::Refused(reasons) => {
+                for reason in reasons {
+                    self.metrics.host(Action::Hold, *reason);
+                }
+                ReviewOutcome::Refused
+            }
             Outcome::PassedBy => ReviewOutcome::PassedBy,
             Outcome::Unreadable => ReviewOutcome::Unreadable,
             Outcome::Malformed => ReviewOutcome::Malformed,
@@ -102,11 +125,11 @@ impl Admission {
 
 impl Application for Admission {
     fn serves(&self, path: &str) -> bool {
-        path == MUTATE_PATH
+        path == MUTATE_PATH || path == APPROVE_PATH
     }
 
-    fn answer(&self, _path: &str, body: &[u8]) -> Reply {
-        self.contained(body, || self.review(body))
+    fn answer(&self, path: &str, body: &[u8]) -> Reply {
+        self.contained(body, || if path == APPROVE_PATH { self.review_approval(body) } else { self.review(body) })
     }
 }
 
@@ -119,7 +142,7 @@ mod tests {
     fn admission(registry: &mut Registry) -> Admission {
         let policy = Policy::default();
         let index = Arc::new(Index::new(&policy));
-        Admission::new(index, Arc::new(ArcSwap::from_pointee(policy)), AdmissionMetrics::register(registry))
+        Admission::new(index, Arc::new(ArcSwap::from_pointee(policy)), AdmissionMetrics::register(registry), "certgate")
     }
 
     #[test]

@@ -63,6 +63,9 @@ pub struct WebhookArgs {
     /// The MutatingWebhookConfiguration whose caBundle the certificate must verify against.
     #[arg(long, value_name = "NAME", default_value = "certgate")]
     pub(super) webhook_configuration: String,
+    /// The ServiceAccount of certgate's controller in the same namespace, whose approvals always stand.
+    #[arg(long, value_name = "NAME", default_value = "certgate-controller")]
+    pub(super) controller_account: String,
     /// Only clients with a certificate of these CAs may ask.
     #[arg(long, value_name = "FILE")]
     pub(super) client_ca_file: Option<PathBuf>,
@@ -194,7 +197,12 @@ impl Webhook {
         let address = socket.local_addr().unwrap_or(args.listen);
         tracing::info!(%address, "listening for admission reviews");
         let shutdown = Shutdown::default();
-        let admission = Admission::new(Arc::clone(&index), Arc::clone(&policy), AdmissionMetrics::register(registry));
+        let admission = Admission::new(
+            Arc::clone(&index),
+            Arc::clone(&policy),
+            AdmissionMetrics::register(registry),
+            args.approver(),
+        );
         let listener =
             Listener::new(socket, tls, clients, admission, Limits::default(), metrics.clone(), shutdown.clone());
         let trust = PublishedTrust::new(args.webhook_configuration.clone(), args.namespace.clone(), files.is_some());
@@ -305,6 +313,11 @@ fn name(stopped: Option<Result<&'static str, tokio::task::JoinError>>) -> &'stat
 // === impl WebhookArgs ===
 
 impl WebhookArgs {
+    /// The user name of certgate's controller.
+    fn approver(&self) -> String {
+        format!("system:serviceaccount:{}:{}", self.namespace, self.controller_account)
+    }
+
     fn files(&self) -> Option<Files> {
         let (certificate, key) = (self.tls_cert_file.clone()?, self.tls_key_file.clone()?);
         (self.serving_cert == ServingCert::Files).then_some(Files { certificate, key })

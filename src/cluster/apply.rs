@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     api::{
         domain::{Domain, DomainSpec, DomainStatus},
-        partial::{certificate::Certificate, ingress::Ingress},
+        partial::{certificate::Certificate, certificate_request::CertificateRequest, ingress::Ingress},
         verified_hosts::{NAME, VerifiedHosts, VerifiedHostsSpec},
     },
     core::{
@@ -134,6 +134,28 @@ impl Writer {
     /// The API server did not take it.
     pub async fn delete_certificate(&self, namespace: &str, name: &str, uid: &str) -> Result<(), WriteError> {
         self.delete::<Certificate>(namespace, name, exactly(Some(uid.to_owned()), None)).await
+    }
+
+    /// Approves a CertificateRequest, if it is still of that version. `conditions`: those that it has.
+    ///
+    /// # Errors
+    /// The API server did not take it.
+    pub async fn approve(
+        &self,
+        namespace: &str,
+        name: &str,
+        resource_version: &str,
+        mut conditions: Vec<Value>,
+        message: &str,
+    ) -> Result<CertificateRequest, WriteError> {
+        conditions.push(json!({
+            "type": "Approved", "status": "True", "reason": "certgate.dev", "message": message,
+            "lastTransitionTime": jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        }));
+        let patch = json!({"metadata": {"resourceVersion": resource_version}, "status": {"conditions": conditions}});
+        let api: Api<CertificateRequest> = Api::namespaced(self.client.clone(), namespace);
+        let (params, patch) = (manager(), Patch::Merge(patch));
+        patiently(|| api.patch_status(name, &params, &patch)).await
     }
 
     /// Applies a guarded JSON Patch to an Ingress.

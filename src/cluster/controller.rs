@@ -25,11 +25,17 @@ use super::{
 use crate::{
     api::{
         domain::Domain,
-        partial::{certificate::Certificate, ingress::Ingress, issuer},
+        partial::{
+            certificate::Certificate,
+            certificate_request::CertificateRequest as GatedRequest,
+            ingress::Ingress,
+            issuance::{CertificateRequest, Challenge, Order},
+            issuer,
+        },
         verified_hosts::VerifiedHosts,
     },
     core::{
-        policy::Policy,
+        policy::{GateMode, Policy},
         verdict::{Request, Verdict},
     },
 };
@@ -126,8 +132,17 @@ impl<P: Preflight> Controller<P> {
         tasks.watch::<Domain>(Api::all(client.clone()), Presence::Optional(OWN_CRDS));
         tasks.watch::<VerifiedHosts>(Api::all(client.clone()), Presence::Optional(OWN_CRDS));
         tasks.watch::<Certificate>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
+        tasks.watch::<CertificateRequest>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
+        tasks.watch::<Order>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
+        tasks.watch::<Challenge>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
         tasks.watch::<issuer::Issuer>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
         tasks.watch::<issuer::ClusterIssuer>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
+        tasks.watch_when::<GatedRequest>(
+            Api::all(client.clone()),
+            Presence::Optional(CERT_MANAGER),
+            policies.clone(),
+            |policy| policy.gate.mode != GateMode::Off,
+        );
         let Tasks { mut set, listed, .. } = tasks;
         tokio::select! {
             () = all(listed) => {}
@@ -224,5 +239,29 @@ impl Tasks {
         self.listed.push(listed);
         let task = kinds::run(api, watcher::Config::default(), presence, self.shared.clone(), tell);
         self.set.spawn(async move { match task.await {} });
+    }
+
+    /// Watches once policy asks for it; nobody waits for that.
+    fn watch_when<K>(
+        &mut self,
+        api: Api<K>,
+        presence: Presence,
+        mut policies: watch::Receiver<Arc<Policy>>,
+        wanted: fn(&Policy) -> bool,
+    ) where
+        K: Kept + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        if wanted(&policies.borrow()) {
+            return self.watch(api, presence);
+        }
+        let shared = self.shared.clone();
+        self.set.spawn(async move {
+            if policies.wait_for(|policy| wanted(policy.as_ref())).await.is_err() {
+                // The policy changes no more.
+                return std::future::pending().await;
+            }
+            let (tell, _) = oneshot::channel();
+            match kinds::run(api, watcher::Config::default(), presence, shared, tell).await {}
+        });
     }
 }

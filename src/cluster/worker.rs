@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     convert::Infallible,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -32,9 +35,13 @@ use crate::{
     },
 };
 
+mod requests;
+
 /// The first wait after a plan whose writes failed; doubles up to the last.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
+/// The longest while the API server does not answer: it will be back for all at once.
+const LAST_UNAVAILABLE: Duration = Duration::from_secs(8);
 /// How long changes of a namespace's hosts are gathered before VerifiedHosts is written.
 const VERIFIED_DELAY: Duration = Duration::from_millis(200);
 
@@ -59,6 +66,10 @@ pub struct Shared {
     /// How often in a row the writes of a key failed.
     failures: Mutex<HashMap<Key, u32>>,
     troubles: Mutex<Troubles>,
+    /// The API server did not take the last write.
+    unavailable: AtomicBool,
+    /// What was told of requests that are held.
+    told: Mutex<requests::Told>,
     queue: Queue<Key>,
     jobs: mpsc::UnboundedSender<Job>,
     writer: Writer,
@@ -91,6 +102,8 @@ impl Shared {
             memory: Mutex::default(),
             failures: Mutex::default(),
             troubles: Mutex::default(),
+            unavailable: AtomicBool::new(false),
+            told: Mutex::default(),
             queue: Queue::default(),
             jobs,
             writer,
@@ -148,6 +161,7 @@ impl Shared {
             for (ingress, uid, trouble) in world.standing_troubles(Timestamp::now()) {
                 troubles.news(ingress, uid, trouble);
             }
+            self.told().standing(&world, Timestamp::now());
         }
         self.change(|world| {
             world.settle();
@@ -215,6 +229,7 @@ pub async fn run(shared: Arc<Shared>) {
             Key::Host(namespace, host) => shared.host(namespace, host).await,
             Key::Ingress(namespace, name) => shared.ingress(namespace, name).await,
             Key::Verified(namespace) => shared.verified(namespace).await,
+            Key::Request(namespace, name) => shared.request(namespace, name).await,
         };
         shared.queue.done(&key);
         shared.metrics.planned(result.as_ref().copied());
@@ -228,7 +243,9 @@ impl Shared {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let error = match result {
             Ok(()) => {
-                failures.remove(&key);
+                if failures.remove(&key).is_some() && self.unavailable.swap(false, Ordering::Relaxed) {
+                    tracing::info!("writes succeed again");
+                }
                 return;
             }
             // What is gone is final; should it come back, a watch will say so.
@@ -241,11 +258,17 @@ impl Shared {
         };
         let count = failures.entry(key.clone()).or_default();
         *count = count.saturating_add(1);
-        let wait = (FIRST_RETRY * (1 << (*count - 1).min(10))).min(LAST_RETRY);
+        let unavailable = matches!(error, WriteError::Transient(_));
+        let longest = if unavailable { LAST_UNAVAILABLE } else { LAST_RETRY };
+        let wait = (FIRST_RETRY * (1 << (*count - 1).min(10))).min(longest);
         // Up to a quarter more, so that what failed together does not come back together.
         let wait = wait + wait.mul_f64(fastrand::f64() / 4.0);
         match error {
             WriteError::Conflict if *count < 4 => tracing::debug!(?key, "changed meanwhile; planning anew"),
+            // One line for all that wait for the API server, not one each.
+            error if unavailable && self.unavailable.swap(true, Ordering::Relaxed) => {
+                tracing::debug!(?key, %error, "write failed");
+            }
             error => tracing::warn!(?key, %error, retry_after = wait.as_secs_f32(), "write failed"),
         }
         self.queue.add(key, Instant::now() + wait);
@@ -307,7 +330,7 @@ impl Shared {
                     });
                     tracing::info!(
                         %namespace, %host, reason = reason.map_or("", |reason| reason.as_str()),
-                        message = message.as_deref().unwrap_or_default(), "host changed"
+                        sentence = message.as_deref().unwrap_or_default(), "host changed"
                     );
                 }
                 *domain = Some(after.clone());

@@ -9,11 +9,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     csr::{CsrError, CsrNames},
-    finding::Finding,
+    finding::{Finding, Lang},
     host::Host,
+    ingress::Labels,
     knowledge::{DomainFacts, Knowledge},
-    policy::{ApprovalGate, GateMode, IssuerRef, Policy},
+    policy::{ApprovalGate, GateMode, IssuerRef, Policy, Subject},
     reason::Reason,
+    settings::{self, Flag},
 };
 
 /// What the gate reads of a CertificateRequest.
@@ -25,6 +27,21 @@ pub struct RequestFacts<'a> {
     pub issuer: IssuerRef,
     /// The names in `spec.request`.
     pub names: Result<CsrNames, CsrError>,
+    /// Its annotation or label `certgate.dev/auto-issue`; cert-manager copies both from the Certificate.
+    pub word: Option<&'a str>,
+    /// Its labels, copied from the Certificate.
+    pub labels: &'a Labels<'a>,
+}
+
+/// What the gate reads of a Certificate.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its annotation or label `certgate.dev/auto-issue`.
+    pub word: Option<&'a str>,
+    /// Its labels.
+    pub labels: &'a Labels<'a>,
 }
 
 /// What the gate says of a request.
@@ -80,12 +97,14 @@ pub fn judge<K: Knowledge>(request: &RequestFacts<'_>, knowledge: &K, policy: &P
     };
     let domains: Vec<(&Host, Option<&DomainFacts>)> =
         names.hosts.iter().map(|host| (host, knowledge.domain(request.namespace, host.as_str()))).collect();
-    let looked_after = |domain: &Option<&DomainFacts>| domain.is_some_and(|d| d.auto_issue != Some(false));
-    if gate.mode == GateMode::Annotated && !domains.iter().any(|(_, domain)| looked_after(domain)) {
+    let asker = Asker { namespace: request.namespace, word: request.word, labels: request.labels };
+    let looked_after =
+        |host: &Host, domain: Option<&DomainFacts>| asker.gates(host, knowledge, policy) || leads(domain);
+    if gate.mode == GateMode::Annotated && !domains.iter().any(|(host, domain)| looked_after(host, *domain)) {
         return Approval::NotGated(NotGated::NotFlagged);
     }
     let mut held: Vec<Finding> = names.invalid.iter().map(|text| Finding::new(Reason::HostInvalid, text)).collect();
-    let gated = domains.iter().filter(|(_, domain)| gate.mode == GateMode::All || looked_after(domain));
+    let gated = domains.iter().filter(|(host, domain)| looked_after(host, *domain));
     held.extend(gated.filter_map(|(host, domain)| waits(host, *domain, &request.issuer, now)));
     if held.is_empty() {
         return Approval::Allowed;
@@ -95,6 +114,23 @@ pub fn judge<K: Knowledge>(request: &RequestFacts<'_>, knowledge: &K, policy: &P
         return Approval::LetThrough(held);
     }
     Approval::Held(held)
+}
+
+/// The most names that a sentence about a held request tells of.
+const MAX_TOLD: usize = 3;
+
+/// What a held request waits for, in a sentence, with who must act.
+pub fn held(findings: &[Finding]) -> String {
+    let mut text = String::from("certgate holds this request back:");
+    for finding in findings.iter().take(MAX_TOLD) {
+        let (sentence, acts) = (finding.sentence(Lang::En), finding.reason.who_acts().as_str());
+        text.push_str(&format!(" {sentence} (who acts: {acts})"));
+    }
+    match findings.len().saturating_sub(MAX_TOLD) {
+        0 => {}
+        more => text.push_str(&format!(" And {more} more names.")),
+    }
+    text
 }
 
 /// Whether the gate concerns the request at all, and for which names.
@@ -115,13 +151,19 @@ fn applies<'r>(request: &'r RequestFacts<'_>, policy: &Policy) -> Result<&'r Csr
     Ok(names)
 }
 
+/// Whether a Domain is kept for an Ingress that wants a certificate. Its Certificate does not repeat the flag.
+fn leads(domain: Option<&DomainFacts>) -> bool {
+    domain.is_some_and(|domain| domain.lead.is_some() && domain.auto_issue != Some(false))
+}
+
 /// What a name waits for; `None`: nothing. Unlike at a first injection, what
 /// was released or issued before is no excuse: this is about the next order.
 fn waits(host: &Host, domain: Option<&DomainFacts>, issuer: &IssuerRef, now: Timestamp) -> Option<Finding> {
     let Some(verdict) = domain.and_then(|domain| domain.verdict.as_ref()) else {
         return Some(Finding::new(Reason::Pending, host));
     };
-    if verdict.issuer.as_ref().is_some_and(|checked| checked != issuer) {
+    // One that is kept for an Ingress is kept for the Ingress' issuer, and no other verdict is ever reached.
+    if !leads(domain) && verdict.issuer.as_ref().is_some_and(|checked| checked != issuer) {
         return Some(Finding::new(Reason::Pending, host));
     }
     if !verdict.finding.reason.opens_gate() {
@@ -135,6 +177,29 @@ fn waits(host: &Host, domain: Option<&DomainFacts>, issuer: &IssuerRef, now: Tim
 fn must_let_through(ends: Timestamp, gate: &ApprovalGate, now: Timestamp) -> bool {
     let last_days = SignedDuration::from_hours(24 * i64::from(gate.let_through_days));
     ends.duration_since(now) <= last_days
+}
+
+// === impl Asker ===
+
+impl Asker<'_> {
+    /// Whether a host of the Certificate is gated for the Certificate's own sake.
+    pub fn gates<K: Knowledge>(&self, host: &Host, knowledge: &K, policy: &Policy) -> bool {
+        match policy.gate.mode {
+            GateMode::Off => false,
+            GateMode::All => true,
+            GateMode::Annotated => {
+                let subject = Subject {
+                    host: Some(host.as_str()),
+                    namespace: self.namespace,
+                    namespace_label: |key: &str| knowledge.namespace_label(self.namespace, key),
+                    label: |key: &str| self.labels.get(key),
+                    class: None,
+                };
+                let domain = knowledge.domain(self.namespace, host.as_str());
+                settings::flag(self.word, domain, &subject, policy) == Flag::On
+            }
+        }
+    }
 }
 
 #[cfg(test)]

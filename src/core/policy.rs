@@ -153,6 +153,9 @@ pub struct ApprovalGate {
     pub mode: GateMode,
     /// A renewal is let through, whatever DNS shows, when its certificate has no more than these days left.
     pub let_through_days: u32,
+    /// Whether certgate itself approves what it has verified. Off where another approver must decide
+    /// (approver-policy): then certgate only keeps others from approving too early.
+    pub approve: bool,
 }
 
 /// Which CertificateRequests are held.
@@ -274,7 +277,7 @@ impl Policy {
 
 impl Default for ApprovalGate {
     fn default() -> Self {
-        Self { mode: GateMode::Off, let_through_days: 7 }
+        Self { mode: GateMode::Off, let_through_days: 7, approve: true }
     }
 }
 

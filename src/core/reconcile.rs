@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     host::Host,
+    issuance::Attempt,
     policy::{Issuance, IssuerRef, Profile},
     reason::Reason,
     verdict::{CaIdentity, GatewayTarget, Method, Request, Verdict},
@@ -15,6 +16,7 @@ use crate::api::domain::DomainStatus;
 
 pub mod certificate;
 pub mod check;
+pub mod checked;
 pub mod claim;
 pub mod companion;
 pub mod gate;
@@ -22,6 +24,7 @@ pub mod host;
 pub mod ingress;
 pub mod lead;
 pub mod matching;
+pub mod request;
 pub mod status;
 pub mod twin;
 pub mod verified;
@@ -50,6 +53,10 @@ pub struct HostInput<'a> {
     pub gateway: &'a GatewayTarget,
     /// The companion Ingress, where there is one.
     pub companion: Option<&'a companion::Companion>,
+    /// What the approval gate wants to know of the host.
+    pub gated: Option<checked::Gated<'a>>,
+    /// A CertificateRequest waits for the verdict.
+    pub awaited: bool,
     /// What is under way.
     pub checks: &'a Checks,
     /// What the last plan left to remember.
@@ -133,6 +140,8 @@ pub struct CertificateView<'a> {
     pub issuing: bool,
     /// What `Issuing` says after a failure.
     pub failure: Option<&'a str>,
+    /// The latest attempt to issue it.
+    pub attempt: Attempt<'a>,
     /// When it ends.
     pub not_after: Option<Timestamp>,
     /// When it is due to be renewed.

@@ -52,6 +52,43 @@ pub fn parse_flag(text: &str) -> Option<bool> {
     }
 }
 
+/// Whether a host is flagged, on an Ingress or a Certificate. First that speaks wins: the object's own `word`,
+/// Domain, namespace label, first matching rule that says so, policy default.
+pub fn flag<'a, L, N>(
+    word: Option<&str>,
+    domain: Option<&DomainFacts>,
+    subject: &Subject<'a, L, N>,
+    policy: &Policy,
+) -> Flag
+where
+    L: Fn(&str) -> Option<&'a str>,
+    N: Fn(&str) -> Option<&'a str>,
+{
+    let read = |text: &str| match parse_flag(text) {
+        Some(true) => Flag::On,
+        Some(false) => Flag::Off(Reason::SwitchedOff),
+        None => Flag::Off(Reason::FlagUnreadable),
+    };
+    let said = |on: bool| if on { Flag::On } else { Flag::Off(Reason::SwitchedOff) };
+    if let Some(text) = word {
+        return read(text);
+    }
+    if let Some(on) = domain.and_then(|domain| domain.auto_issue) {
+        return said(on);
+    }
+    if let Some(text) = (subject.namespace_label)(names::AUTO_ISSUE) {
+        return read(text);
+    }
+    let fitting = policy.rules.iter().filter(|rule| rule.r#match.fits(subject));
+    if let Some(on) = fitting.filter_map(|rule| rule.auto_issue).next() {
+        return said(on);
+    }
+    match policy.auto_issue {
+        AutoIssue::All => Flag::On,
+        AutoIssue::Annotated => Flag::Off(Reason::NotFlagged),
+    }
+}
+
 // === impl Scope ===
 
 impl<'a, K: Knowledge> Scope<'a, K> {
@@ -97,31 +134,16 @@ impl<'a, K: Knowledge> Scope<'a, K> {
         }
     }
 
-    /// Whether a host is flagged. First that speaks wins: Ingress annotation,
-    /// Domain, namespace label, first matching rule that says so, policy default.
+    /// Whether a host is flagged.
     pub fn flag(&self, host: &'a str, domain: Option<&DomainFacts>) -> Flag {
-        let read = |text: &str| match parse_flag(text) {
-            Some(true) => Flag::On,
-            Some(false) => Flag::Off(Reason::SwitchedOff),
-            None => Flag::Off(Reason::FlagUnreadable),
+        let subject = Subject {
+            host: Some(host),
+            namespace: self.namespace(),
+            namespace_label: |key: &str| self.knowledge.namespace_label(self.namespace(), key),
+            label: |key: &str| self.ingress.label(key),
+            class: self.ingress.class(),
         };
-        let word = |on: bool| if on { Flag::On } else { Flag::Off(Reason::SwitchedOff) };
-        if let Some(text) = self.ingress.annotation(names::AUTO_ISSUE) {
-            return read(text);
-        }
-        if let Some(on) = domain.and_then(|domain| domain.auto_issue) {
-            return word(on);
-        }
-        if let Some(text) = self.knowledge.namespace_label(self.namespace(), names::AUTO_ISSUE) {
-            return read(text);
-        }
-        if let Some(on) = self.rules(Some(host)).find_map(|rule| rule.auto_issue) {
-            return word(on);
-        }
-        match self.policy.auto_issue {
-            AutoIssue::All => Flag::On,
-            AutoIssue::Annotated => Flag::Off(Reason::NotFlagged),
-        }
+        flag(self.ingress.annotation(names::AUTO_ISSUE), domain, &subject, self.policy)
     }
 
     /// The issuer for a host where the user's annotations name none: Domain,

@@ -29,6 +29,8 @@ pub enum ReviewOutcome {
     Patched,
     /// Decided about and left as it is.
     Unchanged,
+    /// An approval that came too early.
+    Refused,
     /// Nothing that is decided about.
     PassedBy,
     /// Only the uid could be read.
@@ -84,7 +86,7 @@ macro_rules! label_values {
 
 label_values! {
     ReviewOutcome {
-        Patched => "patched", Unchanged => "unchanged", PassedBy => "passed_by",
+        Patched => "patched", Unchanged => "unchanged", Refused => "refused", PassedBy => "passed_by",
         Unreadable => "unreadable", Malformed => "malformed", Panicked => "panicked",
     }
     Refusal {

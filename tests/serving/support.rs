@@ -93,7 +93,7 @@ pub fn admission(registry: &mut Registry) -> Admission {
         .unwrap();
         index.on_domain(Event::Apply(domain));
     }
-    Admission::new(index, Arc::new(ArcSwap::from_pointee(policy)), AdmissionMetrics::register(registry))
+    Admission::new(index, Arc::new(ArcSwap::from_pointee(policy)), AdmissionMetrics::register(registry), "certgate")
 }
 
 pub async fn serve(setup: Setup) -> Served {

@@ -46,12 +46,12 @@ fn is_late(old: &str, new: &str) -> bool {
     matches!((old.parse::<u64>(), new.parse::<u64>()), (Ok(old), Ok(new)) if new < old)
 }
 
-fn version(meta: &ObjectMeta) -> String {
+pub(super) fn version(meta: &ObjectMeta) -> String {
     meta.resource_version.clone().unwrap_or_default()
 }
 
 impl World {
-    fn enter(&mut self, namespace: &str) -> (Arc<str>, &mut Namespace) {
+    pub(super) fn enter(&mut self, namespace: &str) -> (Arc<str>, &mut Namespace) {
         let name: Arc<str> = match self.namespaces.get_key_value(namespace) {
             Some((name, _)) => name.clone(),
             None => Arc::from(namespace),
@@ -60,7 +60,7 @@ impl World {
         (name, entry)
     }
 
-    fn leave_if_empty(&mut self, namespace: &str) {
+    pub(super) fn leave_if_empty(&mut self, namespace: &str) {
         if self.namespaces.get(namespace).is_some_and(Namespace::is_empty) {
             self.namespaces.remove(namespace);
         }
@@ -89,11 +89,14 @@ impl Kept for Ingress {
             .collect();
         let ingress = self.into_core();
         let present = Present::on(&ingress);
-        let mut hosts: Vec<Host> = ingress
-            .rule_hosts()
-            .chain(present.record.tls.keys().map(String::as_str))
-            .filter_map(|text| Host::parse(text).ok())
-            .collect();
+        let mut hosts: Vec<Host> = match ingress.label(names::SOLVER_LABEL) {
+            // It names the host for minutes, and never wants a certificate for it.
+            Some(_) => Vec::new(),
+            None => {
+                let named = ingress.rule_hosts().chain(present.record.tls.keys().map(String::as_str));
+                named.filter_map(|text| Host::parse(text).ok()).collect()
+            }
+        };
         hosts.sort_unstable();
         hosts.dedup();
         let seen = SeenIngress { ingress, present, hosts, resource_version, generation, created, root, addresses };
@@ -197,9 +200,8 @@ impl Namespace {
             let Ok(name) = Host::parse(name) else { continue };
             if name.is_wildcard() {
                 touched.keys.extend(self.hosts().into_iter().filter(|host| name.covers(host)).map(key));
-            } else if self.by_host.contains_key(&name) || self.domains.contains_key(&name) {
-                touched.keys.insert(key(&name));
             }
+            touched.keys.insert(key(&name));
         }
         let object = certificate.metadata.name.as_deref();
         let bound = self.domains.iter().filter(|(_, domain)| {
@@ -231,6 +233,7 @@ impl Kept for Domain {
             let named = ns.by_host.get(&host).into_iter().flatten();
             touched.keys.extend(named.map(|ingress| Key::Ingress(namespace.clone(), ingress.clone())));
             touched.keys.insert(Key::Verified(namespace.clone()));
+            touched.keys.extend(ns.waiting_for(&host).map(|request| Key::Request(namespace.clone(), request.clone())));
         }
         touched.keys.insert(Key::Host(namespace.clone(), host.clone()));
         let news =
@@ -338,7 +341,9 @@ impl Namespace {
 impl Kept for Certificate {
     fn see(mut self, world: &mut World) -> Touched {
         self.metadata.managed_fields = None;
-        self.metadata.annotations = None;
+        if let Some(annotations) = &mut self.metadata.annotations {
+            annotations.retain(|key, _| key == names::AUTO_ISSUE);
+        }
         let (namespace, ns) = world.enter(&self.namespace().unwrap_or_default());
         let name = self.name_any();
         let mut touched = Touched::default();

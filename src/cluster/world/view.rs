@@ -71,9 +71,17 @@ impl World {
         let owner = certificate.map(|certificate| certificate.owner).unwrap_or_default();
         let current = domain.and_then(|domain| domain.status.lead.as_deref());
         let lead = lead::choose(&claims, current, owner);
-        let issuer = match lead.and_then(|lead| Some((lead, lead.terms()?.issuer.as_ref()?))) {
-            Some((lead, issuer)) => self.issuer(namespace, issuer, host, ns.ingresses.get(lead.name)),
-            None => IssuerView::Missing(String::new()),
+        let gated = self.gated(namespace, ns, host);
+        let issuer = match (lead.and_then(|lead| Some((lead, lead.terms()?.issuer.as_ref()?))), &gated) {
+            (Some((lead, issuer)), _) => {
+                let ingress = ns.ingresses.get(lead.name);
+                self.issuer(namespace, issuer, host, |key| ingress.and_then(|seen| seen.ingress.label(key)))
+            }
+            (None, Some((gated, certificate))) if lead.is_none() => {
+                let labels = certificate.and_then(|certificate| certificate.metadata.labels.as_ref());
+                self.issuer(namespace, &gated.issuer, host, |key| labels?.get(key).map(String::as_str))
+            }
+            (None, _) => IssuerView::Missing(String::new()),
         };
         host::plan(&HostInput {
             host,
@@ -87,6 +95,8 @@ impl World {
             issuer,
             gateway: &self.gateway_of(ns, host),
             companion: ns.companions.get(companion::name(host).as_str()),
+            gated: gated.map(|(gated, _)| gated),
+            awaited: ns.waiting_for(host).next().is_some(),
             checks,
             notes,
         })
@@ -186,13 +196,19 @@ impl World {
         }
     }
 
-    fn issuer(&self, namespace: &str, issuer: &IssuerRef, host: &Host, lead: Option<&SeenIngress>) -> IssuerView {
+    /// What an issuer means for a host. ingress-shim copies the Ingress' labels to the Certificate, and solvers may ask
+    /// for some: `label` looks them up.
+    fn issuer<'l>(
+        &self,
+        namespace: &str,
+        issuer: &IssuerRef,
+        host: &Host,
+        label: impl Fn(&str) -> Option<&'l str>,
+    ) -> IssuerView {
         if !issuer.is_builtin() {
             // Not cert-manager's own kind: what it needs only it knows.
             return IssuerView::NoValidation;
         }
-        // ingress-shim copies the Ingress' labels to the Certificate, and solvers may ask for some.
-        let label = |key: &str| lead.and_then(|seen| seen.ingress.label(key));
         match self.issuer_facts(namespace, issuer) {
             None => IssuerView::Missing(issuer.to_string()),
             Some(facts) => issuers::view(facts, host, label, &self.policy),
@@ -274,7 +290,7 @@ impl Namespace {
         })
     }
 
-    fn certificate_view<'w>(&'w self, certificate: &'w Certificate) -> CertificateView<'w> {
+    pub(super) fn certificate_view<'w>(&'w self, certificate: &'w Certificate) -> CertificateView<'w> {
         let owner = match certificate.controller() {
             None => Owner::Nobody,
             Some(owner) if owner.kind == "Ingress" => {
@@ -292,6 +308,7 @@ impl Namespace {
             ready: certificate.is("Ready"),
             issuing: certificate.is("Issuing"),
             failure: issuing.filter(|c| c.status == "False" && c.reason == "Failed").map(|c| c.message.as_str()),
+            attempt: self.attempts.latest(certificate.metadata.name.as_deref().unwrap_or_default()),
             not_after: certificate.status.not_after.as_ref().map(|time| time.0),
             renewal_time: certificate.status.renewal_time.as_ref().map(|time| time.0),
             secret: self.secret_view(&certificate.spec.secret_name),

@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::core::{knowledge::VerdictFacts, policy::Profile};
 
+static NONE: Labels<'static> = Labels(Vec::new());
+
 #[derive(Default)]
 struct Known(BTreeMap<&'static str, DomainFacts>);
 
@@ -25,7 +27,7 @@ fn now() -> Timestamp {
 fn policy(mode: GateMode) -> Policy {
     Policy {
         issuer: Some(IssuerRef::cluster("le")),
-        gate: ApprovalGate { mode, let_through_days: 7 },
+        gate: ApprovalGate { mode, let_through_days: 7, approve: true },
         exclude_namespaces: vec!["own".into()],
         ..Policy::default()
     }
@@ -44,6 +46,8 @@ fn request(hosts: &[&str]) -> RequestFacts<'static> {
     RequestFacts {
         namespace: "team-a",
         issuer: IssuerRef::cluster("le"),
+        word: None,
+        labels: &NONE,
         names: Ok(CsrNames { hosts: hosts.iter().map(|h| Host::parse(h).unwrap()).collect(), ..CsrNames::default() }),
     }
 }
@@ -117,10 +121,17 @@ fn a_request_is_allowed_when_every_name_is_verified_for_its_issuer() {
 #[test]
 fn only_flagged_names_hold_a_request_where_policy_gates_only_those() {
     let known = Known(BTreeMap::from([
-        ("bad.example.com", found(Reason::DomainNotFound)),
-        ("good.example.com", found(Reason::Verified)),
+        ("bad.example.com", DomainFacts { lead: Some("web".into()), ..found(Reason::DomainNotFound) }),
+        ("flagged.example.com", DomainFacts { auto_issue: Some(true), ..found(Reason::DomainNotFound) }),
+        ("checked.example.com", found(Reason::DomainNotFound)),
+        ("good.example.com", DomainFacts { lead: Some("web".into()), ..found(Reason::Verified) }),
     ]));
     let policy = policy(GateMode::Annotated);
+    let permits = |request: &RequestFacts<'_>| judge(request, &known, &policy, now()).permits();
+    assert!(!permits(&request(&["flagged.example.com"])));
+    assert!(permits(&request(&["checked.example.com"])), "nothing flags it");
+    let says = |word| RequestFacts { word: Some(word), ..request(&["checked.example.com"]) };
+    assert!(!permits(&says("true")) && permits(&says("false")), "cert-manager copies the Certificate's own word");
     assert_eq!(
         judge(&request(&["good.example.com", "unknown.example.com"]), &known, &policy, now()),
         Approval::Allowed

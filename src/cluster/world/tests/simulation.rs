@@ -184,6 +184,8 @@ impl Cluster {
                 Key::Host(namespace, host) => self.host(key, &namespace, &host),
                 Key::Ingress(namespace, name) => self.ingress(&namespace, &name),
                 Key::Verified(namespace) => self.verified(key, &namespace),
+                // No CertificateRequests in these stories.
+                Key::Request(..) => {}
             }
         }
         panic!("plans do not come to rest");
