@@ -6,8 +6,8 @@ mod cluster;
 
 use anyhow::{Result, ensure};
 use certgate_lab::LabOptions;
-use cluster::{Cluster, SOON, Team, plain, rainbond};
-use kube::api::DeleteParams;
+use cluster::{Cluster, PATIENCE, SOON, Team, plain, rainbond};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -106,4 +106,40 @@ async fn kept_http_has_a_twin_in_step_with_the_rule_that_goes_with_the_flag() ->
     ensure!(team.orders(KEPT)? == 1, "the twin orders nothing");
     team.annotate("rule", json!({"certgate.dev/auto-issue": "false"})).await?;
     team.until_gone(&team.ingresses(), TWIN).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_secret_is_brought_to_the_gateway_by_a_write_to_the_companion_alone() -> Result<()> {
+    let team = cluster().await?.team("renewed").await?;
+    let host = "renewed.example.com";
+    let secret = "certgate-renewed.example.com";
+    team.lab.dns().a(host, team.lab.ip());
+    team.create(rainbond("rule", host, "/")).await?;
+    team.until_certificate(host).await?;
+    let until_nudged = async || {
+        team.lab
+            .wait_for("the companion names the Secret's version", SOON, async || {
+                let version = team.secrets().get(secret).await?.metadata.resource_version;
+                let companion = team.ingresses().get_opt(secret).await?;
+                let nudge = companion.and_then(|c| c.metadata.annotations?.remove("certgate.dev/nudge"));
+                Ok(nudge.filter(|nudge| Some(nudge) == version.as_ref()))
+            })
+            .await
+    };
+    team.until_domain(host, "Ready", "True", None).await?;
+    let first = until_nudged().await?;
+    let before = team.ingresses().get("rule").await?.metadata.resource_version;
+    let serial = team.until_served(host).await?;
+    // What `cmctl renew` does.
+    let due = json!({"status": {"conditions": [{"type": "Issuing", "status": "True", "reason": "ManuallyTriggered",
+        "message": "renewal", "lastTransitionTime": "2026-11-24T00:00:00Z"}]}});
+    team.certificates().patch_status(secret, &PatchParams::default(), &Patch::Merge(due)).await?;
+    team.lab
+        .wait_for("a renewed certificate is served", PATIENCE, async || {
+            Ok((team.until_served(host).await? != serial).then_some(()))
+        })
+        .await?;
+    ensure!(until_nudged().await? != first);
+    ensure!(team.ingresses().get("rule").await?.metadata.resource_version == before, "Rainbond's own is left alone");
+    Ok(())
 }
