@@ -147,7 +147,7 @@ fn a_certificate_says(
 ) {
     let host = Host::parse("www.example.com").unwrap();
     let certificate = CertificateView { ready, issuing, failure, ..CertificateView::default() };
-    let finding = finding(&host, Some(&certificate)).unwrap();
+    let finding = finding(&host, Some(&certificate), at(0)).unwrap();
     assert_eq!(finding.reason, expected);
     assert_eq!(finding.note, if finding.reason == Reason::Issued { "" } else { failure.unwrap_or_default() });
 }
