@@ -1,6 +1,8 @@
 //! What each of those concerned sees, where they look already: kubectl's
 //! columns, Events, `certgate status` and the status page, at each step.
 
+#![allow(clippy::indexing_slicing, reason = "a test may end by panicking")]
+
 #[path = "support/cluster.rs"]
 #[allow(dead_code, reason = "each test binary uses its part of it")]
 mod cluster;
