@@ -2,6 +2,7 @@
 //! the API server's answers, so that no watch keeps what nobody asks for.
 
 pub mod certificate;
+pub mod certificate_request;
 pub mod ingress;
 pub mod issuance;
 pub mod issuer;

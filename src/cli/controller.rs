@@ -88,6 +88,9 @@ pub struct ServingArgs {
     /// The Secret with the serving certificate.
     #[arg(long, value_name = "NAME", default_value = "certgate-webhook-tls")]
     pub(super) tls_secret: String,
+    /// The ValidatingWebhookConfiguration of the approval gate, whose caBundle is kept where it exists.
+    #[arg(long, value_name = "NAME", default_value = "certgate-approval")]
+    pub(super) approval_configuration: String,
     /// The MutatingWebhookConfiguration whose caBundle is kept.
     #[arg(long, value_name = "NAME", default_value = "certgate")]
     pub(super) webhook_configuration: String,
@@ -262,7 +265,7 @@ impl ServingArgs {
             ca_secret: self.ca_secret.clone(),
             tls_secret: self.tls_secret.clone(),
             mutating: vec![self.webhook_configuration.clone()],
-            validating: Vec::new(),
+            validating: vec![self.approval_configuration.clone()],
             lifetimes: (&self.lifetimes).try_into()?,
         })
     }

@@ -80,6 +80,7 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, BothError> {
         ca_secret,
         tls_secret: args.tls_secret.clone(),
         webhook_configuration: args.webhook_configuration.clone(),
+        approval_configuration: format!("{}-approval", args.webhook_configuration),
         lifetimes,
     };
     let mut registry = Registry::default();

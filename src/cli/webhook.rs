@@ -63,9 +63,6 @@ pub struct WebhookArgs {
     /// The MutatingWebhookConfiguration whose caBundle the certificate must verify against.
     #[arg(long, value_name = "NAME", default_value = "certgate")]
     pub(super) webhook_configuration: String,
-    /// The ValidatingWebhookConfiguration of the approval gate, where there is one.
-    #[arg(long, value_name = "NAME", default_value = "certgate-approval")]
-    pub(super) approval_configuration: String,
     /// The ServiceAccount of certgate's controller in the same namespace, whose approvals always stand.
     #[arg(long, value_name = "NAME", default_value = "certgate-controller")]
     pub(super) controller_account: String,

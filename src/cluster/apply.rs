@@ -6,20 +6,20 @@ use backon::{ExponentialBuilder, Retryable};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{
     Api, Client, Resource,
-    api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
+    api::{ApiResource, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
 };
 use serde_json::{Value, json};
 
 use crate::{
     api::{
         domain::{Domain, DomainSpec, DomainStatus},
-        partial::{certificate::Certificate, ingress::Ingress},
+        partial::{certificate::Certificate, certificate_request::CertificateRequest, ingress::Ingress},
         verified_hosts::{NAME, VerifiedHosts, VerifiedHostsSpec},
     },
     core::{
         host::Host,
         names,
-        reconcile::{companion::Companion, verified::Verified},
+        reconcile::{companion::Companion, twin, verified::Verified},
     },
 };
 
@@ -136,6 +136,28 @@ impl Writer {
         self.delete::<Certificate>(namespace, name, exactly(Some(uid.to_owned()), None)).await
     }
 
+    /// Approves a CertificateRequest, if it is still of that version. `conditions`: those that it has.
+    ///
+    /// # Errors
+    /// The API server did not take it.
+    pub async fn approve(
+        &self,
+        namespace: &str,
+        name: &str,
+        resource_version: &str,
+        mut conditions: Vec<Value>,
+        message: &str,
+    ) -> Result<CertificateRequest, WriteError> {
+        conditions.push(json!({
+            "type": "Approved", "status": "True", "reason": "certgate.dev", "message": message,
+            "lastTransitionTime": jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        }));
+        let patch = json!({"metadata": {"resourceVersion": resource_version}, "status": {"conditions": conditions}});
+        let api: Api<CertificateRequest> = Api::namespaced(self.client.clone(), namespace);
+        let (params, patch) = (manager(), Patch::Merge(patch));
+        patiently(|| api.patch_status(name, &params, &patch)).await
+    }
+
     /// Applies a guarded JSON Patch to an Ingress.
     ///
     /// # Errors
@@ -165,8 +187,7 @@ impl Writer {
     /// The API server did not take it.
     pub async fn write_companion(&self, domain: &Domain, companion: &Companion) -> Result<Ingress, WriteError> {
         let namespace = domain.metadata.namespace.clone().unwrap_or_default();
-        let owner =
-            OwnerReference { block_owner_deletion: None, ..domain.controller_owner_ref(&()).ok_or(WriteError::Gone)? };
+        let owner = owner(domain)?;
         let object = json!({
             "apiVersion": "networking.k8s.io/v1",
             "kind": "Ingress",
@@ -189,7 +210,27 @@ impl Writer {
         patiently(|| api.patch(&companion.name, &params, &patch)).await
     }
 
-    /// Deletes the companion of that uid.
+    /// Creates an Ingress' twin, owned by the Domain, or brings it in step.
+    ///
+    /// # Errors
+    /// The API server did not take it.
+    pub async fn write_twin(&self, domain: &Domain, ingress: &str, host: &Host) -> Result<Ingress, WriteError> {
+        let namespace = domain.metadata.namespace.clone().unwrap_or_default();
+        let resource = ApiResource::erase::<Ingress>(&());
+        let whole: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &namespace, &resource);
+        let original = patiently(|| whole.get(ingress)).await?;
+        let refused = |error| WriteError::Refused(kube::Error::SerdeError(error));
+        let original = serde_json::to_value(original).map_err(refused)?;
+        let Some(mut object) = twin::object(&original, host) else { return Err(WriteError::Gone) };
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        object["metadata"]["ownerReferences"] = json!([owner(domain)?]);
+        let api: Api<Ingress> = Api::namespaced(self.client.clone(), &namespace);
+        // All fields of a twin are ours.
+        let (params, patch) = (manager().force(), Patch::Apply(object));
+        patiently(|| api.patch(&name, &params, &patch)).await
+    }
+
+    /// Deletes the companion or twin of that uid.
     ///
     /// # Errors
     /// The API server did not take it.
@@ -232,6 +273,10 @@ impl Writer {
             Err(error) => Err(error),
         }
     }
+}
+
+fn owner(domain: &Domain) -> Result<OwnerReference, WriteError> {
+    Ok(OwnerReference { block_owner_deletion: None, ..domain.controller_owner_ref(&()).ok_or(WriteError::Gone)? })
 }
 
 fn manager() -> PatchParams {

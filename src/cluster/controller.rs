@@ -27,6 +27,7 @@ use crate::{
         domain::Domain,
         partial::{
             certificate::Certificate,
+            certificate_request::CertificateRequest as GatedRequest,
             ingress::Ingress,
             issuance::{CertificateRequest, Challenge, Order},
             issuer,
@@ -34,7 +35,7 @@ use crate::{
         verified_hosts::VerifiedHosts,
     },
     core::{
-        policy::Policy,
+        policy::{GateMode, Policy},
         verdict::{Request, Verdict},
     },
 };
@@ -136,6 +137,12 @@ impl<P: Preflight> Controller<P> {
         tasks.watch::<Challenge>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
         tasks.watch::<issuer::Issuer>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
         tasks.watch::<issuer::ClusterIssuer>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
+        tasks.watch_when::<GatedRequest>(
+            Api::all(client.clone()),
+            Presence::Optional(CERT_MANAGER),
+            policies.clone(),
+            |policy| policy.gate.mode != GateMode::Off,
+        );
         let Tasks { mut set, listed, .. } = tasks;
         tokio::select! {
             () = all(listed) => {}
@@ -232,5 +239,29 @@ impl Tasks {
         self.listed.push(listed);
         let task = kinds::run(api, watcher::Config::default(), presence, self.shared.clone(), tell);
         self.set.spawn(async move { match task.await {} });
+    }
+
+    /// Watches once policy asks for it; nobody waits for that.
+    fn watch_when<K>(
+        &mut self,
+        api: Api<K>,
+        presence: Presence,
+        mut policies: watch::Receiver<Arc<Policy>>,
+        wanted: fn(&Policy) -> bool,
+    ) where
+        K: Kept + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        if wanted(&policies.borrow()) {
+            return self.watch(api, presence);
+        }
+        let shared = self.shared.clone();
+        self.set.spawn(async move {
+            if policies.wait_for(|policy| wanted(policy.as_ref())).await.is_err() {
+                // The policy changes no more.
+                return std::future::pending().await;
+            }
+            let (tell, _) = oneshot::channel();
+            match kinds::run(api, watcher::Config::default(), presence, shared, tell).await {}
+        });
     }
 }

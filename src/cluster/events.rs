@@ -7,7 +7,10 @@ use kube::{
 };
 
 use crate::{
-    api::{domain::Domain, partial::ingress::Ingress},
+    api::{
+        domain::Domain,
+        partial::{certificate::Certificate, ingress::Ingress},
+    },
     core::{reason::Reason, reconcile::status::is_warning},
 };
 
@@ -60,6 +63,18 @@ pub fn ingress(namespace: &str, name: &str, uid: &str) -> ObjectReference {
     ObjectReference {
         api_version: Some(Ingress::api_version(&()).into_owned()),
         kind: Some(Ingress::kind(&()).into_owned()),
+        namespace: Some(namespace.to_owned()),
+        name: Some(name.to_owned()),
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
+    }
+}
+
+/// How Events refer to a Certificate.
+pub fn certificate(namespace: &str, name: &str, uid: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(Certificate::api_version(&()).into_owned()),
+        kind: Some(Certificate::kind(&()).into_owned()),
         namespace: Some(namespace.to_owned()),
         name: Some(name.to_owned()),
         uid: Some(uid.to_owned()),

@@ -19,7 +19,7 @@ use super::{
     events::{self, Teller},
     metrics::ControllerMetrics,
     queue::Queue,
-    world::{IngressId, Key, Touched, World, intake::Kept as _},
+    world::{IngressId, Key, Touched, World, intake::Kept as _, view::SeenTwin},
 };
 use crate::{
     api::domain::Domain,
@@ -34,6 +34,8 @@ use crate::{
         verdict::{Request, Verdict},
     },
 };
+
+mod requests;
 
 /// The first wait after a plan whose writes failed; doubles up to the last.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -66,6 +68,8 @@ pub struct Shared {
     troubles: Mutex<Troubles>,
     /// The API server did not take the last write.
     unavailable: AtomicBool,
+    /// What was told of requests that are held.
+    told: Mutex<requests::Told>,
     queue: Queue<Key>,
     jobs: mpsc::UnboundedSender<Job>,
     writer: Writer,
@@ -99,6 +103,7 @@ impl Shared {
             failures: Mutex::default(),
             troubles: Mutex::default(),
             unavailable: AtomicBool::new(false),
+            told: Mutex::default(),
             queue: Queue::default(),
             jobs,
             writer,
@@ -156,6 +161,7 @@ impl Shared {
             for (ingress, uid, trouble) in world.standing_troubles(Timestamp::now()) {
                 troubles.news(ingress, uid, trouble);
             }
+            self.told().standing(&world, Timestamp::now());
         }
         self.change(|world| {
             world.settle();
@@ -223,6 +229,7 @@ pub async fn run(shared: Arc<Shared>) {
             Key::Host(namespace, host) => shared.host(namespace, host).await,
             Key::Ingress(namespace, name) => shared.ingress(namespace, name).await,
             Key::Verified(namespace) => shared.verified(namespace).await,
+            Key::Request(namespace, name) => shared.request(namespace, name).await,
         };
         shared.queue.done(&key);
         shared.metrics.planned(result.as_ref().copied());
@@ -383,20 +390,21 @@ impl Shared {
     }
 
     async fn ingress(&self, namespace: &Arc<str>, name: &Arc<str>) -> Result<(), WriteError> {
-        let (plan, resource_version, uid) = {
+        let planned = {
             let world = self.world();
-            let Some((seen, plan)) = world.plan_ingress(namespace, name, whole_seconds(Timestamp::now())) else {
-                self.troubles().told.remove(&(namespace.clone(), name.clone()));
-                return Ok(());
-            };
-            (plan, seen.resource_version.clone(), seen.ingress.metadata.uid.to_string())
+            let planned = world.plan_ingress(namespace, name, whole_seconds(Timestamp::now()));
+            planned.map(|(seen, plan)| (plan, seen.resource_version.clone(), seen.ingress.metadata.uid.to_string()))
+        };
+        let Some((plan, resource_version, uid)) = planned else {
+            self.troubles().told.remove(&(namespace.clone(), name.clone()));
+            return self.twin(namespace, name, None).await;
         };
         for (host, action, reason) in &plan.hosts {
             tracing::debug!(%namespace, ingress = %name, host, action = action.as_str(), %reason, "decided");
         }
         self.tell_trouble(namespace, name, &uid, plan.trouble).await;
         if plan.patch.is_empty() {
-            return Ok(());
+            return self.twin(namespace, name, plan.twin).await;
         }
         let patch = guarded(&plan.patch, &resource_version)
             .map_err(|error| WriteError::Refused(kube::Error::SerdeError(error)))?;
@@ -404,7 +412,31 @@ impl Shared {
         for (host, action, reason) in &plan.hosts {
             tracing::info!(%namespace, ingress = %name, host, action = action.as_str(), %reason, "Ingress patched");
         }
+        // The twin follows in the plan that this change brings.
         self.change(|world| after.see(world));
+        Ok(())
+    }
+
+    /// Brings an Ingress' twin in step, or takes it away.
+    async fn twin(&self, namespace: &Arc<str>, ingress: &Arc<str>, wanted: Option<Host>) -> Result<(), WriteError> {
+        let (seen, domain) = {
+            let world = self.world();
+            let domain = wanted.as_ref().and_then(|host| world.domain_object(namespace, host));
+            (world.twin(namespace, ingress), domain.map(|seen| seen.domain.clone()))
+        };
+        match (seen, wanted, domain) {
+            (SeenTwin::Foreign, ..) | (SeenTwin::None, None, _) => {}
+            (SeenTwin::Ours { name, uid }, None, _) => {
+                self.writer.delete_companion(namespace, &name, &uid).await?;
+                tracing::info!(%namespace, %ingress, twin = name, "twin deleted");
+            }
+            // A write that changes nothing is none to the API server.
+            (_, Some(host), Some(domain)) => {
+                self.writer.write_twin(&domain, ingress, &host).await?;
+                tracing::debug!(%namespace, %ingress, %host, "twin in step");
+            }
+            (_, Some(_), None) => {}
+        }
         Ok(())
     }
 

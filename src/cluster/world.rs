@@ -23,9 +23,11 @@ use crate::{
 };
 
 use self::attempts::Attempts;
+use self::gate::SeenRequest;
 use super::gateway::{self, Found, Source};
 
 pub mod attempts;
+pub mod gate;
 pub mod intake;
 pub mod issuers;
 pub mod view;
@@ -42,6 +44,8 @@ pub enum Key {
     Ingress(Arc<str>, Arc<str>),
     /// The VerifiedHosts of a namespace.
     Verified(Arc<str>),
+    /// A CertificateRequest that nobody has decided on, by namespace and name.
+    Request(Arc<str>, Arc<str>),
 }
 
 /// What a change may alter.
@@ -81,6 +85,8 @@ struct Namespace {
     domains: HashMap<Host, SeenDomain>,
     certificates: BTreeMap<String, Certificate>,
     attempts: Attempts,
+    /// CertificateRequests that nobody has decided on.
+    requests: HashMap<Arc<str>, SeenRequest>,
     secrets: HashMap<String, SeenSecret>,
     issuers: HashMap<String, IssuerFacts>,
     verified: Option<VerifiedHostsSpec>,
@@ -108,6 +114,8 @@ pub struct SeenIngress {
     pub generation: i64,
     /// When it was created.
     pub created: Timestamp,
+    /// Whether it has the path `/`.
+    pub root: bool,
     /// The addresses in its status.
     pub addresses: Vec<::core::net::IpAddr>,
 }
@@ -246,12 +254,13 @@ impl Namespace {
 
     fn all_keys<'a>(&'a self, name: &'a Arc<str>) -> impl Iterator<Item = Key> + 'a {
         let hosts = self.hosts().into_iter().cloned().chain(
-            // A Certificate that nobody wants any more is found by its own name.
-            self.certificates.values().filter_map(intake::own_host),
+            // A Certificate that nobody wants any more is found by its own name, one of the gate by all of its names.
+            self.certificates.values().flat_map(gate::hosts),
         );
         hosts
             .map(|host| Key::Host(name.clone(), host))
             .chain(self.ingresses.keys().map(|ingress| Key::Ingress(name.clone(), ingress.clone())))
+            .chain(self.requests.keys().map(|request| Key::Request(name.clone(), request.clone())))
             .chain(std::iter::once(Key::Verified(name.clone())))
     }
 
@@ -263,6 +272,7 @@ impl Namespace {
             && self.domains.is_empty()
             && self.certificates.is_empty()
             && self.attempts.is_empty()
+            && self.requests.is_empty()
             && self.secrets.is_empty()
             && self.issuers.is_empty()
             && self.verified.is_none()

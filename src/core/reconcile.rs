@@ -16,6 +16,7 @@ use crate::api::domain::DomainStatus;
 
 pub mod certificate;
 pub mod check;
+pub mod checked;
 pub mod claim;
 pub mod companion;
 pub mod gate;
@@ -23,7 +24,9 @@ pub mod host;
 pub mod ingress;
 pub mod lead;
 pub mod matching;
+pub mod request;
 pub mod status;
+pub mod twin;
 pub mod verified;
 
 /// All that is seen of one host in one namespace.
@@ -50,6 +53,10 @@ pub struct HostInput<'a> {
     pub gateway: &'a GatewayTarget,
     /// The companion Ingress, where there is one.
     pub companion: Option<&'a companion::Companion>,
+    /// What the approval gate wants to know of the host.
+    pub gated: Option<checked::Gated<'a>>,
+    /// A CertificateRequest waits for the verdict.
+    pub awaited: bool,
     /// What is under way.
     pub checks: &'a Checks,
     /// What the last plan left to remember.
@@ -73,6 +80,8 @@ pub struct Claim<'a> {
     pub refers: bool,
     /// Whether it names an issuer, so that ingress-shim acts on it.
     pub annotated: bool,
+    /// Whether it has the path `/`, which covers all others.
+    pub root: bool,
     /// The value of `certgate.dev/check-now`.
     pub check_now: Option<&'a str>,
 }

@@ -62,6 +62,11 @@ app.kubernetes.io/part-of: certgate
 {{- toYaml $policy -}}
 {{- end -}}
 
+{{/* "true" where policy holds CertificateRequests too, else nothing. */}}
+{{- define "certgate.gated" -}}
+{{- if not (has (include "certgate.word" ((.Values.policy.gate).mode | default "off")) (list "off")) -}}true{{- end -}}
+{{- end -}}
+
 {{/* What both Pods have in common. Call with a dict of root, role and values. */}}
 {{- define "certgate.podSpec" -}}
 {{- $root := .root -}}

@@ -13,7 +13,12 @@ use crate::{
         partial::{certificate::Certificate, ingress::Ingress, issuer},
         verified_hosts::{self, VerifiedHosts},
     },
-    core::{host::Host, names, reconcile::companion::Companion, record::Present},
+    core::{
+        host::Host,
+        names,
+        reconcile::{companion::Companion, twin},
+        record::Present,
+    },
 };
 
 /// A kind that the world keeps.
@@ -41,7 +46,7 @@ fn is_late(old: &str, new: &str) -> bool {
     matches!((old.parse::<u64>(), new.parse::<u64>()), (Ok(old), Ok(new)) if new < old)
 }
 
-fn version(meta: &ObjectMeta) -> String {
+pub(super) fn version(meta: &ObjectMeta) -> String {
     meta.resource_version.clone().unwrap_or_default()
 }
 
@@ -73,6 +78,7 @@ impl Kept for Ingress {
         }
         let resource_version = version(meta);
         let generation = meta.generation.unwrap_or_default();
+        let root = self.has_root();
         let created = meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
         let addresses = self
             .status
@@ -93,7 +99,7 @@ impl Kept for Ingress {
         };
         hosts.sort_unstable();
         hosts.dedup();
-        let seen = SeenIngress { ingress, present, hosts, resource_version, generation, created, addresses };
+        let seen = SeenIngress { ingress, present, hosts, resource_version, generation, created, root, addresses };
 
         let mut touched = Touched::default();
         let old = ns.ingresses.get(&name);
@@ -127,6 +133,11 @@ impl Kept for Ingress {
         let name: Arc<str> = Arc::from(name);
         ns.unlink(&namespace_name, &name, &mut touched);
         ns.ingresses.remove(&name);
+        let has_twin = twin::name(&name).is_some_and(|twin| ns.companions.contains_key(twin.as_str()));
+        if has_twin {
+            touched.keys.insert(Key::Ingress(namespace_name.clone(), name.clone()));
+        }
+        touched.keys.extend(twins_original(&namespace_name, &name));
         if let Some(companion) = ns.companions.remove(&name)
             && let Ok(host) = Host::parse(&companion.host)
         {
@@ -135,6 +146,11 @@ impl Kept for Ingress {
         world.leave_if_empty(namespace);
         touched
     }
+}
+
+/// The Ingress that is to look after the twin of that name.
+fn twins_original(namespace: &Arc<str>, twin: &str) -> Option<Key> {
+    Some(Key::Ingress(namespace.clone(), Arc::from(twin::original(twin)?)))
 }
 
 impl Namespace {
@@ -171,6 +187,7 @@ impl Namespace {
         if let Ok(host) = Host::parse(&companion.host) {
             touched.keys.insert(Key::Host(namespace.clone(), host));
         }
+        touched.keys.extend(twins_original(namespace, &name));
         self.companions.insert(name, companion);
         touched
     }
@@ -183,9 +200,8 @@ impl Namespace {
             let Ok(name) = Host::parse(name) else { continue };
             if name.is_wildcard() {
                 touched.keys.extend(self.hosts().into_iter().filter(|host| name.covers(host)).map(key));
-            } else if self.by_host.contains_key(&name) || self.domains.contains_key(&name) {
-                touched.keys.insert(key(&name));
             }
+            touched.keys.insert(key(&name));
         }
         let object = certificate.metadata.name.as_deref();
         let bound = self.domains.iter().filter(|(_, domain)| {
@@ -217,6 +233,7 @@ impl Kept for Domain {
             let named = ns.by_host.get(&host).into_iter().flatten();
             touched.keys.extend(named.map(|ingress| Key::Ingress(namespace.clone(), ingress.clone())));
             touched.keys.insert(Key::Verified(namespace.clone()));
+            touched.keys.extend(ns.waiting_for(&host).map(|request| Key::Request(namespace.clone(), request.clone())));
         }
         touched.keys.insert(Key::Host(namespace.clone(), host.clone()));
         let news =
@@ -324,7 +341,9 @@ impl Namespace {
 impl Kept for Certificate {
     fn see(mut self, world: &mut World) -> Touched {
         self.metadata.managed_fields = None;
-        self.metadata.annotations = None;
+        if let Some(annotations) = &mut self.metadata.annotations {
+            annotations.retain(|key, _| key == names::AUTO_ISSUE);
+        }
         let (namespace, ns) = world.enter(&self.namespace().unwrap_or_default());
         let name = self.name_any();
         let mut touched = Touched::default();

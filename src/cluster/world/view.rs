@@ -17,12 +17,28 @@ use crate::{
             CertificateView, Checks, Claim, DomainView, HostInput, HostPlan, IssuerView, Notes, Owner, SecretView,
             Want, claim, companion, host,
             ingress::{self, IngressPlan, Trouble},
-            lead,
+            lead, twin,
             verified::{self, Verified, Wanted},
         },
         verdict::GatewayTarget,
     },
 };
+
+/// What is seen of an Ingress' twin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SeenTwin {
+    /// There is none.
+    None,
+    /// An application's Ingress has its name.
+    Foreign,
+    /// There is one.
+    Ours {
+        /// Its name.
+        name: String,
+        /// Its uid.
+        uid: String,
+    },
+}
 
 impl World {
     /// The plan for a host.
@@ -55,9 +71,17 @@ impl World {
         let owner = certificate.map(|certificate| certificate.owner).unwrap_or_default();
         let current = domain.and_then(|domain| domain.status.lead.as_deref());
         let lead = lead::choose(&claims, current, owner);
-        let issuer = match lead.and_then(|lead| Some((lead, lead.terms()?.issuer.as_ref()?))) {
-            Some((lead, issuer)) => self.issuer(namespace, issuer, host, ns.ingresses.get(lead.name)),
-            None => IssuerView::Missing(String::new()),
+        let gated = self.gated(namespace, ns, host);
+        let issuer = match (lead.and_then(|lead| Some((lead, lead.terms()?.issuer.as_ref()?))), &gated) {
+            (Some((lead, issuer)), _) => {
+                let ingress = ns.ingresses.get(lead.name);
+                self.issuer(namespace, issuer, host, |key| ingress.and_then(|seen| seen.ingress.label(key)))
+            }
+            (None, Some((gated, certificate))) if lead.is_none() => {
+                let labels = certificate.and_then(|certificate| certificate.metadata.labels.as_ref());
+                self.issuer(namespace, &gated.issuer, host, |key| labels?.get(key).map(String::as_str))
+            }
+            (None, _) => IssuerView::Missing(String::new()),
         };
         host::plan(&HostInput {
             host,
@@ -71,6 +95,8 @@ impl World {
             issuer,
             gateway: &self.gateway_of(ns, host),
             companion: ns.companions.get(companion::name(host).as_str()),
+            gated: gated.map(|(gated, _)| gated),
+            awaited: ns.waiting_for(host).next().is_some(),
             checks,
             notes,
         })
@@ -123,6 +149,7 @@ impl World {
                 annotated: [names::CLUSTER_ISSUER, names::ISSUER]
                     .iter()
                     .any(|key| seen.ingress.annotation(key).is_some()),
+                root: seen.root,
                 check_now: seen.ingress.annotation(names::CHECK_NOW),
             })
             .collect();
@@ -169,13 +196,19 @@ impl World {
         }
     }
 
-    fn issuer(&self, namespace: &str, issuer: &IssuerRef, host: &Host, lead: Option<&SeenIngress>) -> IssuerView {
+    /// What an issuer means for a host. ingress-shim copies the Ingress' labels to the Certificate, and solvers may ask
+    /// for some: `label` looks them up.
+    fn issuer<'l>(
+        &self,
+        namespace: &str,
+        issuer: &IssuerRef,
+        host: &Host,
+        label: impl Fn(&str) -> Option<&'l str>,
+    ) -> IssuerView {
         if !issuer.is_builtin() {
             // Not cert-manager's own kind: what it needs only it knows.
             return IssuerView::NoValidation;
         }
-        // ingress-shim copies the Ingress' labels to the Certificate, and solvers may ask for some.
-        let label = |key: &str| lead.and_then(|seen| seen.ingress.label(key));
         match self.issuer_facts(namespace, issuer) {
             None => IssuerView::Missing(issuer.to_string()),
             Some(facts) => issuers::view(facts, host, label, &self.policy),
@@ -202,6 +235,19 @@ impl World {
     pub fn ingress_uid(&self, namespace: &str, name: &str) -> Option<&str> {
         let ns = self.namespaces.get(namespace)?;
         ns.uid_of(name)
+    }
+
+    /// What is seen of an Ingress' twin.
+    pub fn twin(&self, namespace: &str, ingress: &str) -> SeenTwin {
+        let found = || Some((self.namespaces.get(namespace)?, twin::name(ingress)?));
+        match found() {
+            Some((ns, name)) if ns.ingresses.contains_key(name.as_str()) => SeenTwin::Foreign,
+            Some((ns, name)) => match ns.companions.get(name.as_str()) {
+                Some(twin) => SeenTwin::Ours { name, uid: twin.uid.clone() },
+                None => SeenTwin::None,
+            },
+            None => SeenTwin::None,
+        }
     }
 
     /// The namespace's name as the world keeps it.
@@ -244,7 +290,7 @@ impl Namespace {
         })
     }
 
-    fn certificate_view<'w>(&'w self, certificate: &'w Certificate) -> CertificateView<'w> {
+    pub(super) fn certificate_view<'w>(&'w self, certificate: &'w Certificate) -> CertificateView<'w> {
         let owner = match certificate.controller() {
             None => Owner::Nobody,
             Some(owner) if owner.kind == "Ingress" => {

@@ -27,11 +27,25 @@ pub fn standing(input: &HostInput<'_>, terms: &Terms, bind: Option<&Bind>) -> St
     if input.taken {
         return settled(Reason::HostTaken);
     }
-    if let Some(bind) = bind {
-        return noted(Reason::BoundExisting, &bind.secret_name);
+    match bind {
+        // Its renewal is gated, so DNS matters.
+        Some(_) if input.gated.is_some() => return by_issuer(input, terms),
+        Some(bind) => return noted(Reason::BoundExisting, &bind.secret_name),
+        None => {}
     }
     if let Some(name) = foreign(input) {
         return noted(Reason::SecretNameTaken, name);
+    }
+    by_issuer(input, terms)
+}
+
+/// Looks at a host that an issuer is to certify, whatever stands in the namespace.
+pub fn by_issuer(input: &HostInput<'_>, terms: &Terms) -> Standing {
+    let host = input.host;
+    let settled = |reason| Standing::Settled(Finding::new(reason, host));
+    let noted = |reason, note: &str| Standing::Settled(Finding::new(reason, host).note(note));
+    if input.taken {
+        return settled(Reason::HostTaken);
     }
     if terms.issuer.is_none() {
         return settled(Reason::IssuerUnset);

@@ -8,7 +8,7 @@ use super::{
     Claim, DomainView, Effect, HostInput, HostPlan, Notes, Terms, Want,
     certificate::{self, Carrier},
     check::{self, Due},
-    companion,
+    checked, companion,
     gate::{self, Standing},
     lead, matching, status,
 };
@@ -38,6 +38,7 @@ pub fn plan(input: &HostInput<'_>) -> HostPlan {
     let current = input.domain.and_then(|domain| domain.status.lead.as_deref());
     let lead = lead::choose(input.claims, current, owner);
     match (input.domain, lead.and_then(|lead| Some((lead, lead.terms()?)))) {
+        (None, None) if input.gated.is_some() => plan.effects.push(Effect::CreateDomain),
         (None, None) => {
             certificate::withdraw(input, &mut plan);
             forget(&mut plan.notes);
@@ -45,7 +46,10 @@ pub fn plan(input: &HostInput<'_>) -> HostPlan {
         (None, Some(_)) => plan.effects.push(Effect::CreateDomain),
         // The next Domain is made when this one is gone.
         (Some(domain), _) if domain.deleting => {}
-        (Some(domain), None) => unwanted(input, domain, &mut plan),
+        (Some(domain), None) => match &input.gated {
+            Some(gated) => checked::plan(input, domain, gated, &mut plan),
+            None => unwanted(input, domain, &mut plan),
+        },
         (Some(domain), Some((lead, terms))) => wanted(input, domain, lead, terms, &mut plan),
     }
     // A question takes no time and cannot fail; an Event is only sent of what was written.
@@ -125,25 +129,7 @@ fn wanted(input: &HostInput<'_>, domain: DomainView<'_>, lead: &Claim<'_>, terms
     let issuer = terms.issuer.as_ref();
     let issued_now = bind.is_some() || input.certificate.is_some_and(|certificate| certificate.ready);
 
-    match gate::standing(input, terms, bind.as_ref()) {
-        Standing::Settled(finding) => check::settle(&mut next, &finding, issuer, now),
-        Standing::Asks(request) => {
-            let asked = check::asked(&request, check::check_now(&domain, input.claims));
-            if let Some(fresh) = &input.checks.fresh
-                && fresh.asked.digest == asked.digest
-            {
-                check::adopt(&mut next, fresh, issuer);
-            }
-            match check::due(&next, &asked, issuer, input.checks, issued_now, now) {
-                Due::Now => plan.effects.push(Effect::Check { request, asked }),
-                Due::At(at) => {
-                    next.next_check_time = Some(Time(at));
-                    plan.wake_at(at);
-                }
-                Due::Running => {}
-            }
-        }
-    }
+    look(input, domain, gate::standing(input, terms, bind.as_ref()), terms, issued_now, &mut next, plan);
     // The verdict is for another issuer, or there is none: as good as not looked at.
     let verdict = domain_verdict(&next, issuer).unwrap_or_else(|| Finding::new(Reason::Pending, host));
     let gate_open = verdict.reason.opens_gate()
@@ -182,8 +168,48 @@ fn wanted(input: &HostInput<'_>, domain: DomainView<'_>, lead: &Claim<'_>, terms
     write_companion(input, terms, bind.as_ref(), open, plan);
 }
 
+/// Brings a host's verdict up to date, or asks for one. `issued`: only a renewal is at stake.
+pub(super) fn look(
+    input: &HostInput<'_>,
+    domain: DomainView<'_>,
+    standing: Standing,
+    terms: &Terms,
+    issued: bool,
+    next: &mut DomainStatus,
+    plan: &mut HostPlan,
+) {
+    let (now, issuer) = (input.now, terms.issuer.as_ref());
+    let request = match standing {
+        Standing::Settled(finding) => return check::settle(next, &finding, issuer, now),
+        Standing::Asks(request) => request,
+    };
+    let asked = check::asked(&request, check::check_now(&domain, input.claims));
+    if let Some(fresh) = &input.checks.fresh
+        && fresh.asked.digest == asked.digest
+    {
+        check::adopt(next, fresh, issuer);
+    }
+    let mut due = check::due(next, &asked, issuer, input.checks, issued && !input.awaited, now);
+    let verdict = next.verdict.as_ref().filter(|v| Reason::from_name(&v.reason).is_some_and(Reason::opens_gate));
+    if let (Due::At(at), Some(until), true) = (due, verdict.and_then(|v| v.valid_until.as_ref()), input.awaited) {
+        // A request waits for a verdict that still holds.
+        due = if until.0 <= now { Due::Now } else { Due::At(at.min(until.0)) };
+    }
+    match due {
+        Due::Now => plan.effects.push(Effect::Check { request, asked }),
+        Due::At(at) => {
+            next.next_check_time = Some(Time(at));
+            plan.wake_at(at);
+        }
+        Due::Running => {}
+    }
+}
+
 /// The verdict as it stands in the status, if it was reached for this issuer.
-fn domain_verdict(status: &DomainStatus, issuer: Option<&crate::core::policy::IssuerRef>) -> Option<Finding> {
+pub(super) fn domain_verdict(
+    status: &DomainStatus,
+    issuer: Option<&crate::core::policy::IssuerRef>,
+) -> Option<Finding> {
     let verdict = status.verdict.as_ref().filter(|verdict| verdict.issuer.as_ref() == issuer)?;
     Some(
         Finding::new(Reason::from_name(&verdict.reason)?, &verdict.subject)

@@ -143,6 +143,7 @@ fn values_of_check_now_are_bounded() {
         refers: false,
         annotated: false,
         check_now: value,
+        root: true,
     };
     let status = DomainStatus::default();
     let domain = DomainView { generation: 1, managed: true, deleting: false, check_now: None, status: &status };

@@ -1,0 +1,74 @@
+//! [`CertificateRequest`]: what of cert-manager's CertificateRequest the approval gate reads.
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::ObjectMeta;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::certificate::Issuer;
+
+/// A `cert-manager.io/v1` CertificateRequest.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct CertificateRequest {
+    /// `metadata`.
+    #[serde(default)]
+    pub metadata: ObjectMeta,
+    /// `spec`.
+    #[serde(default)]
+    pub spec: Spec,
+    /// `status`.
+    #[serde(default)]
+    pub status: Status,
+}
+
+/// The parts of `spec`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Spec {
+    /// The CSR: base64 of a PEM.
+    pub request: String,
+    /// Its issuer.
+    pub issuer_ref: Issuer,
+}
+
+/// The parts of `status`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    /// The conditions as they are: who adds one writes back the others.
+    pub conditions: Vec<Value>,
+}
+
+super::cert_manager_resource!(CertificateRequest, "CertificateRequest", "certificaterequests", NamespaceResourceScope);
+
+// === impl CertificateRequest ===
+
+impl CertificateRequest {
+    /// Whether nobody has approved or denied it yet.
+    pub fn is_open(&self) -> bool {
+        let decided =
+            |c: &Value| matches!(c.get("type").and_then(Value::as_str), Some("Approved" | "Denied" | "InvalidRequest"));
+        self.metadata.deletion_timestamp.is_none() && !self.status.conditions.iter().any(decided)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_open_until_somebody_decides() -> Result<(), serde_json::Error> {
+        for (conditions, open) in [
+            ("", true),
+            (r#"{"type":"Ready","status":"False"}"#, true),
+            (r#"{"type":"Approved","status":"True"}"#, false),
+            (r#"{"type":"Denied","status":"True"}"#, false),
+        ] {
+            let text = format!(
+                r#"{{"metadata":{{"name":"a-1"}},"spec":{{"request":"LS0=","issuerRef":{{"name":"le"}}}},"status":{{"conditions":[{conditions}]}}}}"#
+            );
+            assert_eq!(serde_json::from_str::<CertificateRequest>(&text)?.is_open(), open, "{conditions}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+//! CertificateRequests: approved the moment their names are verified, and what is held is told once.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, MutexGuard, PoisonError},
+};
+
+use jiff::Timestamp;
+
+use super::{
+    super::{
+        apply::WriteError,
+        events,
+        world::{Key, World, gate::SeenRequest, intake::Kept as _},
+    },
+    Shared, whole_seconds,
+};
+use crate::core::{
+    finding::Finding,
+    reason::Reason,
+    reconcile::request::{RequestPlan, tells},
+};
+
+/// What was told of requests that are held, by namespace and name: which name waits for what.
+#[derive(Default)]
+pub(super) struct Told(HashMap<(Arc<str>, Arc<str>), BTreeMap<String, Reason>>);
+
+// === impl Told ===
+
+impl Told {
+    /// Whether this has not been told yet. It counts as told from now on.
+    fn is_news(&mut self, id: (Arc<str>, Arc<str>), findings: &[Finding]) -> bool {
+        let state: BTreeMap<String, Reason> = findings.iter().map(|f| (f.subject.clone(), f.reason)).collect();
+        self.0.insert(id, state.clone()) != Some(state)
+    }
+
+    /// After a restart what stands in the Domains has been told.
+    pub(super) fn standing(&mut self, world: &World, now: Timestamp) {
+        for (namespace, name, seen) in world.requests() {
+            if let RequestPlan::Hold { findings, .. } = world.plan_request(namespace, seen, now)
+                && tells(&findings)
+            {
+                self.is_news((namespace.clone(), name.clone()), &findings);
+            }
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn request(&self, namespace: &Arc<str>, name: &Arc<str>) -> Result<(), WriteError> {
+        let id = (namespace.clone(), name.clone());
+        let now = whole_seconds(Timestamp::now());
+        let planned = {
+            let world = self.world();
+            let seen = world.request(namespace, name).cloned();
+            seen.map(|seen| (world.plan_request(namespace, &seen, now), seen))
+        };
+        let Some((plan, seen)) = planned else {
+            self.told().0.remove(&id);
+            return Ok(());
+        };
+        match plan {
+            RequestPlan::Leave => {}
+            RequestPlan::Approve { message, despite } => {
+                let SeenRequest { resource_version, conditions, certificate, .. } = seen;
+                let after = self.writer.approve(namespace, name, &resource_version, conditions, &message).await?;
+                tracing::info!(%namespace, request = %name, message, "CertificateRequest approved");
+                let was_held = self.told().0.remove(&id).is_some();
+                self.change(|world| after.see(world));
+                let reason = despite.first().map_or(Reason::Verified, |finding| finding.reason);
+                if was_held || !despite.is_empty() {
+                    self.tell_certificate(namespace, certificate.as_ref(), reason, &message).await;
+                }
+            }
+            RequestPlan::Hold { findings, message, until } => {
+                if tells(&findings) && self.told().is_news(id, &findings) {
+                    tracing::info!(%namespace, request = %name, message, "CertificateRequest held");
+                    let reason =
+                        findings.iter().map(|finding| finding.reason).find(|reason| *reason != Reason::Pending);
+                    let reason = reason.unwrap_or(Reason::Pending);
+                    self.tell_certificate(namespace, seen.certificate.as_ref(), reason, &message).await;
+                }
+                if let Some(at) = until {
+                    self.wake(Key::Request(namespace.clone(), name.clone()), at);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn tell_certificate(
+        &self,
+        namespace: &str,
+        certificate: Option<&(String, String)>,
+        reason: Reason,
+        message: &str,
+    ) {
+        if let Some((name, uid)) = certificate {
+            self.teller.tell(&events::certificate(namespace, name, uid), reason, message).await;
+        }
+    }
+}

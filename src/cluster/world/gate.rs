@@ -1,0 +1,202 @@
+//! The approval gate's part of the world: CertificateRequests that nobody has
+//! decided on, and the hosts that they and Certificates ask about.
+
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use serde_json::Value;
+
+use super::{
+    Key, Namespace, Touched, World,
+    intake::{Kept, version},
+};
+use crate::{
+    api::partial::{certificate::Certificate, certificate_request::CertificateRequest},
+    core::{
+        approval::{Asker, RequestFacts},
+        csr::{self, CsrError, CsrNames},
+        host::Host,
+        ingress::Labels,
+        names,
+        policy::{GateMode, IssuerRef},
+        reconcile::{
+            checked::Gated,
+            request::{self, RequestPlan},
+        },
+    },
+};
+
+/// A CertificateRequest that nobody has decided on, reduced.
+#[derive(Clone, Debug)]
+pub struct SeenRequest {
+    /// Its `metadata.resourceVersion`.
+    pub resource_version: String,
+    /// Its conditions as they are.
+    pub conditions: Vec<Value>,
+    /// The Certificate it is for: name and uid.
+    pub certificate: Option<(String, String)>,
+    issuer: IssuerRef,
+    names: Result<CsrNames, CsrError>,
+    word: Option<String>,
+    labels: Labels<'static>,
+}
+
+/// The hosts that a Certificate names.
+pub fn hosts(certificate: &Certificate) -> impl Iterator<Item = Host> + '_ {
+    certificate.spec.dns_names.iter().filter_map(|name| Host::parse(name).ok())
+}
+
+fn owned_labels(labels: Option<&BTreeMap<String, String>>) -> Labels<'static> {
+    let pairs = labels.into_iter().flatten();
+    Labels(pairs.map(|(key, value)| (Cow::Owned(key.clone()), Cow::Owned(value.clone()))).collect())
+}
+
+/// What an object itself says: annotation before label.
+fn word(object: &impl kube::Resource<DynamicType = ()>) -> Option<&String> {
+    let (annotations, labels) = (&object.meta().annotations, &object.meta().labels);
+    [annotations, labels].into_iter().find_map(|all| all.as_ref()?.get(names::AUTO_ISSUE))
+}
+
+// === impl SeenRequest ===
+
+impl SeenRequest {
+    fn read(request: &CertificateRequest) -> Self {
+        let owner = request.metadata.owner_references.iter().flatten().find(|owner| owner.kind == "Certificate");
+        Self {
+            resource_version: version(&request.metadata),
+            conditions: request.status.conditions.clone(),
+            certificate: owner.map(|owner| (owner.name.clone(), owner.uid.clone())),
+            issuer: IssuerRef::from(&request.spec.issuer_ref),
+            names: csr::names(&request.spec.request),
+            word: word(request).cloned(),
+            labels: owned_labels(request.metadata.labels.as_ref()),
+        }
+    }
+
+    /// The hosts it asks for.
+    pub fn hosts(&self) -> &[Host] {
+        self.names.as_ref().map(|names| names.hosts.as_slice()).unwrap_or_default()
+    }
+
+    fn facts<'a>(&'a self, namespace: &'a str) -> RequestFacts<'a> {
+        RequestFacts {
+            namespace,
+            issuer: self.issuer.clone(),
+            names: self.names.clone(),
+            word: self.word.as_deref(),
+            labels: &self.labels,
+        }
+    }
+}
+
+impl Kept for CertificateRequest {
+    fn see(self, world: &mut World) -> Touched {
+        let (namespace_name, name) = (self.namespace().unwrap_or_default(), self.name_any());
+        if !self.is_open() {
+            return Self::lose(world, &namespace_name, &name);
+        }
+        let (namespace, ns) = world.enter(&namespace_name);
+        let name: Arc<str> = Arc::from(name);
+        let seen = SeenRequest::read(&self);
+        let mut touched = Touched::default();
+        touched.keys.extend(seen.hosts().iter().map(|host| Key::Host(namespace.clone(), host.clone())));
+        touched.keys.insert(Key::Request(namespace, name.clone()));
+        ns.requests.insert(name, seen);
+        touched
+    }
+
+    fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
+        let (namespace_name, ns) = world.enter(namespace);
+        let mut touched = Touched::default();
+        if let Some((name, old)) = ns.requests.remove_entry(name) {
+            touched.keys.extend(old.hosts().iter().map(|host| Key::Host(namespace_name.clone(), host.clone())));
+            touched.keys.insert(Key::Request(namespace_name, name));
+        }
+        world.leave_if_empty(namespace);
+        touched
+    }
+}
+
+impl Namespace {
+    /// The requests that ask for a host and that nobody has decided on.
+    pub(super) fn waiting_for<'w>(&'w self, host: &'w Host) -> impl Iterator<Item = &'w Arc<str>> {
+        self.requests.iter().filter(|(_, seen)| seen.hosts().contains(host)).map(|(name, _)| name)
+    }
+}
+
+impl World {
+    /// A request that nobody has decided on.
+    pub fn request(&self, namespace: &str, name: &str) -> Option<&SeenRequest> {
+        self.namespaces.get(namespace)?.requests.get(name)
+    }
+
+    /// All of them, by namespace and name.
+    pub fn requests(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>, &SeenRequest)> {
+        let all = self.namespaces.iter();
+        all.flat_map(|(namespace, ns)| ns.requests.iter().map(move |(name, seen)| (namespace, name, seen)))
+    }
+
+    /// The plan for a request.
+    pub fn plan_request(&self, namespace: &str, seen: &SeenRequest, now: Timestamp) -> RequestPlan {
+        if self.is_terminating(namespace) {
+            return RequestPlan::Leave;
+        }
+        let next_check = |host: &Host| {
+            let status = self.domain_object(namespace, host)?.domain.status.as_ref()?;
+            status.next_check_time.as_ref().map(|time| time.0)
+        };
+        request::plan(&seen.facts(namespace), self, next_check, &self.policy, now)
+    }
+
+    /// What the approval gate wants to know of a host, and the Certificate that asks. One whose request waits goes first.
+    pub(super) fn gated<'w>(
+        &'w self,
+        namespace: &str,
+        ns: &'w Namespace,
+        host: &Host,
+    ) -> Option<(Gated<'w>, Option<&'w Certificate>)> {
+        let policy = &self.policy;
+        if policy.gate.mode == GateMode::Off || policy.excludes(namespace) {
+            return None;
+        }
+        let named = |issuer: &IssuerRef| policy.issuers().any(|one| one == issuer);
+        let own = host.secret_name();
+        let waits = |certificate: &Certificate| {
+            ns.requests
+                .values()
+                .any(|request| request.certificate.as_ref().map(|(name, _)| name) == certificate.metadata.name.as_ref())
+        };
+        let certificate = ns
+            .certificates
+            .values()
+            .filter(|certificate| {
+                let names_host = certificate.spec.dns_names.iter().any(|name| name.eq_ignore_ascii_case(host.as_str()));
+                names_host && named(&IssuerRef::from(&certificate.spec.issuer_ref))
+            })
+            // ingress-shim's for our own parts: whether it is wanted the Ingresses say.
+            .filter(|certificate| {
+                let by_ingress = certificate.controller().is_some_and(|owner| owner.kind == "Ingress");
+                !(by_ingress && certificate.metadata.name.as_deref() == Some(own.as_str()))
+            })
+            .filter(|certificate| {
+                let labels = owned_labels(certificate.metadata.labels.as_ref());
+                let word = word(*certificate).map(String::as_str);
+                Asker { namespace, word, labels: &labels }.gates(host, self, policy)
+            })
+            .max_by_key(|certificate| waits(certificate));
+        if let Some(certificate) = certificate {
+            let issuer = IssuerRef::from(&certificate.spec.issuer_ref);
+            return Some((Gated { issuer, certificate: Some(ns.certificate_view(certificate)) }, Some(certificate)));
+        }
+        // A request that no Certificate made must not wait for ever.
+        let request = ns.requests.values().find(|request| {
+            let asker = Asker { namespace, word: request.word.as_deref(), labels: &request.labels };
+            request.certificate.is_none()
+                && request.hosts().contains(host)
+                && named(&request.issuer)
+                && asker.gates(host, self, policy)
+        })?;
+        Some((Gated { issuer: request.issuer.clone(), certificate: None }, None))
+    }
+}

@@ -1,0 +1,63 @@
+//! A host that no Ingress wants a certificate for, but a Certificate or a
+//! CertificateRequest of the approval gate does: it is checked, and nothing else.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::{
+    CertificateView, DomainView, Effect, HostInput, HostPlan, Terms, certificate, gate, host, matching, status,
+};
+use crate::{
+    api::domain::{CertificateStatus, READY},
+    core::{
+        finding::{Finding, Lang},
+        policy::{Issuance, IssuerRef, Profile},
+        reason::Reason,
+    },
+};
+
+/// What the approval gate wants to know of a host.
+#[derive(Clone, Debug)]
+pub struct Gated<'a> {
+    /// For which issuer.
+    pub issuer: IssuerRef,
+    /// The Certificate that asks; `None`: a request that no Certificate made.
+    pub certificate: Option<CertificateView<'a>>,
+}
+
+/// Plans for a host of the approval gate alone: a verdict and its warnings. The Certificate is its maker's.
+pub fn plan(input: &HostInput<'_>, domain: DomainView<'_>, gated: &Gated<'_>, plan: &mut HostPlan) {
+    let now = input.now;
+    plan.notes.idle_since = None;
+    plan.notes.told.clear();
+    let mut next = domain.status.clone();
+    (next.lead, next.profile, next.released) = (None, None, false);
+    let terms = Terms { issuer: Some(gated.issuer.clone()), profile: Profile::Standard, issuance: Issuance::Inline };
+    let ready = gated.certificate.is_some_and(|certificate| certificate.ready);
+    let standing = gate::by_issuer(input, &terms);
+    host::look(input, domain, standing, &terms, ready, &mut next, plan);
+    let verdict =
+        host::domain_verdict(&next, terms.issuer.as_ref()).unwrap_or_else(|| Finding::new(Reason::Pending, input.host));
+    // Should an Ingress want the host, it is bound to what is there.
+    next.bind = matching::find(input.host, input.others, next.bind.as_ref(), false, now);
+    next.certificate = gated.certificate.map(|certificate| CertificateStatus {
+        name: certificate.name.to_owned(),
+        secret_name: certificate.secret_name.to_owned(),
+        not_after: certificate.not_after.map(Time),
+    });
+    let issued = certificate::finding(input.host, gated.certificate.as_ref(), input.now);
+    let findings = status::Findings { verified: &verdict, issued: issued.as_ref(), released: false };
+    let effective = status::write(&mut next, &findings, domain.generation, now);
+    let news = status::reason_of(domain.status, READY) != Some(effective.reason);
+    if next != *domain.status {
+        plan.effects.push(Effect::SetStatus(Box::new(next)));
+    }
+    if news && effective.reason != Reason::Pending {
+        let message = effective.sentence(Lang::En);
+        plan.effects.push(Effect::Tell { ingress: None, reason: effective.reason, message });
+    }
+    // What an Ingress left behind that no longer wants a certificate.
+    if let Some(companion) = input.companion {
+        plan.effects.push(Effect::DeleteCompanion { name: companion.name.clone() });
+    }
+    certificate::withdraw(input, plan);
+}

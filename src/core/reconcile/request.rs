@@ -1,0 +1,73 @@
+//! What the controller does about a CertificateRequest that nobody has decided on.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::core::{
+    approval::{Approval, RequestFacts, held, judge},
+    finding::Finding,
+    host::Host,
+    knowledge::Knowledge,
+    policy::Policy,
+    reason::Reason,
+};
+
+/// What to do about a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RequestPlan {
+    /// Nothing: it is somebody else's, or somebody else approves.
+    Leave,
+    /// Approve it.
+    Approve {
+        /// For the condition.
+        message: String,
+        /// The names that wait all the same, where the certificate would run out.
+        despite: Vec<Finding>,
+    },
+    /// Wait.
+    Hold {
+        /// What each name waits for.
+        findings: Vec<Finding>,
+        /// In a sentence.
+        message: String,
+        /// When it is let through whatever DNS shows.
+        until: Option<Timestamp>,
+    },
+}
+
+/// Plans for a request. `next_check`: when a host is looked at again.
+pub fn plan<K: Knowledge>(
+    request: &RequestFacts<'_>,
+    knowledge: &K,
+    next_check: impl Fn(&Host) -> Option<Timestamp>,
+    policy: &Policy,
+    now: Timestamp,
+) -> RequestPlan {
+    let approve = |message: &str, despite| match policy.gate.approve {
+        true => RequestPlan::Approve { message: message.to_owned(), despite },
+        false => RequestPlan::Leave,
+    };
+    match judge(request, knowledge, policy, now) {
+        Approval::NotGated(_) => RequestPlan::Leave,
+        Approval::Allowed => approve("Every name is verified: the CA will be able to validate it.", Vec::new()),
+        Approval::LetThrough(findings) => {
+            approve("Not every name is verified, but the certificate in use would run out.", findings)
+        }
+        Approval::Held(findings) => {
+            let hosts = || request.names.iter().flat_map(|names| &names.hosts);
+            let mut message = held(&findings);
+            if let Some(at) = hosts().filter_map(next_check).min() {
+                message.push_str(&format!(" Next check: {at}."));
+            }
+            let domain = |host: &Host| knowledge.domain(request.namespace, host.as_str());
+            let ends = hosts().filter_map(|host| domain(host)?.not_after).min();
+            let last_days = SignedDuration::from_hours(24 * i64::from(policy.gate.let_through_days));
+            let until = ends.and_then(|ends| ends.checked_sub(last_days).ok());
+            RequestPlan::Hold { findings, message, until }
+        }
+    }
+}
+
+/// Whether a hold is worth an Event: not while certgate itself is still looking.
+pub fn tells(findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| !matches!(finding.reason, Reason::Pending | Reason::VerdictStale))
+}
