@@ -2,12 +2,22 @@
 //! hostile runs in it. Needs Chromium (Debian's package), so it runs when asked
 //! for: `make page`. The pictures are left in `target/page` to be looked at.
 
+#![allow(clippy::indexing_slicing, reason = "a test may end by panicking")]
+
 use std::{net::SocketAddr, path::PathBuf, process::Command, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
-use certgate::{api::domain::Domain, page::Page, status::rows};
+use certgate::{
+    api::domain::Domain,
+    page::{Page, Rows},
+    status::rows,
+};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, unix::pipe},
+    sync::watch,
+};
 
 const HOSTILE: &str = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">";
 
@@ -38,7 +48,8 @@ fn domain(namespace: &str, host: &str, reason: &str, day: u8) -> Value {
     object
 }
 
-async fn serve() -> Result<SocketAddr> {
+/// The page's address, and the way to change what it shows.
+async fn serve() -> Result<(SocketAddr, watch::Sender<Rows>)> {
     let mut domains = vec![
         domain("team-a", "www.example.com", "WrongTarget", 2),
         domain("team-a", "new.example.com", "DomainNotFound", 0),
@@ -58,11 +69,8 @@ async fn serve() -> Result<SocketAddr> {
     let (tell, seen) = watch::channel(Some(Arc::new(rows(&domains))));
     let socket = TcpListener::bind("127.0.0.1:0").await?;
     let address = socket.local_addr()?;
-    tokio::spawn(async move {
-        let _kept = tell;
-        Page::new(seen).serve(socket).await
-    });
-    Ok(address)
+    tokio::spawn(Page::new(seen).serve(socket));
+    Ok((address, tell))
 }
 
 async fn chromium(arguments: Vec<String>) -> Result<String> {
@@ -70,7 +78,14 @@ async fn chromium(arguments: Vec<String>) -> Result<String> {
     let profile_argument = format!("--user-data-dir={}", profile.path().display());
     let output = tokio::task::spawn_blocking(move || {
         Command::new("chromium")
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--timeout=4000"])
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--hide-scrollbars",
+                "--no-first-run",
+                "--timeout=4000",
+            ])
             .arg(profile_argument)
             .args(arguments)
             .output()
@@ -84,7 +99,7 @@ async fn chromium(arguments: Vec<String>) -> Result<String> {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Chromium: make page"]
 async fn the_page_is_drawn_in_light_dark_small_and_chinese_and_nothing_hostile_runs() -> Result<()> {
-    let address = serve().await?;
+    let (address, _tell) = serve().await?;
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/page");
     std::fs::create_dir_all(&folder)?;
     for (name, path, size, scheme) in [
@@ -112,5 +127,100 @@ async fn the_page_is_drawn_in_light_dark_small_and_chinese_and_nothing_hostile_r
         ensure!(drawn.contains("onerror"), "the hostile text is shown: {drawn}");
         ensure!(!drawn.contains("<title>owned") && !drawn.contains("<img"), "something hostile ran on {path}");
     }
+    Ok(())
+}
+
+/// A browser that is told what to do over a pair of pipes (Chrome DevTools Protocol).
+struct Browser {
+    process: std::process::Child,
+    _profile: tempfile::TempDir,
+    to: pipe::Sender,
+    from: pipe::Receiver,
+    heard: Vec<u8>,
+    asked: u64,
+}
+
+impl Browser {
+    fn start() -> Result<Self> {
+        let profile = tempfile::tempdir()?;
+        let (to, from) = (profile.path().join("to"), profile.path().join("from"));
+        ensure!(Command::new("mkfifo").args([&to, &from]).status()?.success(), "mkfifo");
+        let open = || {
+            let mut options = pipe::OpenOptions::new();
+            options.read_write(true);
+            options
+        };
+        let (sender, receiver) = (open().open_sender(&to)?, open().open_receiver(&from)?);
+        let flags = "--headless --no-sandbox --disable-gpu --no-first-run --remote-debugging-pipe";
+        let process = Command::new("bash")
+            .args([
+                "-c",
+                &format!("exec chromium {flags} --user-data-dir=\"$0\" about:blank 3<\"$1\" 4>\"$2\" 2>/dev/null"),
+            ])
+            .args([profile.path(), &to, &from])
+            .spawn()?;
+        Ok(Self { process, _profile: profile, to: sender, from: receiver, heard: Vec::new(), asked: 0 })
+    }
+
+    /// Asks, and waits for the answer to just that.
+    async fn ask(&mut self, session: Option<&str>, method: &str, params: Value) -> Result<Value> {
+        self.asked += 1;
+        let mut request = json!({"id": self.asked, "method": method, "params": params});
+        if let Some(session) = session {
+            request["sessionId"] = json!(session);
+        }
+        let mut bytes = serde_json::to_vec(&request)?;
+        bytes.push(0);
+        self.to.write_all(&bytes).await?;
+        loop {
+            while let Some(end) = self.heard.iter().position(|byte| *byte == 0) {
+                let message: Vec<u8> = self.heard.drain(..=end).collect();
+                let message: Value = serde_json::from_slice(&message[..end])?;
+                if message["id"] == self.asked {
+                    ensure!(message["error"].is_null(), "{message}");
+                    return Ok(message["result"].clone());
+                }
+            }
+            let mut chunk = [0; 16 * 1024];
+            let read = tokio::time::timeout(std::time::Duration::from_secs(20), self.from.read(&mut chunk)).await??;
+            self.heard.extend_from_slice(&chunk[..read]);
+        }
+    }
+
+    async fn evaluate(&mut self, session: &str, expression: &str) -> Result<Value> {
+        let params = json!({"expression": expression, "returnByValue": true});
+        Ok(self.ask(Some(session), "Runtime.evaluate", params).await?["result"]["value"].clone())
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Chromium: make page"]
+async fn a_change_shows_without_a_reload() -> Result<()> {
+    let (address, tell) = serve().await?;
+    let mut browser = Browser::start()?;
+    let target = browser.ask(None, "Target.createTarget", json!({"url": format!("http://{address}/?lang=en")})).await?;
+    let attached =
+        browser.ask(None, "Target.attachToTarget", json!({"targetId": target["targetId"], "flatten": true})).await?;
+    let session = attached["sessionId"].as_str().context("no session")?.to_owned();
+    let shows = "document.readyState === 'complete' && document.body.innerText.includes";
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+    while browser.evaluate(&session, &format!("{shows}('www.example.com')")).await? != json!(true) {
+        ensure!(tokio::time::Instant::now() < deadline, "the page is not drawn");
+    }
+    browser.evaluate(&session, "window.same = true").await?;
+    let late: Domain = serde_json::from_value(domain("team-z", "late.example.com", "NoAddress", 0))?;
+    while browser.evaluate(&session, &format!("{shows}('late.example.com')")).await? != json!(true) {
+        // Told again, for the page may not have been listening yet.
+        tell.send_replace(Some(Arc::new(rows(std::slice::from_ref(&late)))));
+        ensure!(tokio::time::Instant::now() < deadline, "the change is not shown");
+    }
+    ensure!(browser.evaluate(&session, "window.same").await? == json!(true), "the page was loaded anew");
     Ok(())
 }

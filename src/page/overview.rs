@@ -146,7 +146,7 @@ fn table<'r>(rows: impl Iterator<Item = &'r Row>, caption: &str, lang: Lang, now
                         th scope="row" { a href=(host_address(&row.namespace, &row.name, lang)) { (row.host) } }
                         td data-label=(words.namespace) { (row.namespace) }
                         td data-label=(words.state) { (mark(words, row.ready, row.needs_somebody())) }
-                        td data-label=(words.what) { (row.finding.sentence(lang)) }
+                        td.what data-label=(words.what) { (row.finding.sentence(lang)) }
                         td data-label=(words.since) { (time(row.since, now, lang)) }
                         td data-label=(words.next) { (time(row.next_check, now, lang)) }
                         td data-label=(words.expires) { (time(row.not_after, now, lang)) }

@@ -79,7 +79,7 @@ impl Query {
 
     /// The address of the overview for this, on another page.
     pub fn address(&self, page: usize) -> String {
-        let mut out = form_urlencoded::Serializer::new(String::from("/?"));
+        let mut out = form_urlencoded::Serializer::for_suffix(String::from("/?"), "/?".len());
         if !self.search.is_empty() {
             out.append_pair("q", &self.search);
         }

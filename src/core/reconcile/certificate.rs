@@ -46,6 +46,9 @@ pub fn finding(host: &Host, certificate: Option<&CertificateView<'_>>, now: Time
         None
     };
     Some(match trouble {
+        Some(trouble) if certificate.ready && trouble.reason == Reason::IssuanceFailed => {
+            found(Reason::RenewalAtRisk).note(trouble.note)
+        }
         Some(trouble) if certificate.ready => found(Reason::RenewalAtRisk).note(trouble.sentence(Lang::En)),
         Some(trouble) => trouble,
         None if certificate.ready => found(Reason::Issued)
