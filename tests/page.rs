@@ -70,7 +70,14 @@ async fn chromium(arguments: Vec<String>) -> Result<String> {
     let profile_argument = format!("--user-data-dir={}", profile.path().display());
     let output = tokio::task::spawn_blocking(move || {
         Command::new("chromium")
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--timeout=4000"])
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--hide-scrollbars",
+                "--no-first-run",
+                "--timeout=4000",
+            ])
             .arg(profile_argument)
             .args(arguments)
             .output()

@@ -28,12 +28,18 @@ impl Watcher<'_> {
         team.until_domain(host, "Ready", ready, Some(reason)).await?;
         self.soon(&format!("columns of {host}: {reason}"), async || {
             let row = columns(team, host).await?;
-            ensure!(row.contains(&ready.to_owned()) && row.contains(&reason.to_owned()) && row.contains(&who.to_owned()), "{row:?}");
+            ensure!(
+                row.contains(&ready.to_owned()) && row.contains(&reason.to_owned()) && row.contains(&who.to_owned()),
+                "{row:?}"
+            );
             Ok(())
         })
         .await?;
         for kind in ["Ingress", "Domain"] {
-            self.soon(&format!("Event {reason} on the {kind} of {host}"), async || self.event(team, kind, reason, phrase).await).await?;
+            self.soon(&format!("Event {reason} on the {kind} of {host}"), async || {
+                self.event(team, kind, reason, phrase).await
+            })
+            .await?;
         }
         let status = self.status(team, host).await?.with_context(|| format!("status knows nothing of {host}"))?;
         ensure!(status["reason"] == reason && status["whoActs"] == who, "{status}");
@@ -150,8 +156,13 @@ async fn tell(cluster: &Cluster, page: std::net::SocketAddr) -> Result<()> {
 
     // Switched off: the Ingress says so, and the host is nowhere any more.
     team.annotate("web", json!({"certgate.dev/auto-issue": "false"})).await?;
-    lab.wait_for("the Domain is gone", PATIENCE, async || Ok(team.domains().get_opt(host).await?.is_none().then_some(()))).await?;
-    watcher.soon("Event SwitchedOff", async || watcher.event(&team, "Ingress", "SwitchedOff", "switched off").await).await?;
+    lab.wait_for("the Domain is gone", PATIENCE, async || {
+        Ok(team.domains().get_opt(host).await?.is_none().then_some(()))
+    })
+    .await?;
+    watcher
+        .soon("Event SwitchedOff", async || watcher.event(&team, "Ingress", "SwitchedOff", "switched off").await)
+        .await?;
     ensure!(watcher.status(&team, host).await?.is_none(), "status still knows it");
     watcher
         .soon("the page forgets it", async || {
