@@ -19,7 +19,7 @@ use super::{
     events::{self, Teller},
     metrics::ControllerMetrics,
     queue::Queue,
-    world::{IngressId, Key, Touched, World, intake::Kept as _, view::SeenTwin},
+    world::{IngressId, Key, Touched, World, intake::Kept as _},
 };
 use crate::{
     api::domain::Domain,
@@ -36,6 +36,8 @@ use crate::{
 };
 
 mod requests;
+
+mod twin;
 
 /// The first wait after a plan whose writes failed; doubles up to the last.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -414,29 +416,6 @@ impl Shared {
         }
         // The twin follows in the plan that this change brings.
         self.change(|world| after.see(world));
-        Ok(())
-    }
-
-    /// Brings an Ingress' twin in step, or takes it away.
-    async fn twin(&self, namespace: &Arc<str>, ingress: &Arc<str>, wanted: Option<Host>) -> Result<(), WriteError> {
-        let (seen, domain) = {
-            let world = self.world();
-            let domain = wanted.as_ref().and_then(|host| world.domain_object(namespace, host));
-            (world.twin(namespace, ingress), domain.map(|seen| seen.domain.clone()))
-        };
-        match (seen, wanted, domain) {
-            (SeenTwin::Foreign, ..) | (SeenTwin::None, None, _) => {}
-            (SeenTwin::Ours { name, uid }, None, _) => {
-                self.writer.delete_companion(namespace, &name, &uid).await?;
-                tracing::info!(%namespace, %ingress, twin = name, "twin deleted");
-            }
-            // A write that changes nothing is none to the API server.
-            (_, Some(host), Some(domain)) => {
-                self.writer.write_twin(&domain, ingress, &host).await?;
-                tracing::debug!(%namespace, %ingress, %host, "twin in step");
-            }
-            (_, Some(_), None) => {}
-        }
         Ok(())
     }
 

@@ -1,0 +1,39 @@
+//! The twin of an Ingress: what the worker of its key does about it.
+
+use std::sync::Arc;
+
+use super::Shared;
+use crate::{
+    cluster::{apply::WriteError, world::view::SeenTwin},
+    core::host::Host,
+};
+
+impl Shared {
+    /// Brings an Ingress' twin in step, or takes it away.
+    pub(super) async fn twin(
+        &self,
+        namespace: &Arc<str>,
+        ingress: &Arc<str>,
+        wanted: Option<Host>,
+    ) -> Result<(), WriteError> {
+        let (seen, domain) = {
+            let world = self.world();
+            let domain = wanted.as_ref().and_then(|host| world.domain_object(namespace, host));
+            (world.twin(namespace, ingress), domain.map(|seen| seen.domain.clone()))
+        };
+        match (seen, wanted, domain) {
+            (SeenTwin::Foreign, ..) | (SeenTwin::None, None, _) => {}
+            (SeenTwin::Ours { name, uid }, None, _) => {
+                self.writer.delete_companion(namespace, &name, &uid).await?;
+                tracing::info!(%namespace, %ingress, twin = name, "twin deleted");
+            }
+            // A write that changes nothing is none to the API server.
+            (_, Some(host), Some(domain)) => {
+                self.writer.write_twin(&domain, ingress, &host).await?;
+                tracing::debug!(%namespace, %ingress, %host, "twin in step");
+            }
+            (_, Some(_), None) => {}
+        }
+        Ok(())
+    }
+}
