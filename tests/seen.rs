@@ -156,6 +156,14 @@ async fn tell(cluster: &Cluster, page: std::net::SocketAddr) -> Result<()> {
     team.create(plain("caa", &[caa])).await?;
     watcher.sees(&team, caa, "CaaForbids", "domain-owner", "other-ca.example").await?;
 
+    // What DNS cannot tell: the CA itself refuses the order, and its words come through.
+    let blocked = certgate_lab::BLOCKED;
+    lab.dns().a(blocked, lab.ip());
+    team.create(plain("blocked", &[blocked])).await?;
+    watcher.sees(&team, blocked, "IssuanceFailed", "cluster-admin", "forbidden by policy").await?;
+    let told = team.domains().get(blocked).await?.status.unwrap_or_default().issuance.context("no issuance")?;
+    ensure!(!told.note.contains("order resource") && !told.note.contains("urn:"), "no raw blob: {told:?}");
+
     // Switched off: the Ingress says so, and the host is nowhere any more.
     team.annotate("web", json!({"certgate.dev/auto-issue": "false"})).await?;
     lab.wait_for("the Domain is gone", PATIENCE, async || {

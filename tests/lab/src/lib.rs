@@ -89,5 +89,5 @@ pub use chart::{App, Chart};
 pub use fetch::{Fetched, LeafCertificate};
 pub use gateway::RequestSeen;
 pub use lab::{Gateway, KeptLab, Lab, LabOptions, Progress};
-pub use pebble::{Pebble, PebbleOptions};
+pub use pebble::{BLOCKED, Pebble, PebbleOptions};
 pub use wait::wait_for;

@@ -44,6 +44,7 @@ pub(crate) fn start(site: &Site, options: &PebbleOptions) -> Result<()> {
         "keyAlgorithm": "ecdsa",
         "caaIdentities": options.caa_identities,
         "retryAfter": {"authz": 1, "order": 1},
+        "domainBlocklist": [BLOCKED],
     }});
     fs::write(site.directory.join("pebble.json"), config.to_string())?;
     let program = Program::new(NAME, site.parts.program("pebble")?)
@@ -57,6 +58,9 @@ pub(crate) fn start(site: &Site, options: &PebbleOptions) -> Result<()> {
 pub(crate) async fn wait_ready(site: &Site) -> Result<()> {
     site.processes.wait_ready(NAME, READY_WITHIN, async || site.answers(ACME_PORT, "/dir", true, &[]).await).await
 }
+
+/// A domain for which the CA refuses to issue, as public ones refuse some.
+pub const BLOCKED: &str = "blocked.example.net";
 
 /// A lab's ACME server.
 pub struct Pebble<'a> {
