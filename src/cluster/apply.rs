@@ -222,8 +222,11 @@ impl Writer {
         let refused = |error| WriteError::Refused(kube::Error::SerdeError(error));
         let original = serde_json::to_value(original).map_err(refused)?;
         let Some(mut object) = twin::object(&original, host) else { return Err(WriteError::Gone) };
-        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        object["metadata"]["ownerReferences"] = json!([owner(domain)?]);
+        let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
+            return Err(WriteError::Gone);
+        };
+        metadata.insert("ownerReferences".to_owned(), json!([owner(domain)?]));
+        let name = metadata.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
         let api: Api<Ingress> = Api::namespaced(self.client.clone(), &namespace);
         // All fields of a twin are ours.
         let (params, patch) = (manager().force(), Patch::Apply(object));

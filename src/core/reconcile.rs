@@ -243,6 +243,8 @@ pub struct Notes {
     pub nudges: u32,
     /// When last.
     pub nudged_at: Option<Timestamp>,
+    /// A CertificateRequest waited for the verdict.
+    pub awaited: bool,
     /// Which Ingresses (by uid) have been told which reason.
     pub told: std::collections::BTreeMap<String, Reason>,
 }

@@ -6,6 +6,7 @@ use super::*;
 use crate::core::reason::Reason;
 use simulation::Cluster;
 
+mod companion;
 mod simulation;
 mod twin;
 

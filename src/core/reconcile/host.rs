@@ -190,11 +190,15 @@ pub(super) fn look(
         check::adopt(next, fresh, issuer);
     }
     let mut due = check::due(next, &asked, issuer, input.checks, issued && !input.awaited, now);
-    let verdict = next.verdict.as_ref().filter(|v| Reason::from_name(&v.reason).is_some_and(Reason::opens_gate));
-    if let (Due::At(at), Some(until), true) = (due, verdict.and_then(|v| v.valid_until.as_ref()), input.awaited) {
-        // A request waits for a verdict that still holds.
-        due = if until.0 <= now { Due::Now } else { Due::At(at.min(until.0)) };
+    if let (Due::At(at), true) = (due, input.awaited) {
+        // A good verdict must hold when it is asked for; a bad one was looked at seldom while nothing waited for it.
+        let good = next.verdict.as_ref().filter(|v| Reason::from_name(&v.reason).is_some_and(Reason::opens_gate));
+        let until = good.and_then(|verdict| verdict.valid_until.as_ref()).map(|until| until.0);
+        let begins = good.is_none() && !input.notes.awaited;
+        let at = if begins { now } else { until.map_or(at, |until| at.min(until)) };
+        due = if at <= now { Due::Now } else { Due::At(at) };
     }
+    plan.notes.awaited = input.awaited;
     match due {
         Due::Now => plan.effects.push(Effect::Check { request, asked }),
         Due::At(at) => {

@@ -65,15 +65,16 @@ fn redirects(ingress: &Ingress<'_>) -> bool {
 /// of the gateway, no TLS, and no label of Rainbond's but the one that its gateway asks
 /// for: what bears a component's labels is deleted with it.
 pub fn object(ingress: &Value, host: &Host) -> Option<Value> {
-    let name = name(ingress["metadata"]["name"].as_str()?)?;
-    let annotations: Map<String, Value> = ingress["metadata"]["annotations"]
-        .as_object()
+    let name = name(ingress.pointer("/metadata/name")?.as_str()?)?;
+    let annotations: Map<String, Value> = ingress
+        .pointer("/metadata/annotations")
+        .and_then(Value::as_object)
         .into_iter()
         .flatten()
         .filter(|(key, _)| key.starts_with(GATEWAY_PREFIX) && *key != names::FORCE_SSL_REDIRECT)
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    let mut spec = ingress["spec"].clone();
+    let mut spec = ingress.get("spec")?.clone();
     spec.as_object_mut()?.remove("tls");
     Some(json!({
         "apiVersion": "networking.k8s.io/v1",
