@@ -154,6 +154,7 @@ async fn show_host(
 }
 
 /// Says "change" whenever the rows changed; what changed the browser asks for itself.
+/// An event without data would not reach a script (HTML, server-sent events).
 async fn events(State(page): State<Page>) -> Response {
     let Ok(place) = page.viewers.clone().try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many viewers\n").into_response();
@@ -162,7 +163,7 @@ async fn events(State(page): State<Page>) -> Response {
     rows.mark_unchanged();
     let changes = stream::unfold((rows, place), |(mut rows, place)| async move {
         rows.changed().await.ok()?;
-        Some((Ok::<_, Infallible>(Event::default().event("change").data("")), (rows, place)))
+        Some((Ok::<_, Infallible>(Event::default().event("change").data("rows")), (rows, place)))
     });
     Sse::new(changes).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
 }

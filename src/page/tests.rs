@@ -154,7 +154,8 @@ async fn a_change_is_told_to_those_who_follow() {
     let mut body = Page::new(seen).router().oneshot(request).await.unwrap().into_body();
     tell.send_replace(Some(Arc::default()));
     let frame = tokio::time::timeout(Duration::from_secs(5), body.frame()).await.unwrap().unwrap().unwrap();
-    assert!(String::from_utf8_lossy(&frame.into_data().unwrap()).contains("event: change"));
+    let text = String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap();
+    assert!(text.contains("event: change\n") && text.contains("data: rows\n"), "{text}");
 }
 
 #[test]
