@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test lint demo bench manifests certs image clean tools parts
+.PHONY: help build test lint demo bench manifests certs page image clean tools parts
 
 CARGO ?= cargo
 GO ?= go
@@ -42,6 +42,9 @@ bench: tools ## measure the decision and the webhook
 
 manifests: parts ## write anew what is generated: definitions, plain manifests, schemas, reference pages
 	CERTGATE_UPDATE=1 $(CARGO) test --quiet --locked --test generated -- --test-threads=1
+
+page: ## draw the status page in headless Chromium (apt-get install chromium); pictures go to target/page
+	$(CARGO) test --quiet --locked --test page -- --ignored
 
 certs: ## make certificates for development in certs/
 	certs/make.sh

@@ -221,7 +221,7 @@ async fn release_companions(client: &Client, settings: &Settings, report: &mut d
         Api::all(client.clone()).list_metadata(&companions()).await.map_err(failed("list companions"))?.items;
     for companion in found {
         let (namespace, name) = (companion.namespace().unwrap_or_default(), companion.name_any());
-        report.line(&format!("companion Ingress {namespace}/{name}: kept, it orders the certificate"));
+        report.line(&format!("companion Ingress {namespace}/{name}: kept, and certgate's no longer"));
         if !settings.dry_run {
             let api: Api<FullIngress> = Api::namespaced(client.clone(), &namespace);
             let patch = Patch::Merge(serde_json::json!({"metadata": {"ownerReferences": null}}));

@@ -11,6 +11,8 @@ pub mod lease;
 pub mod metrics;
 pub mod preflight;
 pub mod queue;
+#[cfg(test)]
+mod scripted;
 pub mod watch;
 pub mod worker;
 pub mod world;

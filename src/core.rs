@@ -13,6 +13,7 @@ pub mod decision;
 pub mod finding;
 pub mod host;
 pub mod ingress;
+pub mod issuance;
 pub mod issuer;
 pub mod knowledge;
 pub mod names;

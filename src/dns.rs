@@ -136,9 +136,15 @@ impl Inner {
     async fn ask(&self, ask: Ask, base: &str, left: Duration) -> (Duration, Answer) {
         let (question, asked, said) = match ask {
             Ask::Recursive(question) => {
-                // What is the host's own is always asked anew; what hosts have in common is asked once.
-                let own = question.name == base && matches!(question.kind, Kind::A | Kind::Aaaa);
-                let said = if own || question.kind == Kind::Txt {
+                // What is the host's own is always asked anew, and so is whether the resolver works at all;
+                // what hosts have in common is asked once.
+                let fresh = match question.kind {
+                    Kind::A | Kind::Aaaa => question.name == base,
+                    Kind::Ns => !question.name.contains('.'),
+                    Kind::Txt => true,
+                    Kind::Caa => false,
+                };
+                let said = if fresh {
                     self.client.recursive(&question, Mode::Recursive, left).await
                 } else {
                     self.client.shared(&question, Mode::Recursive, left).await

@@ -14,6 +14,7 @@ pub mod config;
 pub mod core;
 pub mod dns;
 pub mod explain;
+pub mod page;
 pub mod pki;
 pub mod reach;
 pub mod server;

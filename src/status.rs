@@ -6,7 +6,7 @@ pub mod render;
 use jiff::Timestamp;
 
 use crate::{
-    api::domain::{Domain, READY},
+    api::domain::{Domain, ISSUED, READY, VERIFIED},
     core::{
         finding::{Finding, Lang},
         host::Host,
@@ -19,6 +19,8 @@ use crate::{
 pub struct Row {
     /// The namespace.
     pub namespace: String,
+    /// The Domain's name.
+    pub name: String,
     /// The host, readable.
     pub host: String,
     /// Whether its certificate is in place and its DNS good.
@@ -39,6 +41,14 @@ pub struct Row {
     pub lead: Option<String>,
     /// What else should be known.
     pub warnings: Vec<String>,
+    /// When the host was first seen.
+    pub created: Option<Timestamp>,
+    /// When DNS was last looked at.
+    pub last_check: Option<Timestamp>,
+    /// Since when DNS has been good; `None`: it is not.
+    pub verified_since: Option<Timestamp>,
+    /// Since when the certificate has been in place; `None`: it is not.
+    pub issued_since: Option<Timestamp>,
 }
 
 /// The rows of some Domains: those that somebody must act on first, oldest first.
@@ -71,9 +81,21 @@ impl Row {
             Some(verdict) if reason == Reason::RenewalAtRisk => {
                 Finding::new(reason, &readable).note(verdict.sentence(Lang::En))
             }
-            _ => Finding::new(reason, &readable),
+            _ => (status.issuance.as_ref().and_then(|issuance| issuance.finding(&readable)))
+                .filter(|issued| issued.reason == reason)
+                .unwrap_or_else(|| Finding::new(reason, &readable)),
+        };
+        let true_since = |kind: &str| {
+            let condition =
+                status.conditions.iter().find(|condition| condition.type_ == kind && condition.status == "True")?;
+            Some(condition.last_transition_time.0)
         };
         Self {
+            name: domain.metadata.name.clone().unwrap_or_default(),
+            created: domain.metadata.creation_timestamp.as_ref().map(|time| time.0),
+            verified_since: true_since(VERIFIED),
+            issued_since: true_since(ISSUED),
+            last_check: status.last_check_time.as_ref().map(|time| time.0),
             namespace: domain.metadata.namespace.clone().unwrap_or_default(),
             host: readable,
             ready: ready.is_some_and(|condition| condition.status == "True"),

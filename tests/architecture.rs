@@ -1,5 +1,13 @@
 //! What ARCHITECTURE.md promises of the tree, checked.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may end by panicking"
+)]
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -346,7 +346,7 @@ fn every_argument_is_a_flag_with_a_value_and_only_the_pods_coordinates_come_by_e
         for (deployment, command) in [("certgate-webhook", "webhook"), ("certgate-controller", "controller")] {
             let args = args(&objects, deployment);
             assert_eq!(args[0], command);
-            for arg in args[1..].iter().filter(|_| command == "webhook") {
+            for arg in &args[1..] {
                 let (flag, _) = arg.strip_prefix("--").and_then(|arg| arg.split_once('=')).expect("--flag=value");
                 assert!(knows(command, flag), "certgate {command} knows no --{flag}");
             }

@@ -1,5 +1,13 @@
 //! `certgate explain` as a person and a program meet it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may end by panicking"
+)]
+
 use std::{fs, path::PathBuf, process::Output};
 
 use assert_cmd::Command;

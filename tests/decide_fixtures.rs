@@ -1,6 +1,14 @@
 //! What certgate makes of every object that Rainbond itself sends. The
 //! snapshot reads as documentation: file, then each host's fate.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may end by panicking"
+)]
+
 use std::{fmt::Write as _, fs, path::Path};
 
 use certgate::{

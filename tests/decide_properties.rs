@@ -1,231 +1,27 @@
 //! Properties of the decision, over random Ingresses and random states of knowledge.
 
-use std::collections::{BTreeMap, BTreeSet};
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may end by panicking"
+)]
+
+#[path = "support/random.rs"]
+#[allow(dead_code, unreachable_pub, reason = "each test binary uses its part of it")]
+mod random;
+
+use std::collections::BTreeSet;
 
 use certgate::core::{
-    decide::decide,
-    decision::Decision,
-    finding::Finding,
-    ingress::Ingress,
-    knowledge::{Bind, DomainFacts, Knowledge, VerdictFacts},
     names,
-    patch::PatchOp,
-    policy::{AutoIssue, Issuance, IssuerRef, Match, PlainHttp, Policy, Profile, Rule},
-    reason::{Action, Reason},
+    policy::{AutoIssue, Policy},
+    reason::Action,
 };
-use jiff::Timestamp;
-use proptest::{prelude::*, sample::select, strategy::ValueTree};
+use proptest::{prelude::*, strategy::ValueTree};
+use random::{ingress, known, policy, step};
 use serde_json::{Value, json};
-
-const HOSTS: &[&str] = &[
-    "www.example.com",
-    "api.example.com",
-    "*.example.com",
-    "a.b.example.com",
-    "xn--fsqu00a.com",
-    "8.shop-example.com",
-    "WWW.Example.COM",
-    "intranet",
-    "203.0.113.10",
-    "x.nip.io",
-    "bad_host.example.com",
-    "",
-];
-const SECRETS: &[&str] = &["theirs", "certgate-www.example.com", "certgate-api.example.com", "wild-tls"];
-
-#[derive(Clone, Debug, Default)]
-struct Known {
-    namespace_flag: Option<String>,
-    domains: BTreeMap<String, DomainFacts>,
-    v5: bool,
-}
-
-impl Knowledge for Known {
-    fn namespace_label(&self, _: &str, key: &str) -> Option<&str> {
-        (key == names::AUTO_ISSUE).then_some(self.namespace_flag.as_deref()).flatten()
-    }
-    fn domain(&self, _: &str, host: &str) -> Option<&DomainFacts> {
-        self.domains.get(host)
-    }
-    fn has_profile(&self, _: &str, profile: Profile) -> bool {
-        self.v5 && profile == Profile::RainbondV5
-    }
-}
-
-fn now() -> Timestamp {
-    "2026-11-24T12:00:00Z".parse().unwrap()
-}
-
-fn optional<T: std::fmt::Debug + Clone + 'static>(values: &'static [T]) -> impl Strategy<Value = Option<T>> {
-    proptest::option::of(select(values))
-}
-
-fn tls_entry() -> impl Strategy<Value = Value> {
-    (proptest::collection::vec(select(HOSTS), 0..3), optional(SECRETS)).prop_map(|(hosts, secret)| {
-        let mut entry = serde_json::Map::new();
-        if !hosts.is_empty() {
-            entry.insert("hosts".into(), json!(hosts));
-        }
-        if let Some(secret) = secret {
-            entry.insert("secretName".into(), json!(secret));
-        }
-        Value::Object(entry)
-    })
-}
-
-fn annotations() -> impl Strategy<Value = Option<Value>> {
-    let pairs: &'static [(&str, &str)] = &[
-        (names::AUTO_ISSUE, "true"),
-        (names::AUTO_ISSUE, "false"),
-        (names::AUTO_ISSUE, "perhaps"),
-        (names::CLUSTER_ISSUER, "theirs"),
-        (names::ISSUER, "theirs"),
-        ("kubernetes.io/tls-acme", "true"),
-        (names::SECRET_TEMPLATE, "{}"),
-        (names::FORCE_SSL_REDIRECT, "false"),
-        ("nginx.ingress.kubernetes.io/weight", "100"),
-        ("a~b/c", "odd key"),
-        (
-            names::INJECTED,
-            "{\"tls\":{\"www.example.com\":\"theirs\"},\"annotations\":{\"cert-manager.io/issuer\":\"theirs\"}}",
-        ),
-        (names::INJECTED, "garbage"),
-    ];
-    proptest::option::of(proptest::collection::vec(select(pairs), 0..5))
-        .prop_map(|pairs| pairs.map(|pairs| json!(pairs.into_iter().collect::<BTreeMap<_, _>>())))
-}
-
-fn labels() -> impl Strategy<Value = Option<Value>> {
-    select(vec![
-        None,
-        Some(json!({"app": "x"})),
-        Some(json!({"creator": "Rainbond", "service_id": "s", "app_id": "a"})),
-        Some(json!({"creator": "Rainbond", "belongTo": "rainbond-operator"})),
-        Some(json!({"acme.cert-manager.io/http01-solver": "true"})),
-    ])
-}
-
-fn ingress() -> impl Strategy<Value = Value> {
-    (
-        annotations(),
-        labels(),
-        proptest::collection::vec(select(HOSTS), 0..5),
-        proptest::option::of(proptest::collection::vec(tls_entry(), 0..3)),
-        optional(&["apisix", "nginx"]),
-        any::<bool>(),
-    )
-        .prop_map(|(annotations, labels, hosts, tls, class, backend)| {
-            let mut metadata = json!({"name": "web", "namespace": "team-a"});
-            let mut spec = json!({});
-            if let Some(annotations) = annotations {
-                metadata["annotations"] = annotations;
-            }
-            if let Some(labels) = labels {
-                metadata["labels"] = labels;
-            }
-            let path = json!([{"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "web", "port": {"number": 80}}}}]);
-            spec["rules"] = hosts.iter().map(|host| if host.is_empty() { json!({"http": {"paths": path}}) } else { json!({"host": host, "http": {"paths": path}}) }).collect();
-            if let Some(tls) = tls {
-                spec["tls"] = Value::Array(tls);
-            }
-            if let Some(class) = class {
-                spec["ingressClassName"] = json!(class);
-            }
-            if backend {
-                spec["defaultBackend"] = json!({"service": {"name": "web", "port": {"number": 80}}});
-            }
-            json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": spec})
-        })
-}
-
-fn facts() -> impl Strategy<Value = DomainFacts> {
-    // Good verdicts weigh more: what is held exercises little of the patch.
-    let reasons = &[
-        Reason::Verified,
-        Reason::Verified,
-        Reason::Verified,
-        Reason::NoValidationNeeded,
-        Reason::DomainNotFound,
-        Reason::WrongTarget,
-        Reason::WildcardNeedsDns01,
-        Reason::HostTaken,
-    ];
-    (
-        optional(&[true, true, true, false]),
-        optional(reasons),
-        any::<(bool, bool, bool)>(),
-        optional(&["web", "other"]),
-        proptest::option::weighted(0.2, select(&["le", "zero"][..])),
-        proptest::option::weighted(0.2, select(&[("wild-tls", "wild-tls"), ("wild-tls", "wild")][..])),
-    )
-        .prop_map(|(auto_issue, reason, (issued, released, fresh), lead, issuer, bind)| {
-            let issuer = issuer.map(IssuerRef::cluster);
-            DomainFacts {
-                auto_issue,
-                verdict: reason.map(|reason| VerdictFacts {
-                    finding: Finding::new(reason, "host"),
-                    issuer: issuer.clone(),
-                    valid_until: if fresh { Timestamp::MAX } else { Timestamp::MIN },
-                }),
-                issuer,
-                issued,
-                released,
-                lead: lead.map(Into::into),
-                bind: bind
-                    .map(|(secret, certificate)| Bind { secret_name: secret.into(), certificate: certificate.into() }),
-                profile: None,
-                not_after: None,
-            }
-        })
-}
-
-fn known() -> impl Strategy<Value = Known> {
-    (
-        optional(&["true", "false", "?"]),
-        proptest::collection::btree_map(select(HOSTS).prop_map(|host| host.to_lowercase()), facts(), 2..9),
-        any::<bool>(),
-    )
-        .prop_map(|(flag, domains, v5)| Known { namespace_flag: flag.map(str::to_owned), domains, v5 })
-}
-
-fn policy() -> impl Strategy<Value = Policy> {
-    let rule = (
-        optional(&["*.example.com", "api*"]),
-        optional(&[true, false]),
-        optional(&["le", "zero"]),
-        optional(&[Issuance::Inline, Issuance::Companion]),
-        optional(&[PlainHttp::Keep, PlainHttp::Redirect]),
-    )
-        .prop_map(|(glob, auto_issue, issuer, issuance, http)| Rule {
-            r#match: Match { hosts: glob.into_iter().map(str::to_owned).collect(), ..Match::default() },
-            auto_issue,
-            issuer: issuer.map(IssuerRef::cluster),
-            profile: None,
-            issuance,
-            http,
-        });
-    (any::<bool>(), proptest::option::weighted(0.9, select(&["le"][..])), proptest::collection::vec(rule, 0..3))
-        .prop_map(|(all, issuer, rules)| Policy {
-            issuer: issuer.map(IssuerRef::cluster),
-            auto_issue: if all { AutoIssue::All } else { AutoIssue::Annotated },
-            platform_domains: vec!["nip.io".into()],
-            rules,
-            ..Policy::default()
-        })
-}
-
-/// Decides on the object's text and applies the patch to the object.
-fn step(object: &Value, known: &Known, policy: &Policy) -> (Value, Vec<PatchOp>, Vec<(String, Action, Reason)>) {
-    let text = object.to_string();
-    let ingress: Ingress<'_> = serde_json::from_str(&text).expect("the object parses");
-    let decision: Decision<'_> = decide(&ingress, known, policy, now());
-    let mut result = object.clone();
-    let patch: json_patch::Patch =
-        serde_json::from_value(serde_json::to_value(&decision.patch).unwrap()).expect("RFC 6902");
-    json_patch::patch(&mut result, &patch).unwrap_or_else(|error| panic!("{error}: {patch} on {object}"));
-    let hosts = decision.hosts.iter().map(|d| (d.host.to_string(), d.action, d.reason())).collect();
-    (result, decision.patch, hosts)
-}
 
 fn tls(object: &Value) -> Vec<Value> {
     object["spec"]["tls"].as_array().cloned().unwrap_or_default()

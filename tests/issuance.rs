@@ -1,5 +1,13 @@
 //! certgate with the real API server, cert-manager 1.21 and CA: what is ordered, bound, handed over and withdrawn.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may end by panicking"
+)]
+
 #[path = "support/cluster.rs"]
 #[allow(dead_code, reason = "each test binary uses its part of it")]
 mod cluster;

@@ -46,7 +46,7 @@ async fn keep_asking(address: SocketAddr, config: ClientConfig, stop: Arc<Atomic
         let answer = connection.send(post(review("u", "www.example.com"))).await.expect("every request is answered");
         assert_eq!(answer.status(), 200);
         asked.fetch_add(1, Ordering::Relaxed);
-        if !answer.headers().get("connection").is_some_and(|value| value == "close") {
+        if answer.headers().get("connection").is_none_or(|value| value != "close") {
             kept = Some(connection);
         }
         tokio::time::sleep(Duration::from_micros(300)).await;

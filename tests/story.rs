@@ -1,6 +1,14 @@
 //! The main job from beginning to end, each step asserted, for both profiles
 //! and both cert-managers, through the small gateway and through Traefik.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may end by panicking"
+)]
+
 #[path = "support/cluster.rs"]
 #[allow(dead_code, reason = "each test binary uses its part of it")]
 mod cluster;

@@ -38,9 +38,9 @@ pub const READY: &str = "Ready";
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#,
     printcolumn = r#"{"name":"Who acts","type":"string","jsonPath":".status.whoActs"}"#,
     printcolumn = r#"{"name":"Observed","type":"string","jsonPath":".status.observed","priority":1}"#,
-    printcolumn = r#"{"name":"Next check","type":"date","jsonPath":".status.nextCheckTime"}"#,
+    printcolumn = r#"{"name":"Next check","type":"string","jsonPath":".status.nextCheckTime"}"#,
     printcolumn = r#"{"name":"Certificate","type":"string","jsonPath":".status.certificate.name","priority":1}"#,
-    printcolumn = r#"{"name":"Expires","type":"date","jsonPath":".status.certificate.notAfter"}"#,
+    printcolumn = r#"{"name":"Expires","type":"string","jsonPath":".status.certificate.notAfter"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
@@ -78,6 +78,9 @@ pub struct DomainStatus {
     /// The verdict in full, as data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<VerdictStatus>,
+    /// How far issuance got, as data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuance: Option<IssuanceStatus>,
     /// What else should be known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -133,6 +136,20 @@ pub struct VerdictStatus {
     pub valid_until: Option<Time>,
 }
 
+/// How far issuance got, from which the same sentence is made in any language.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuanceStatus {
+    /// The reason's name.
+    pub reason: String,
+    /// What the CA said: a limit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<String>,
+    /// One more particular: a time, an address, a link.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
 /// The certificate of a host.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -144,6 +161,24 @@ pub struct CertificateStatus {
     /// Until when it is valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<Time>,
+}
+
+// === impl IssuanceStatus ===
+
+impl IssuanceStatus {
+    /// A finding as it is kept.
+    pub fn of(finding: &Finding) -> Self {
+        Self {
+            reason: finding.reason.as_str().to_owned(),
+            observed: finding.observed.clone(),
+            note: finding.note.clone(),
+        }
+    }
+
+    /// The finding, about that host; `None`: a reason of another version.
+    pub fn finding(&self, host: &str) -> Option<Finding> {
+        Some(Finding::new(Reason::from_name(&self.reason)?, host).observed(&self.observed).note(&self.note))
+    }
 }
 
 // === impl Domain ===

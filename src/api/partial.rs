@@ -4,11 +4,15 @@
 pub mod certificate;
 pub mod certificate_request;
 pub mod ingress;
+pub mod issuance;
 pub mod issuer;
 
-/// Implements [`kube::Resource`] for a reduced object of cert-manager's group.
+/// Implements [`kube::Resource`] for a reduced object of one of cert-manager's groups.
 macro_rules! cert_manager_resource {
     ($type:ty, $kind:literal, $plural:literal, $scope:ty) => {
+        $crate::api::partial::cert_manager_resource!($type, $kind, $plural, $scope, "cert-manager.io");
+    };
+    ($type:ty, $kind:literal, $plural:literal, $scope:ty, $group:literal) => {
         impl kube::Resource for $type {
             type DynamicType = ();
             type Scope = $scope;
@@ -17,7 +21,7 @@ macro_rules! cert_manager_resource {
                 $kind.into()
             }
             fn group((): &()) -> std::borrow::Cow<'_, str> {
-                "cert-manager.io".into()
+                $group.into()
             }
             fn version((): &()) -> std::borrow::Cow<'_, str> {
                 "v1".into()

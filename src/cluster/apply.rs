@@ -6,7 +6,7 @@ use backon::{ExponentialBuilder, Retryable};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{
     Api, Client, Resource,
-    api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
+    api::{ApiResource, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
 };
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ use crate::{
     core::{
         host::Host,
         names,
-        reconcile::{companion::Companion, verified::Verified},
+        reconcile::{companion::Companion, twin, verified::Verified},
     },
 };
 
@@ -187,8 +187,7 @@ impl Writer {
     /// The API server did not take it.
     pub async fn write_companion(&self, domain: &Domain, companion: &Companion) -> Result<Ingress, WriteError> {
         let namespace = domain.metadata.namespace.clone().unwrap_or_default();
-        let owner =
-            OwnerReference { block_owner_deletion: None, ..domain.controller_owner_ref(&()).ok_or(WriteError::Gone)? };
+        let owner = owner(domain)?;
         let object = json!({
             "apiVersion": "networking.k8s.io/v1",
             "kind": "Ingress",
@@ -211,7 +210,30 @@ impl Writer {
         patiently(|| api.patch(&companion.name, &params, &patch)).await
     }
 
-    /// Deletes the companion of that uid.
+    /// Creates an Ingress' twin, owned by the Domain, or brings it in step.
+    ///
+    /// # Errors
+    /// The API server did not take it.
+    pub async fn write_twin(&self, domain: &Domain, ingress: &str, host: &Host) -> Result<Ingress, WriteError> {
+        let namespace = domain.metadata.namespace.clone().unwrap_or_default();
+        let resource = ApiResource::erase::<Ingress>(&());
+        let whole: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &namespace, &resource);
+        let original = patiently(|| whole.get(ingress)).await?;
+        let refused = |error| WriteError::Refused(kube::Error::SerdeError(error));
+        let original = serde_json::to_value(original).map_err(refused)?;
+        let Some(mut object) = twin::object(&original, host) else { return Err(WriteError::Gone) };
+        let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
+            return Err(WriteError::Gone);
+        };
+        metadata.insert("ownerReferences".to_owned(), json!([owner(domain)?]));
+        let name = metadata.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let api: Api<Ingress> = Api::namespaced(self.client.clone(), &namespace);
+        // All fields of a twin are ours.
+        let (params, patch) = (manager().force(), Patch::Apply(object));
+        patiently(|| api.patch(&name, &params, &patch)).await
+    }
+
+    /// Deletes the companion or twin of that uid.
     ///
     /// # Errors
     /// The API server did not take it.
@@ -254,6 +276,10 @@ impl Writer {
             Err(error) => Err(error),
         }
     }
+}
+
+fn owner(domain: &Domain) -> Result<OwnerReference, WriteError> {
+    Ok(OwnerReference { block_owner_deletion: None, ..domain.controller_owner_ref(&()).ok_or(WriteError::Gone)? })
 }
 
 fn manager() -> PatchParams {

@@ -25,7 +25,13 @@ use super::{
 use crate::{
     api::{
         domain::Domain,
-        partial::{certificate::Certificate, certificate_request::CertificateRequest, ingress::Ingress, issuer},
+        partial::{
+            certificate::Certificate,
+            certificate_request::CertificateRequest as GatedRequest,
+            ingress::Ingress,
+            issuance::{CertificateRequest, Challenge, Order},
+            issuer,
+        },
         verified_hosts::VerifiedHosts,
     },
     core::{
@@ -126,9 +132,12 @@ impl<P: Preflight> Controller<P> {
         tasks.watch::<Domain>(Api::all(client.clone()), Presence::Optional(OWN_CRDS));
         tasks.watch::<VerifiedHosts>(Api::all(client.clone()), Presence::Optional(OWN_CRDS));
         tasks.watch::<Certificate>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
+        tasks.watch::<CertificateRequest>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
+        tasks.watch::<Order>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
+        tasks.watch::<Challenge>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
         tasks.watch::<issuer::Issuer>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
         tasks.watch::<issuer::ClusterIssuer>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
-        tasks.watch_when::<CertificateRequest>(
+        tasks.watch_when::<GatedRequest>(
             Api::all(client.clone()),
             Presence::Optional(CERT_MANAGER),
             policies.clone(),

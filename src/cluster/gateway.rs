@@ -13,7 +13,7 @@ use kube::{
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::worker::Shared;
+use super::{watch::patience, worker::Shared};
 use crate::core::{
     policy::{Gateway, Policy, ServiceRef},
     verdict::GatewayTarget,
@@ -136,7 +136,7 @@ async fn look_up(client: &Client, gateway: &Gateway, shared: &Shared) -> Infalli
             shared.change(|world| world.set_found(Source::Service, Found::default()));
             return std::future::pending().await;
         };
-        let seen = watcher::watch_object(services(client, service), &service.name).default_backoff();
+        let seen = watcher::watch_object(services(client, service), &service.name).backoff(patience());
         keep(Source::Service, seen.map(|seen| seen.map(|s| s.as_ref().map(of_service))), shared).await
     };
     let rainbond = async {
@@ -144,7 +144,7 @@ async fn look_up(client: &Client, gateway: &Gateway, shared: &Shared) -> Infalli
             shared.change(|world| world.set_found(Source::Rainbond, Found::default()));
             return std::future::pending().await;
         }
-        let seen = watcher::watch_object(rainbond_clusters(client), RAINBOND_CLUSTER).default_backoff();
+        let seen = watcher::watch_object(rainbond_clusters(client), RAINBOND_CLUSTER).backoff(patience());
         keep(Source::Rainbond, seen.map(|seen| seen.map(|c| c.as_ref().map(of_rainbond))), shared).await
     };
     tokio::select! {

@@ -11,9 +11,10 @@ use crate::{
         verdict::{Request, Verdict},
     },
     dns::{self, ServersError},
+    reach::Reach,
 };
 
-/// Asks DNS, through another engine as soon as policy names other servers or limits.
+/// Asks DNS, and HTTP where policy wants it, through another engine as soon as policy names other servers or limits.
 #[derive(Clone)]
 pub struct ByPolicy {
     policies: watch::Receiver<Arc<Policy>>,
@@ -51,6 +52,7 @@ impl ByPolicy {
 
 impl Preflight for ByPolicy {
     async fn check(&self, request: &Request) -> Verdict {
-        self.engine().check(request).await
+        let reach = self.policies.borrow().http_reach;
+        Reach::new(self.engine(), reach).check(request).await
     }
 }

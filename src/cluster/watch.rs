@@ -3,11 +3,16 @@
 
 use std::{collections::HashSet, convert::Infallible, fmt::Debug, sync::Arc, time::Duration};
 
+use backon::ExponentialBuilder;
 use futures::StreamExt as _;
 use kube::{
     Api, ResourceExt as _,
     api::ListParams,
-    runtime::{WatchStreamExt as _, watcher},
+    runtime::{
+        WatchStreamExt as _,
+        utils::{Backoff, ResetTimerBackoff},
+        watcher,
+    },
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
@@ -19,6 +24,12 @@ use super::{
 
 /// How long a kind that is not installed is left alone.
 const ABSENT_PERIOD: Duration = Duration::from_secs(10);
+
+/// The first wait after a watch failed; doubles up to the last.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LAST_RETRY: Duration = Duration::from_secs(5);
+/// How long without a failure before the first wait is that short again.
+const CALM: Duration = Duration::from_secs(60);
 
 /// What a watch is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +61,7 @@ where
         if let Presence::Optional(what) = presence {
             feed.wait_for_kind(&api, what).await;
         }
-        let mut events = watcher(api.clone(), config.clone()).default_backoff().boxed();
+        let mut events = watcher(api.clone(), config.clone()).backoff(patience()).boxed();
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => feed.take(event),
@@ -58,10 +69,22 @@ where
                     feed.forget_all::<K>();
                     break;
                 }
-                Err(error) => feed.failed(&error),
+                Err(error) => feed.failed::<K>(&error),
             }
         }
     }
+}
+
+/// How a failed watch is tried again: soon, since a stale world plans in vain, and spread out.
+pub fn patience() -> impl Backoff {
+    let growing = ExponentialBuilder::default()
+        .with_min_delay(FIRST_RETRY)
+        .with_max_delay(LAST_RETRY)
+        .with_jitter()
+        .without_max_times();
+    let growing = watcher::ExponentialBackoff::from(growing);
+    // A listing begun is no success yet: only after a while without failures is the next one a first.
+    ResetTimerBackoff::new(growing, CALM)
 }
 
 fn is_not_found(error: &watcher::Error) -> bool {
@@ -104,17 +127,21 @@ impl Feed {
                 for id in lost {
                     self.lose::<K>(&id);
                 }
-                if std::mem::take(&mut self.failing) {
-                    tracing::info!(kind = %K::kind(&()), "watching again");
-                }
+                self.recovered::<K>();
                 if std::mem::take(&mut self.absent) {
                     tracing::info!(kind = %K::kind(&()), "the kind is installed now");
                     self.shared.change(|_| Touched { everything: true, ..Touched::default() });
                 }
                 self.tell_listed();
             }
-            watcher::Event::Apply(object) => self.see(object),
-            watcher::Event::Delete(object) => self.lose::<K>(&id(&object)),
+            watcher::Event::Apply(object) => {
+                self.recovered::<K>();
+                self.see(object);
+            }
+            watcher::Event::Delete(object) => {
+                self.recovered::<K>();
+                self.lose::<K>(&id(&object));
+            }
         }
     }
 
@@ -135,11 +162,19 @@ impl Feed {
         }
     }
 
-    fn failed(&mut self, error: &watcher::Error) {
+    fn recovered<K: Kept>(&mut self) {
+        if std::mem::take(&mut self.failing) {
+            tracing::info!(kind = %K::kind(&()), "watching again");
+        }
+    }
+
+    /// One line for a series of failures.
+    fn failed<K: Kept>(&mut self, error: &(dyn std::error::Error + 'static)) {
+        let kind = K::kind(&());
         if std::mem::replace(&mut self.failing, true) {
-            tracing::debug!(%error, "watch still failing");
+            tracing::debug!(%kind, error, "watch still failing");
         } else {
-            tracing::warn!(%error, "watch failed; trying again");
+            tracing::warn!(%kind, error, "watch failed; trying again");
         }
     }
 
@@ -171,7 +206,7 @@ impl Feed {
                     tokio::time::sleep(ABSENT_PERIOD).await;
                 }
                 Err(error) => {
-                    tracing::warn!(kind = %K::kind(&()), %error, "cannot list; trying again");
+                    self.failed::<K>(&error);
                     tokio::time::sleep(Duration::from_secs(2)).await;
                 }
             }

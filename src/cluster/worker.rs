@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     convert::Infallible,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,7 +19,7 @@ use super::{
     events::{self, Teller},
     metrics::ControllerMetrics,
     queue::Queue,
-    world::{IngressId, Key, Touched, World, intake::Kept as _},
+    world::{IngressId, Key, Touched, World, intake::Kept as _, view::SeenTwin},
 };
 use crate::{
     api::domain::Domain,
@@ -37,6 +40,8 @@ mod requests;
 /// The first wait after a plan whose writes failed; doubles up to the last.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
+/// The longest while the API server does not answer: it will be back for all at once.
+const LAST_UNAVAILABLE: Duration = Duration::from_secs(8);
 /// How long changes of a namespace's hosts are gathered before VerifiedHosts is written.
 const VERIFIED_DELAY: Duration = Duration::from_millis(200);
 
@@ -61,6 +66,8 @@ pub struct Shared {
     /// How often in a row the writes of a key failed.
     failures: Mutex<HashMap<Key, u32>>,
     troubles: Mutex<Troubles>,
+    /// The API server did not take the last write.
+    unavailable: AtomicBool,
     /// What was told of requests that are held.
     told: Mutex<requests::Told>,
     queue: Queue<Key>,
@@ -95,6 +102,7 @@ impl Shared {
             memory: Mutex::default(),
             failures: Mutex::default(),
             troubles: Mutex::default(),
+            unavailable: AtomicBool::new(false),
             told: Mutex::default(),
             queue: Queue::default(),
             jobs,
@@ -235,7 +243,9 @@ impl Shared {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let error = match result {
             Ok(()) => {
-                failures.remove(&key);
+                if failures.remove(&key).is_some() && self.unavailable.swap(false, Ordering::Relaxed) {
+                    tracing::info!("writes succeed again");
+                }
                 return;
             }
             // What is gone is final; should it come back, a watch will say so.
@@ -248,11 +258,17 @@ impl Shared {
         };
         let count = failures.entry(key.clone()).or_default();
         *count = count.saturating_add(1);
-        let wait = (FIRST_RETRY * (1 << (*count - 1).min(10))).min(LAST_RETRY);
+        let unavailable = matches!(error, WriteError::Transient(_));
+        let longest = if unavailable { LAST_UNAVAILABLE } else { LAST_RETRY };
+        let wait = (FIRST_RETRY * (1 << (*count - 1).min(10))).min(longest);
         // Up to a quarter more, so that what failed together does not come back together.
         let wait = wait + wait.mul_f64(fastrand::f64() / 4.0);
         match error {
             WriteError::Conflict if *count < 4 => tracing::debug!(?key, "changed meanwhile; planning anew"),
+            // One line for all that wait for the API server, not one each.
+            error if unavailable && self.unavailable.swap(true, Ordering::Relaxed) => {
+                tracing::debug!(?key, %error, "write failed");
+            }
             error => tracing::warn!(?key, %error, retry_after = wait.as_secs_f32(), "write failed"),
         }
         self.queue.add(key, Instant::now() + wait);
@@ -314,7 +330,7 @@ impl Shared {
                     });
                     tracing::info!(
                         %namespace, %host, reason = reason.map_or("", |reason| reason.as_str()),
-                        message = message.as_deref().unwrap_or_default(), "host changed"
+                        sentence = message.as_deref().unwrap_or_default(), "host changed"
                     );
                 }
                 *domain = Some(after.clone());
@@ -374,20 +390,21 @@ impl Shared {
     }
 
     async fn ingress(&self, namespace: &Arc<str>, name: &Arc<str>) -> Result<(), WriteError> {
-        let (plan, resource_version, uid) = {
+        let planned = {
             let world = self.world();
-            let Some((seen, plan)) = world.plan_ingress(namespace, name, whole_seconds(Timestamp::now())) else {
-                self.troubles().told.remove(&(namespace.clone(), name.clone()));
-                return Ok(());
-            };
-            (plan, seen.resource_version.clone(), seen.ingress.metadata.uid.to_string())
+            let planned = world.plan_ingress(namespace, name, whole_seconds(Timestamp::now()));
+            planned.map(|(seen, plan)| (plan, seen.resource_version.clone(), seen.ingress.metadata.uid.to_string()))
+        };
+        let Some((plan, resource_version, uid)) = planned else {
+            self.troubles().told.remove(&(namespace.clone(), name.clone()));
+            return self.twin(namespace, name, None).await;
         };
         for (host, action, reason) in &plan.hosts {
             tracing::debug!(%namespace, ingress = %name, host, action = action.as_str(), %reason, "decided");
         }
         self.tell_trouble(namespace, name, &uid, plan.trouble).await;
         if plan.patch.is_empty() {
-            return Ok(());
+            return self.twin(namespace, name, plan.twin).await;
         }
         let patch = guarded(&plan.patch, &resource_version)
             .map_err(|error| WriteError::Refused(kube::Error::SerdeError(error)))?;
@@ -395,7 +412,31 @@ impl Shared {
         for (host, action, reason) in &plan.hosts {
             tracing::info!(%namespace, ingress = %name, host, action = action.as_str(), %reason, "Ingress patched");
         }
+        // The twin follows in the plan that this change brings.
         self.change(|world| after.see(world));
+        Ok(())
+    }
+
+    /// Brings an Ingress' twin in step, or takes it away.
+    async fn twin(&self, namespace: &Arc<str>, ingress: &Arc<str>, wanted: Option<Host>) -> Result<(), WriteError> {
+        let (seen, domain) = {
+            let world = self.world();
+            let domain = wanted.as_ref().and_then(|host| world.domain_object(namespace, host));
+            (world.twin(namespace, ingress), domain.map(|seen| seen.domain.clone()))
+        };
+        match (seen, wanted, domain) {
+            (SeenTwin::Foreign, ..) | (SeenTwin::None, None, _) => {}
+            (SeenTwin::Ours { name, uid }, None, _) => {
+                self.writer.delete_companion(namespace, &name, &uid).await?;
+                tracing::info!(%namespace, %ingress, twin = name, "twin deleted");
+            }
+            // A write that changes nothing is none to the API server.
+            (_, Some(host), Some(domain)) => {
+                self.writer.write_twin(&domain, ingress, &host).await?;
+                tracing::debug!(%namespace, %ingress, %host, "twin in step");
+            }
+            (_, Some(_), None) => {}
+        }
         Ok(())
     }
 

@@ -22,9 +22,11 @@ use crate::{
     },
 };
 
+use self::attempts::Attempts;
 use self::gate::SeenRequest;
 use super::gateway::{self, Found, Source};
 
+pub mod attempts;
 pub mod gate;
 pub mod intake;
 pub mod issuers;
@@ -82,6 +84,7 @@ struct Namespace {
     companions: HashMap<Arc<str>, Companion>,
     domains: HashMap<Host, SeenDomain>,
     certificates: BTreeMap<String, Certificate>,
+    attempts: Attempts,
     /// CertificateRequests that nobody has decided on.
     requests: HashMap<Arc<str>, SeenRequest>,
     secrets: HashMap<String, SeenSecret>,
@@ -111,6 +114,8 @@ pub struct SeenIngress {
     pub generation: i64,
     /// When it was created.
     pub created: Timestamp,
+    /// Whether it has the path `/`.
+    pub root: bool,
     /// The addresses in its status.
     pub addresses: Vec<::core::net::IpAddr>,
 }
@@ -266,6 +271,7 @@ impl Namespace {
             && self.companions.is_empty()
             && self.domains.is_empty()
             && self.certificates.is_empty()
+            && self.attempts.is_empty()
             && self.requests.is_empty()
             && self.secrets.is_empty()
             && self.issuers.is_empty()

@@ -8,6 +8,8 @@ use super::{reason::Reason, text};
 
 /// The longest piece of foreign text (a record, a server's message) that is kept.
 const MAX_FOREIGN_TEXT: usize = 200;
+/// The longest link that is kept; a cut one would lead nowhere.
+const MAX_LINK: usize = 2_048;
 /// The most list entries that are kept and shown.
 const MAX_LIST: usize = 8;
 
@@ -71,10 +73,11 @@ impl Finding {
         self
     }
 
-    /// With one more particular.
+    /// With one more particular. A link stays whole.
     #[must_use]
     pub fn note(mut self, note: impl AsRef<str>) -> Self {
-        self.note = clean(note.as_ref());
+        let note = note.as_ref();
+        self.note = if is_link(note) { note.to_owned() } else { clean(note) };
         self
     }
 
@@ -98,6 +101,12 @@ pub fn clean(text: &str) -> String {
         out.push(if hidden { '\u{fffd}' } else { c });
     }
     out
+}
+
+/// Whether a text is one link and nothing else: https, and only characters that a URL may have (RFC 3986).
+pub fn is_link(text: &str) -> bool {
+    let may_be = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&b);
+    text.len() <= MAX_LINK && text.starts_with("https://") && text.bytes().all(may_be)
 }
 
 fn bounded<T: fmt::Display>(values: impl IntoIterator<Item = T>) -> Vec<String> {

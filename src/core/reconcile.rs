@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     host::Host,
+    issuance::Attempt,
     policy::{Issuance, IssuerRef, Profile},
     reason::Reason,
     verdict::{CaIdentity, GatewayTarget, Method, Request, Verdict},
@@ -25,6 +26,7 @@ pub mod lead;
 pub mod matching;
 pub mod request;
 pub mod status;
+pub mod twin;
 pub mod verified;
 
 /// All that is seen of one host in one namespace.
@@ -78,6 +80,8 @@ pub struct Claim<'a> {
     pub refers: bool,
     /// Whether it names an issuer, so that ingress-shim acts on it.
     pub annotated: bool,
+    /// Whether it has the path `/`, which covers all others.
+    pub root: bool,
     /// The value of `certgate.dev/check-now`.
     pub check_now: Option<&'a str>,
 }
@@ -136,6 +140,8 @@ pub struct CertificateView<'a> {
     pub issuing: bool,
     /// What `Issuing` says after a failure.
     pub failure: Option<&'a str>,
+    /// The latest attempt to issue it.
+    pub attempt: Attempt<'a>,
     /// When it ends.
     pub not_after: Option<Timestamp>,
     /// When it is due to be renewed.

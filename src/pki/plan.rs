@@ -104,10 +104,15 @@ pub fn plan(observed: &Observed, lifetimes: &Lifetimes, now: Timestamp) -> Optio
     None
 }
 
-/// Whether another leaf is wanted than the one there is.
+/// Whether another leaf is wanted than the one there is. One that lasts as long
+/// as its CA cannot be bettered: what follows is the next CA's to sign.
 fn leaf_is_due(observed: &Observed, current: &Ca, now: Timestamp) -> bool {
     observed.leaf.is_none_or(|leaf| {
-        !leaf.names_fit || leaf.issuer != Some(current.id) || !leaf.validity.holds(now) || leaf.renewal() <= now
+        let renewable = leaf.validity.not_after < current.validity.not_after;
+        !leaf.names_fit
+            || leaf.issuer != Some(current.id)
+            || !leaf.validity.holds(now)
+            || (renewable && leaf.renewal() <= now)
     })
 }
 

@@ -31,23 +31,46 @@ fn sources() -> String {
     text
 }
 
+/// Asserts that every metric of an expression is registered somewhere.
+fn assert_metrics_exist(sources: &str, what: &str, expression: &str) {
+    let names: BTreeSet<&str> = expression
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|word| word.starts_with("certgate_"))
+        .collect();
+    assert!(!names.is_empty(), "{what}");
+    for name in names {
+        // What the exposition format adds.
+        let bare = ["_total", "_bucket"].iter().fold(name, |name, end| name.strip_suffix(end).unwrap_or(name));
+        let known = [bare, bare.trim_end_matches("_seconds"), bare.trim_start_matches("certgate_controller_")]
+            .into_iter()
+            .chain([bare.trim_start_matches("certgate_controller_").trim_end_matches("_seconds")])
+            .any(|name| sources.contains(&format!("\"{name}\"")));
+        assert!(known, "{what}: no metric {name} is registered");
+    }
+}
+
 #[test]
 fn every_alert_is_of_a_metric_that_is_registered() {
     let sources = sources();
     for (alert, expression) in alerts() {
-        let names: BTreeSet<&str> = expression
-            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-            .filter(|word| word.starts_with("certgate_"))
-            .collect();
-        assert!(!names.is_empty(), "{alert}");
-        for name in names {
-            // What the exposition format adds.
-            let bare = ["_total", "_bucket"].iter().fold(name, |name, end| name.strip_suffix(end).unwrap_or(name));
-            let known = [bare, bare.trim_end_matches("_seconds"), bare.trim_start_matches("certgate_controller_")]
-                .into_iter()
-                .chain([bare.trim_start_matches("certgate_controller_").trim_end_matches("_seconds")])
-                .any(|name| sources.contains(&format!("\"{name}\"")));
-            assert!(known, "{alert}: no metric {name} is registered");
+        assert_metrics_exist(&sources, &alert, &expression);
+    }
+}
+
+#[test]
+fn the_dashboard_is_off_until_asked_for_and_shows_metrics_that_are_registered() {
+    let is_it = |object: &&serde_json::Value| object["metadata"]["name"] == "certgate-dashboard";
+    assert!(!render(&[]).iter().any(|object| is_it(&object)));
+    let objects = render(&["--set", "monitoring.dashboard.enabled=true"]);
+    let map = objects.iter().find(is_it).unwrap();
+    assert_eq!(map["metadata"]["labels"]["grafana_dashboard"], "1");
+    let dashboard: serde_json::Value = serde_json::from_str(map["data"]["certgate.json"].as_str().unwrap()).unwrap();
+    let sources = sources();
+    let panels = dashboard["panels"].as_array().unwrap();
+    assert!(panels.len() > 10);
+    for panel in panels {
+        for target in panel["targets"].as_array().unwrap() {
+            assert_metrics_exist(&sources, panel["title"].as_str().unwrap(), target["expr"].as_str().unwrap());
         }
     }
 }

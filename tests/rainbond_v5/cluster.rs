@@ -9,7 +9,7 @@ use certgate::core::{
     ingress::Ingress,
     knowledge::{DomainFacts, Knowledge, VerdictFacts},
     names,
-    policy::{AutoIssue, IssuerRef, Policy, Profile},
+    policy::{AutoIssue, IssuerRef, PlainHttp, Policy, Profile, Rule},
     reason::Reason,
 };
 use jiff::Timestamp;
@@ -60,6 +60,11 @@ impl Cluster {
         let mut cluster = Self { gateways, ingresses: BTreeMap::new(), known: Known::default(), policy };
         application().into_iter().for_each(|object| cluster.store(object));
         cluster
+    }
+
+    /// From now on plain HTTP is to be kept for all hosts.
+    pub(crate) fn keep_http(&mut self) {
+        self.policy.rules = vec![Rule { http: Some(PlainHttp::Keep), ..Rule::default() }];
     }
 
     /// Someone writes an Ingress; the webhook decides. Returns what is stored.

@@ -1,12 +1,13 @@
 //! What a visitor gets from Rainbond 5's gateway at each step of certgate's work.
 
-use certgate::core::reason::Reason;
+use certgate::core::{host::Host, reason::Reason, reconcile::twin};
 use serde_json::{Value, json};
 
 use super::{
     cluster::Cluster,
     fixtures::{
-        CHALLENGE, Solver, WWW, annotated, companion, document, endpoints_of, labelled, name, rule, second_rule, solver,
+        CHALLENGE, NAMESPACE, Solver, WWW, annotated, companion, document, endpoints_of, labelled, name, rule,
+        second_rule, solver,
     },
     gateway::served::Answer,
 };
@@ -144,6 +145,34 @@ fn dns_trouble_later_takes_nothing_away() {
     assert!(cluster.check(WWW, Reason::DomainNotFound, name(&rule())).is_empty());
     cluster.put(rule());
     assert_eq!(cluster.served(), SECURE);
+}
+
+#[test]
+fn kept_http_is_served_by_a_twin_beside_https() {
+    const BOTH: &str = "443 ssl `www.shop-example.com` [www 7fe8]: /; 80 `www.shop-example.com`: /";
+    let mut cluster = Cluster::new();
+    cluster.keep_http();
+    let ingress = injected(&mut cluster);
+    let mut twin = twin::object(&ingress, &Host::parse(WWW).unwrap()).unwrap();
+    twin["metadata"]["namespace"] = json!(NAMESPACE);
+    assert_eq!(cluster.put(twin.clone()), twin, "no decision touches it");
+    assert_eq!(cluster.served(), PLAIN, "both on one port while the Secret is missing");
+    cluster.store(companion_of_the_secrets_name());
+    assert_eq!(cluster.issue(0x7fe8), [SECRET], "the twin orders nothing");
+    assert_eq!(cluster.served(), BOTH);
+    assert_eq!(cluster.gateway().refused(), None);
+    assert_eq!(cluster.gateway().port80(WWW, "/any"), Answer::Served);
+    assert!(cluster.gateway().port443(WWW).unwrap().covers(WWW));
+    cluster.restart_gateway();
+    assert_eq!(cluster.served(), BOTH);
+    // What the twin is for.
+    cluster.delete(&twin);
+    assert_eq!(cluster.served(), "443 ssl `www.shop-example.com` [www 7fe8]: /");
+    cluster.put(twin.clone());
+    // Withdrawn, the rule is plain by itself.
+    cluster.learn(WWW, |domain| domain.auto_issue = Some(false));
+    cluster.delete(&twin);
+    assert_eq!(cluster.served(), PLAIN);
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! A lab with certgate installed from its chart, shared by the tests of one binary.
 
+#![allow(unreachable_pub, missing_docs, reason = "a test binary has no public")]
+#![allow(clippy::indexing_slicing, reason = "a test may end by panicking")]
+
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 use certgate::api::domain::Domain;
-use certgate_lab::{App, Lab, LabOptions, certgate as installed};
+use certgate_lab::{App, Chart, Lab, LabOptions, certgate as installed};
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams},
@@ -31,11 +34,21 @@ pub fn program() -> PathBuf {
 impl Cluster {
     /// Starts a lab and installs certgate. `policy` changes the lab's policy.
     pub async fn start(options: LabOptions, issuer: &str, policy: impl FnOnce(&mut Value)) -> Result<Self> {
+        Self::install(options, issuer, policy, |chart| chart).await
+    }
+
+    /// The same, with more values of the chart.
+    pub async fn install(
+        options: LabOptions,
+        issuer: &str,
+        policy: impl FnOnce(&mut Value),
+        values: impl FnOnce(Chart) -> Chart,
+    ) -> Result<Self> {
         let lab = Lab::start(LabOptions { audit_log: true, ..options }).await?;
         lab.dns().set_negative_ttl(1, 1);
         let mut settings = installed::policy(&lab, issuer);
         policy(&mut settings);
-        let app = installed::install(&lab, installed::chart(program(), &settings)).await?;
+        let app = installed::install(&lab, values(installed::chart(program(), &settings))).await?;
         Ok(Self { lab, app })
     }
 

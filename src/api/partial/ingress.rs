@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use kube::{Resource, api::ObjectMeta};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::core::ingress as core;
 
-/// A `networking.k8s.io/v1` Ingress without its paths and backends.
+/// A `networking.k8s.io/v1` Ingress without its backends and all but one of its paths.
 #[derive(Clone, Debug, Default, Deserialize, Resource)]
 #[resource(inherit = "k8s_openapi::api::networking::v1::Ingress")]
 pub struct Ingress {
@@ -40,6 +40,28 @@ pub struct Spec {
 pub struct Rule {
     /// Its host.
     pub host: Option<String>,
+    /// Whether it has the path `/`, or one that is not said.
+    #[serde(rename = "http", deserialize_with = "has_root")]
+    pub root: bool,
+}
+
+/// Reads `http` and keeps whether `/` is among its paths.
+fn has_root<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Http<'a> {
+        #[serde(borrow)]
+        paths: Option<Vec<Path<'a>>>,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Path<'a> {
+        #[serde(borrow)]
+        path: Option<Cow<'a, str>>,
+    }
+    let http = Option::<Http<'de>>::deserialize(deserializer)?.unwrap_or_default();
+    let paths = http.paths.unwrap_or_default();
+    Ok(paths.iter().any(|path| matches!(path.path.as_deref(), None | Some("" | "/"))))
 }
 
 /// One entry of `spec.tls`.
@@ -79,6 +101,11 @@ pub struct Address {
 // === impl Ingress ===
 
 impl Ingress {
+    /// Whether one of its rules has the path `/`.
+    pub fn has_root(&self) -> bool {
+        self.spec.rules.iter().any(|rule| rule.root)
+    }
+
     /// What decisions read, owned. Annotations that nobody reads are only counted.
     pub fn into_core(self) -> core::Ingress<'static> {
         let meta = self.metadata;
@@ -134,7 +161,7 @@ mod tests {
         "annotations":{"certgate.dev/auto-issue":"true","example.com/other":"1234567890"},
         "managedFields":[{"manager":"m","operation":"Update","fieldsV1":{"f:spec":{}}}]},
         "spec":{"ingressClassName":"nginx","defaultBackend":{"service":{"name":"s","port":{"number":80}}},
-          "rules":[{"host":"a.example.com","http":{"paths":[]}},{}],
+          "rules":[{"host":"a.example.com","http":{"paths":[{"path":"/\u0061"},{"path":"/"}]}},{"http":null},{}],
           "tls":[{"hosts":["b.example.com"],"secretName":"s"},{}]},
         "status":{"loadBalancer":{"ingress":[{"ip":"203.0.113.7"},{"hostname":"lb.example.net"}]}}}"#;
 
@@ -142,6 +169,7 @@ mod tests {
     fn reads_the_same_as_the_webhook_does() -> Result<(), serde_json::Error> {
         let partial: Ingress = serde_json::from_str(JSON)?;
         assert_eq!(partial.status.load_balancer.ingress.iter().filter_map(|a| a.ip.as_deref()).count(), 1);
+        assert!(partial.has_root());
         let mut ours = partial.into_core();
         let mut theirs: core::Ingress<'_> = serde_json::from_str(JSON)?;
         // The webhook counts raw JSON, quotes included: an upper bound.

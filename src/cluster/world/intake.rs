@@ -13,7 +13,12 @@ use crate::{
         partial::{certificate::Certificate, ingress::Ingress, issuer},
         verified_hosts::{self, VerifiedHosts},
     },
-    core::{host::Host, names, reconcile::companion::Companion, record::Present},
+    core::{
+        host::Host,
+        names,
+        reconcile::{companion::Companion, twin},
+        record::Present,
+    },
 };
 
 /// A kind that the world keeps.
@@ -73,6 +78,7 @@ impl Kept for Ingress {
         }
         let resource_version = version(meta);
         let generation = meta.generation.unwrap_or_default();
+        let root = self.has_root();
         let created = meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
         let addresses = self
             .status
@@ -83,14 +89,17 @@ impl Kept for Ingress {
             .collect();
         let ingress = self.into_core();
         let present = Present::on(&ingress);
-        let mut hosts: Vec<Host> = ingress
-            .rule_hosts()
-            .chain(present.record.tls.keys().map(String::as_str))
-            .filter_map(|text| Host::parse(text).ok())
-            .collect();
+        let mut hosts: Vec<Host> = match ingress.label(names::SOLVER_LABEL) {
+            // It names the host for minutes, and never wants a certificate for it.
+            Some(_) => Vec::new(),
+            None => {
+                let named = ingress.rule_hosts().chain(present.record.tls.keys().map(String::as_str));
+                named.filter_map(|text| Host::parse(text).ok()).collect()
+            }
+        };
         hosts.sort_unstable();
         hosts.dedup();
-        let seen = SeenIngress { ingress, present, hosts, resource_version, generation, created, addresses };
+        let seen = SeenIngress { ingress, present, hosts, resource_version, generation, created, root, addresses };
 
         let mut touched = Touched::default();
         let old = ns.ingresses.get(&name);
@@ -124,6 +133,11 @@ impl Kept for Ingress {
         let name: Arc<str> = Arc::from(name);
         ns.unlink(&namespace_name, &name, &mut touched);
         ns.ingresses.remove(&name);
+        let has_twin = twin::name(&name).is_some_and(|twin| ns.companions.contains_key(twin.as_str()));
+        if has_twin {
+            touched.keys.insert(Key::Ingress(namespace_name.clone(), name.clone()));
+        }
+        touched.keys.extend(twins_original(&namespace_name, &name));
         if let Some(companion) = ns.companions.remove(&name)
             && let Ok(host) = Host::parse(&companion.host)
         {
@@ -132,6 +146,11 @@ impl Kept for Ingress {
         world.leave_if_empty(namespace);
         touched
     }
+}
+
+/// The Ingress that is to look after the twin of that name.
+fn twins_original(namespace: &Arc<str>, twin: &str) -> Option<Key> {
+    Some(Key::Ingress(namespace.clone(), Arc::from(twin::original(twin)?)))
 }
 
 impl Namespace {
@@ -168,6 +187,7 @@ impl Namespace {
         if let Ok(host) = Host::parse(&companion.host) {
             touched.keys.insert(Key::Host(namespace.clone(), host));
         }
+        touched.keys.extend(twins_original(namespace, &name));
         self.companions.insert(name, companion);
         touched
     }

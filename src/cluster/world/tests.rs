@@ -6,7 +6,9 @@ use super::*;
 use crate::core::reason::Reason;
 use simulation::Cluster;
 
+mod companion;
 mod simulation;
+mod twin;
 
 const POLICY: &str = r#"{"issuer": {"name": "le"}, "gateway": {"addresses": ["203.0.113.7"]}}"#;
 const HOST: &str = "www.example.com";

@@ -17,12 +17,28 @@ use crate::{
             CertificateView, Checks, Claim, DomainView, HostInput, HostPlan, IssuerView, Notes, Owner, SecretView,
             Want, claim, companion, host,
             ingress::{self, IngressPlan, Trouble},
-            lead,
+            lead, twin,
             verified::{self, Verified, Wanted},
         },
         verdict::GatewayTarget,
     },
 };
+
+/// What is seen of an Ingress' twin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SeenTwin {
+    /// There is none.
+    None,
+    /// An application's Ingress has its name.
+    Foreign,
+    /// There is one.
+    Ours {
+        /// Its name.
+        name: String,
+        /// Its uid.
+        uid: String,
+    },
+}
 
 impl World {
     /// The plan for a host.
@@ -133,6 +149,7 @@ impl World {
                 annotated: [names::CLUSTER_ISSUER, names::ISSUER]
                     .iter()
                     .any(|key| seen.ingress.annotation(key).is_some()),
+                root: seen.root,
                 check_now: seen.ingress.annotation(names::CHECK_NOW),
             })
             .collect();
@@ -220,6 +237,19 @@ impl World {
         ns.uid_of(name)
     }
 
+    /// What is seen of an Ingress' twin.
+    pub fn twin(&self, namespace: &str, ingress: &str) -> SeenTwin {
+        let found = || Some((self.namespaces.get(namespace)?, twin::name(ingress)?));
+        match found() {
+            Some((ns, name)) if ns.ingresses.contains_key(name.as_str()) => SeenTwin::Foreign,
+            Some((ns, name)) => match ns.companions.get(name.as_str()) {
+                Some(twin) => SeenTwin::Ours { name, uid: twin.uid.clone() },
+                None => SeenTwin::None,
+            },
+            None => SeenTwin::None,
+        }
+    }
+
     /// The namespace's name as the world keeps it.
     pub fn namespace_name(&self, namespace: &str) -> Arc<str> {
         self.namespaces.get_key_value(namespace).map_or_else(|| Arc::from(namespace), |(name, _)| name.clone())
@@ -278,6 +308,7 @@ impl Namespace {
             ready: certificate.is("Ready"),
             issuing: certificate.is("Issuing"),
             failure: issuing.filter(|c| c.status == "False" && c.reason == "Failed").map(|c| c.message.as_str()),
+            attempt: self.attempts.latest(certificate.metadata.name.as_deref().unwrap_or_default()),
             not_after: certificate.status.not_after.as_ref().map(|time| time.0),
             renewal_time: certificate.status.renewal_time.as_ref().map(|time| time.0),
             secret: self.secret_view(&certificate.spec.secret_name),

@@ -162,7 +162,7 @@ fn what_is_never_eligible_whatever_the_flag() {
     for (object, reason) in rows {
         let known = with("www.example.com", found(Reason::Verified));
         let (after, fates, _) = step(&object, &known, &policy);
-        assert_eq!(fates.first().map(|f| *f), Some((Action::Skip, reason)), "{object}");
+        assert_eq!(fates.first().copied(), Some((Action::Skip, reason)), "{object}");
         assert_eq!(after, object, "{reason} leaves the object alone");
     }
 }

@@ -10,7 +10,12 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{CertificateView, Effect, HostInput, HostPlan, Notes, Owner};
-use crate::core::{finding::Finding, host::Host, reason::Reason};
+use crate::core::{
+    finding::{Finding, Lang},
+    host::Host,
+    issuance,
+    reason::Reason,
+};
 
 /// How long ingress-shim is given before a missing Certificate is missed, and
 /// our own watches to catch up with each other.
@@ -30,21 +35,25 @@ pub struct Carrier<'a> {
     pub uid: &'a str,
 }
 
-/// What a Certificate says about issuance. `None`: there is none.
-pub fn finding(host: &Host, certificate: Option<&CertificateView<'_>>) -> Option<Finding> {
+/// What a Certificate and the latest attempt to issue it say. `None`: there is none.
+pub fn finding(host: &Host, certificate: Option<&CertificateView<'_>>, now: Timestamp) -> Option<Finding> {
     let certificate = certificate?;
     let found = |reason| Finding::new(reason, host);
-    Some(if certificate.ready {
-        let until = certificate.not_after.map(|at| at.strftime("%Y-%m-%d").to_string());
-        match certificate.failure {
-            Some(failure) if !certificate.issuing => found(Reason::RenewalAtRisk).note(failure),
-            _ => found(Reason::Issued).note(until.unwrap_or_default()),
-        }
+    let failure = certificate.failure.filter(|_| !certificate.issuing);
+    let trouble = if certificate.issuing || failure.is_some() || !certificate.ready {
+        issuance::trouble(host, &certificate.attempt, failure, now)
     } else {
-        match certificate.failure {
-            Some(failure) if !certificate.issuing => found(Reason::IssuanceFailed).note(failure),
-            _ => found(Reason::Issuing),
+        None
+    };
+    Some(match trouble {
+        Some(trouble) if certificate.ready && trouble.reason == Reason::IssuanceFailed => {
+            found(Reason::RenewalAtRisk).note(trouble.note)
         }
+        Some(trouble) if certificate.ready => found(Reason::RenewalAtRisk).note(trouble.sentence(Lang::En)),
+        Some(trouble) => trouble,
+        None if certificate.ready => found(Reason::Issued)
+            .note(certificate.not_after.map(|at| at.strftime("%Y-%m-%d").to_string()).unwrap_or_default()),
+        None => found(Reason::Issuing),
     })
 }
 
@@ -137,3 +146,6 @@ impl Owner<'_> {
         matches!(certificate.owner, Owner::Ingress { uid: owner, .. } if owner == uid)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,7 +44,7 @@ pub fn plan(input: &HostInput<'_>, domain: DomainView<'_>, gated: &Gated<'_>, pl
         secret_name: certificate.secret_name.to_owned(),
         not_after: certificate.not_after.map(Time),
     });
-    let issued = certificate::finding(input.host, gated.certificate.as_ref());
+    let issued = certificate::finding(input.host, gated.certificate.as_ref(), input.now);
     let findings = status::Findings { verified: &verdict, issued: issued.as_ref(), released: false };
     let effective = status::write(&mut next, &findings, domain.generation, now);
     let news = status::reason_of(domain.status, READY) != Some(effective.reason);

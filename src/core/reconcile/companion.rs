@@ -59,7 +59,8 @@ pub fn desired(input: &HostInput<'_>, terms: &Terms, bind: Option<&Bind>, open: 
     })
 }
 
-fn labels(host: &Host, v5: bool) -> BTreeMap<String, String> {
+/// The labels of what certgate makes for a host. `v5`: Rainbond 5's gateway is to see it.
+pub(super) fn labels(host: &Host, v5: bool) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::from([
         (names::MANAGED_BY.to_owned(), names::MANAGER.to_owned()),
         (names::COMPANION_OF.to_owned(), label_value(&host.object_name())),

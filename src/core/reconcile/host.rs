@@ -13,9 +13,10 @@ use super::{
     lead, matching, status,
 };
 use crate::{
-    api::domain::{CertificateStatus, DomainStatus, READY},
+    api::domain::{CertificateStatus, DomainStatus, IssuanceStatus, READY},
     core::{
         finding::{Finding, Lang},
+        issuance,
         knowledge::Bind,
         policy::Issuance,
         reason::Reason,
@@ -153,8 +154,14 @@ fn wanted(input: &HostInput<'_>, domain: DomainView<'_>, lead: &Claim<'_>, terms
         None if injected && input.certificate.is_none() && plan.notes.nudges > 0 => {
             Some(Finding::new(Reason::CertificateMissing, host))
         }
-        None => certificate::finding(host, input.certificate.filter(|own| own.owner != super::Owner::Nobody).as_ref()),
+        None => {
+            certificate::finding(host, input.certificate.filter(|own| own.owner != super::Owner::Nobody).as_ref(), now)
+        }
     };
+    if let Some(at) = input.certificate.and_then(|own| issuance::look_again(&own.attempt, now)) {
+        plan.wake_at(at);
+    }
+    next.issuance = issued.as_ref().map(IssuanceStatus::of);
     let findings = status::Findings { verified: &verdict, issued: issued.as_ref(), released: next.released };
     let effective = status::write(&mut next, &findings, domain.generation, now);
     announce(input, domain, &effective, next, plan);
@@ -296,6 +303,3 @@ fn announce(
         plan.notes.told.insert(claim.uid.to_owned(), reason);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -3,9 +3,11 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::twin;
 use crate::core::{
     decide::decide,
     finding::Lang,
+    host::Host,
     ingress::Ingress,
     knowledge::Knowledge,
     names,
@@ -23,6 +25,8 @@ pub struct IngressPlan {
     pub hosts: Vec<(String, Action, Reason)>,
     /// What must be told and no Domain tells.
     pub trouble: Vec<Trouble>,
+    /// The host for which it is to have a twin that keeps HTTP open; `None`: it is to have none.
+    pub twin: Option<Host>,
 }
 
 /// What keeps a flagged host from being served, for reasons that no Domain tells.
@@ -40,10 +44,12 @@ pub struct Trouble {
 pub fn plan<K: Knowledge>(ingress: &Ingress<'_>, knowledge: &K, policy: &Policy, now: Timestamp) -> IngressPlan {
     let decision = decide(ingress, knowledge, policy, now);
     let namespace = ingress.metadata.namespace.as_ref();
+    let twin = twin::wanted(ingress, &decision, knowledge, policy);
     let mut plan = IngressPlan {
         patch: decision.patch,
         hosts: decision.hosts.iter().map(|d| (d.host.to_string(), d.action, d.reason())).collect(),
         trouble: Vec::new(),
+        twin,
     };
     for host in &decision.hosts {
         let told_by_domain = knowledge

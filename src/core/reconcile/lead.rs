@@ -2,10 +2,14 @@
 //! annotation, so that one host makes one order.
 
 use super::{Claim, Owner, Want};
-use crate::core::{policy::Issuance, reason::Reason};
+use crate::core::{
+    policy::{Issuance, Profile},
+    reason::Reason,
+};
 
 /// The Ingress that leads. The one whose Certificate stands stays, then the
-/// present one, then the oldest: each change of lead means a Certificate made anew.
+/// present one: each change of lead means a Certificate made anew. Where one is chosen anew it is the oldest, on
+/// Rainbond 5 the oldest of the path `/`: its redirect covers all other paths of the host.
 ///
 /// Nobody leads a host that another Ingress already serves with the user's own
 /// certificate (Rainbond's "HTTP and HTTPS" makes two rules): a gateway would show now one, now the other.
@@ -23,7 +27,12 @@ pub fn choose<'c, 'a>(claims: &'c [Claim<'a>], current: Option<&str>, owner: Own
         Owner::Ingress { uid, .. } => wanting().find(|claim| claim.uid == uid),
         _ => None,
     };
-    owning.or_else(|| wanting().find(|claim| Some(claim.name) == current)).or_else(|| wanting().next())
+    let covers_all =
+        |claim: &&Claim<'_>| claim.root && claim.terms().is_some_and(|terms| terms.profile == Profile::RainbondV5);
+    owning
+        .or_else(|| wanting().find(|claim| Some(claim.name) == current))
+        .or_else(|| wanting().find(covers_all))
+        .or_else(|| wanting().next())
 }
 
 #[cfg(test)]
@@ -32,7 +41,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::core::{policy::Profile, reconcile::Terms};
+    use crate::core::reconcile::Terms;
 
     fn claim(name: &'static str, issuance: Option<Issuance>) -> Claim<'static> {
         let want = issuance.map_or(Want::No(Reason::NotFlagged), |issuance| {
@@ -46,8 +55,15 @@ mod tests {
             serves: false,
             refers: false,
             annotated: false,
+            root: false,
             check_now: None,
         }
+    }
+
+    /// A claim of Rainbond 5's, for the path `/` or another.
+    fn rainbond(name: &'static str, root: bool) -> Claim<'static> {
+        let terms = Terms { issuer: None, profile: Profile::RainbondV5, issuance: Issuance::Inline };
+        Claim { want: Want::Yes(terms), root, ..claim(name, None) }
     }
 
     #[rstest]
@@ -60,6 +76,10 @@ mod tests {
     #[case::an_owner_that_wants_no_more(&[claim("a", Some(Issuance::Inline)), claim("b", None)], Some("a"), Owner::Ingress { uid: "b", exists: true }, Some("a"))]
     #[case::a_companion_orders_for_all(&[claim("a", Some(Issuance::Inline)), claim("b", Some(Issuance::Companion))], Some("a"), Owner::Nobody, Some("b"))]
     #[case::the_user_has_tls_elsewhere(&[claim("a", Some(Issuance::Inline)), Claim { want: Want::No(Reason::UserTls), ..claim("b", None) }], Some("a"), Owner::Nobody, None)]
+    #[case::the_root_of_rainbonds(&[rainbond("a", false), rainbond("b", true), rainbond("c", true)], None, Owner::Nobody, Some("b"))]
+    #[case::no_hand_over_to_a_root(&[rainbond("a", false), rainbond("b", true)], Some("a"), Owner::Nobody, Some("a"))]
+    #[case::nor_from_an_owner(&[rainbond("a", false), rainbond("b", true)], None, Owner::Ingress { uid: "a", exists: true }, Some("a"))]
+    #[case::elsewhere_a_path_is_nothing(&[claim("a", Some(Issuance::Inline)), Claim { root: true, ..claim("b", Some(Issuance::Inline)) }], None, Owner::Nobody, Some("a"))]
     fn leads(
         #[case] claims: &[Claim<'_>],
         #[case] current: Option<&str>,

@@ -123,3 +123,6 @@ pub fn is_warning(reason: Reason) -> bool {
     reason.who_acts() != WhoActs::Nobody
         && (reason.action() != Action::Skip || reason.who_acts() == WhoActs::AppDeveloper)
 }
+
+#[cfg(test)]
+mod tests;

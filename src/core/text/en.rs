@@ -26,6 +26,11 @@ fn note(finding: &Finding) -> String {
     if finding.note.is_empty() { String::new() } else { format!(" ({})", finding.note) }
 }
 
+/// `: "what was seen"` or nothing.
+fn quoted(finding: &Finding) -> String {
+    finding.observed.first().map_or_else(String::new, |words| format!(": \"{words}\""))
+}
+
 fn or<'a>(text: &'a str, fallback: &'a str) -> &'a str {
     if text.is_empty() { fallback } else { text }
 }
@@ -112,9 +117,9 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::Issued => format!("{host} has its certificate{note_text}"),
         Reason::RenewalAtRisk => format!("{host} has its certificate, but its renewal would fail{note_text}"),
         Reason::IssuanceFailed => format!("issuing the certificate of {host} failed{note_text}; cert-manager tries again"),
-        Reason::CaRateLimited => format!("the CA limits how often certificates for {host} are issued{note_text}"),
+        Reason::CaRateLimited => format!("the CA limits how often certificates are issued, and refused {host} for it{}{}", quoted(finding), if finding.note.is_empty() { String::new() } else { format!("; it takes the next order from {}", finding.note) }),
         Reason::CaUnreachable => format!("the CA cannot be reached for {host}{note_text}; the cluster's administrator must check the cluster's way out"),
-        Reason::CaPaused => format!("the CA paused issuance for {host} after many failures{note_text}; the cluster's administrator must lift the pause"),
+        Reason::CaPaused => format!("the CA paused issuance for {host} after many failures; the cluster's administrator must lift the pause{}", if finding.note.is_empty() { String::new() } else { format!(" at {}", finding.note) }),
         Reason::ChallengeFailed => format!("the CA's challenge for {host} was answered by something else{note_text}"),
         Reason::CertificateMissing => format!("the Certificate of {host} is gone although it is wanted; it is being brought back"),
     }

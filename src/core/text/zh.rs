@@ -109,9 +109,9 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::Issued => format!("{host} 已有证书{note_text}"),
         Reason::RenewalAtRisk => format!("{host} 已有证书，但续期将会失败{note_text}"),
         Reason::IssuanceFailed => format!("{host} 的证书签发失败{note_text}；cert-manager 会重试"),
-        Reason::CaRateLimited => format!("证书机构限制了 {host} 的签发频率{note_text}"),
+        Reason::CaRateLimited => format!("证书机构限制签发频率，拒绝了 {host}{}{}", finding.observed.first().map_or_else(String::new, |words| format!("（“{words}”）")), if finding.note.is_empty() { String::new() } else { format!("；{} 起可再次申请", finding.note) }),
         Reason::CaUnreachable => format!("无法连接证书机构（{host}）{note_text}；集群管理员需检查集群出网"),
-        Reason::CaPaused => format!("{host} 多次失败，证书机构已暂停签发{note_text}；集群管理员需解除暂停"),
+        Reason::CaPaused => format!("{host} 多次失败，证书机构已暂停签发；集群管理员需解除暂停{}", if finding.note.is_empty() { String::new() } else { format!("：{}", finding.note) }),
         Reason::ChallengeFailed => format!("证书机构对 {host} 的验证由其他服务应答{note_text}"),
         Reason::CertificateMissing => format!("{host} 的 Certificate 已丢失但仍需要，正在恢复"),
     }

@@ -219,7 +219,7 @@ impl Bench {
     }
 
     fn verdict(mut self, request: &Request, answers: &Answers, usable: Vec<::core::net::IpAddr>) -> Verdict {
-        if nobody_answers(answers) && !self.blocking.is_empty() {
+        if nobody_answers(request, answers) && !self.blocking.is_empty() {
             let servers: Vec<&str> = answers.0.iter().map(|answer| answer.server.as_str()).collect();
             let finding = Finding::new(Reason::ResolverUnreachable, request.host.as_str())
                 .observed(servers.into_iter().filter(|s| !s.is_empty()).collect::<std::collections::BTreeSet<_>>());
@@ -261,11 +261,32 @@ const fn is_about_target(reason: Reason) -> bool {
     matches!(reason, Reason::WrongTarget | Reason::WrongIpv6 | Reason::WrongCname)
 }
 
-/// Whether no recursive resolver answered anything at all, not even about a top-level domain.
-fn nobody_answers(answers: &Answers) -> bool {
-    let mut recursive = answers.0.iter().filter(|answer| answer.asked == Asked::Recursive).peekable();
-    let asked_above = answers.0.iter().any(|answer| !answer.question.name.contains('.'));
-    asked_above
-        && recursive.peek().is_some()
-        && recursive.all(|answer| matches!(answer.outcome, Outcome::Timeout | Outcome::Unreachable(_)))
+/// Whether the recursive resolvers are silent altogether, and not about this host alone.
+fn nobody_answers(request: &Request, answers: &Answers) -> bool {
+    let top = answers.outcome(top_level(request.host.base()), Kind::Ns, &Asked::Recursive);
+    silent_about(request, answers) && top.is_some_and(is_silent)
+}
+
+/// Whether every question of the host's own, which no memory answers, went unanswered.
+pub(super) fn silent_about(request: &Request, answers: &Answers) -> bool {
+    let mut own = answers
+        .0
+        .iter()
+        .filter(|answer| answer.asked == Asked::Recursive)
+        .filter(|answer| match answer.question.kind {
+            Kind::A | Kind::Aaaa => answer.question.name == request.host.base(),
+            Kind::Txt => true,
+            Kind::Caa | Kind::Ns => false,
+        })
+        .peekable();
+    own.peek().is_some() && own.all(|answer| is_silent(&answer.outcome))
+}
+
+/// The last label.
+pub(super) fn top_level(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+const fn is_silent(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Timeout | Outcome::Unreachable(_))
 }

@@ -6,11 +6,11 @@ use ::core::net::IpAddr;
 use super::{
     Method, Request,
     address::Look,
-    answers::{Answers, Asked, Kind, Outcome, Question},
+    answers::{Answers, Asked, Kind, Question},
     certification::Climb,
     challenge,
     failure::Failure,
-    judge::refused,
+    judge::{refused, silent_about, top_level},
     walk::View,
     zone::{MAX_ZONE_SERVERS, Servers, servers_of},
 };
@@ -86,13 +86,9 @@ fn unchecked(answers: &Answers) -> impl Iterator<Item = Ask> {
 
 /// Where nothing was answered, something is asked that any working resolver knows.
 fn probe(request: &Request, answers: &Answers) -> Option<Ask> {
-    let silent = |outcome: &Outcome| matches!(outcome, Outcome::Timeout | Outcome::Unreachable(_));
-    if answers.0.is_empty() || !answers.0.iter().all(|answer| silent(&answer.outcome)) {
-        return None;
-    }
-    let top = request.host.base().rsplit('.').next()?;
-    let asked = answers.0.iter().any(|answer| answer.question.name == top);
-    (!asked).then(|| Ask::Recursive(Question::new(top, Kind::Ns)))
+    let question = Question::new(top_level(request.host.base()), Kind::Ns);
+    let asked = answers.outcome(&question.name, question.kind, &Asked::Recursive).is_some();
+    (silent_about(request, answers) && !asked).then_some(Ask::Recursive(question))
 }
 
 /// Where the recursive resolver's answer holds the host back, the zone's own

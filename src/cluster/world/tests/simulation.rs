@@ -16,13 +16,13 @@ use crate::{
         partial::{certificate::Certificate, ingress::Ingress, issuer::ClusterIssuer},
         verified_hosts::VerifiedHosts,
     },
-    cluster::world::{Key, Touched, World, intake::Kept},
+    cluster::world::{Key, Touched, World, intake::Kept, view::SeenTwin},
     core::{
         finding::Finding,
         host::Host,
         policy::Policy,
         reason::Reason,
-        reconcile::{Asked, Checks, Effect, Fresh, Notes, companion::Companion, ingress::guarded},
+        reconcile::{Asked, Checks, Effect, Fresh, Notes, companion::Companion, ingress::guarded, twin},
         verdict::{Request, Verdict},
     },
 };
@@ -268,15 +268,34 @@ impl Cluster {
     }
 
     fn ingress(&mut self, namespace: &str, name: &str) {
-        let Some((seen, plan)) = self.world.plan_ingress(namespace, name, self.now) else { return };
+        let Some((seen, plan)) = self.world.plan_ingress(namespace, name, self.now) else {
+            return self.twin(namespace, name, None);
+        };
         if plan.patch.is_empty() {
-            return;
+            return self.twin(namespace, name, plan.twin);
         }
         let patch = guarded(&plan.patch, &seen.resource_version).unwrap();
         let mut object = self.objects[&("Ingress", namespace.to_owned(), name.to_owned())].clone();
         json_patch::patch(&mut object, &serde_json::from_value::<json_patch::Patch>(patch).unwrap()).unwrap();
         self.writes.push(name.to_owned());
         self.put("Ingress", object);
+    }
+
+    fn twin(&mut self, namespace: &str, ingress: &str, wanted: Option<Host>) {
+        match (self.world.twin(namespace, ingress), wanted) {
+            (SeenTwin::Ours { name, .. }, None) => self.delete_in("Ingress", namespace, &name),
+            (SeenTwin::Foreign, _) | (SeenTwin::None, None) => {}
+            (_, Some(host)) => {
+                let original = &self.objects[&("Ingress", namespace.to_owned(), ingress.to_owned())];
+                let mut twin = twin::object(original, &host).unwrap();
+                twin["metadata"]["namespace"] = json!(namespace);
+                // A write that changes nothing is none.
+                let there = self.get("Ingress", twin["metadata"]["name"].as_str().unwrap());
+                if there.is_none_or(|there| there["spec"] != twin["spec"]) {
+                    self.put("Ingress", twin);
+                }
+            }
+        }
     }
 
     fn verified(&mut self, key: Key, namespace: &str) {

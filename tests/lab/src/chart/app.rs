@@ -296,11 +296,6 @@ impl Inner {
         let (mut current, mut old): (Vec<_>, Vec<_>) =
             of_deployment.into_iter().partition(|r| r.pod.is_like(&template) && r.program == chart.program);
 
-        if old.is_empty() {
-            let missing = wanted.saturating_sub(current.len());
-            try_join_all((0..missing).map(async |_| self.start_replica(chart, deployment).await)).await?;
-            self.refresh_backends()?;
-        }
         while !old.is_empty() && current.len() < wanted {
             let outgoing = old.remove(0);
             if !surges {
@@ -314,6 +309,10 @@ impl Inner {
                 self.end(&outgoing).await?;
             }
         }
+        // More than there were before, or the first ones.
+        let missing = wanted.saturating_sub(current.len());
+        try_join_all((0..missing).map(async |_| self.start_replica(chart, deployment).await)).await?;
+        self.refresh_backends()?;
         for surplus in old.iter().chain(current.iter().skip(wanted)) {
             self.end(surplus).await?;
         }

@@ -1,0 +1,61 @@
+//! Memory with many Domains, and how long the webhook takes from nothing to knowing them all.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::{
+    apiserver::ApiServer,
+    contender::{Kind, Stage},
+    report::{Report, Table},
+    runtime,
+};
+
+const ADMIN: &str = "127.0.0.1:19446";
+const WITHIN: Duration = Duration::from_secs(120);
+
+pub fn measure(report: &mut Report) -> Result<()> {
+    let runtime = runtime()?;
+    let stage = Stage::set()?;
+    let mut table = Table::default();
+    table.head(&["Domains", "cold start to ready", "RSS MB", "peak RSS MB", "bytes a Domain"]);
+    let mut empty = 0;
+    for domains in [0, 10_000, 100_000] {
+        let api = runtime.block_on(ApiServer::start(domains, &stage.ca.certificate))?;
+        let start = Instant::now();
+        let Some(contender) = stage.start(Kind::Certgate, &api)? else { continue };
+        runtime.block_on(until_ready())?;
+        let took = start.elapsed();
+        let (peak, now) = contender.memory()?;
+        if domains == 0 {
+            empty = now;
+        }
+        let each = (now.saturating_sub(empty) * 1024).checked_div(domains as u64).unwrap_or(0);
+        table.row(&[
+            domains.to_string(),
+            format!("{:.2} s", took.as_secs_f64()),
+            format!("{:.1}", now as f64 / 1024.0),
+            format!("{:.1}", peak as f64 / 1024.0),
+            each.to_string(),
+        ]);
+    }
+    report.put("memory", table.text());
+    Ok(())
+}
+
+async fn until_ready() -> Result<()> {
+    let start = Instant::now();
+    loop {
+        if let Ok(mut stream) = tokio::net::TcpStream::connect(ADMIN).await {
+            stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            if answer.starts_with("HTTP/1.0 200") {
+                return Ok(());
+            }
+            ensure!(start.elapsed() < WITHIN, "not ready: {answer}");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

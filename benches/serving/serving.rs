@@ -1,0 +1,143 @@
+//! Answering reviews: latency and CPU of each server, body and kind of load.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use super::{
+    Options,
+    apiserver::ApiServer,
+    bodies::{self, Body},
+    contender::{Contender, Kind, Stage},
+    load::{Latencies, Target},
+    report::{Report, Table, median},
+    runtime,
+};
+
+/// A kind of load.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Load {
+    Closed(usize),
+    Bursts,
+}
+
+const LOADS: [Load; 3] = [Load::Closed(1), Load::Closed(16), Load::Bursts];
+
+/// The figures of one server under one load.
+#[derive(Default)]
+struct Figures {
+    rate: Vec<f64>,
+    p50: Vec<f64>,
+    p99: Vec<f64>,
+    p999: Vec<f64>,
+    cpu: Vec<f64>,
+    peak: Vec<f64>,
+}
+
+type Measured = BTreeMap<(usize, Load, usize), Figures>;
+
+pub fn measure(options: &Options, report: &mut Report) -> Result<()> {
+    let runtime = runtime()?;
+    let stage = Stage::set()?;
+    let api = runtime.block_on(ApiServer::start(0, &stage.ca.certificate))?;
+    let bodies = bodies::all();
+    let mut measured = Measured::new();
+    for round in 0..options.rounds {
+        for (body_index, body) in bodies.iter().enumerate() {
+            for (kind_index, kind) in Kind::ALL.into_iter().enumerate() {
+                // A process for each body: the peak of one must not be the next one's.
+                let Some(contender) = stage.start(kind, &api)? else { continue };
+                let target = Target::new(contender.address, &stage.ca.certificate, &body.json)?;
+                runtime.block_on(until_it_patches(kind, &target))?;
+                for load in LOADS {
+                    let figures = measured.entry((body_index, load, kind_index)).or_default();
+                    runtime.block_on(one(options, load, &target, &contender, figures))?;
+                }
+                eprintln!("round {} of {}: {} {}", round + 1, options.rounds, body.name, kind.name());
+            }
+        }
+    }
+    report.put("serving", table(&bodies, &measured));
+    Ok(())
+}
+
+/// Waits until the server answers as the others do: certgate until it knows its Domains.
+async fn until_it_patches(kind: Kind, target: &Target) -> Result<()> {
+    for _ in 0..300 {
+        let answer: Value = serde_json::from_slice(&target.once().await?)?;
+        if answer.pointer("/response/patch").is_some() {
+            // Caches, branch predictors and Go's heap take a moment.
+            target.closed(4, std::time::Duration::from_millis(300)).await?;
+            return Ok(());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    ensure!(false, "{} does not patch", kind.name());
+    Ok(())
+}
+
+async fn one(
+    options: &Options,
+    load: Load,
+    target: &Target,
+    contender: &Contender,
+    figures: &mut Figures,
+) -> Result<()> {
+    let before = contender.cpu()?;
+    let latencies: Latencies = match load {
+        Load::Closed(connections) => target.closed(connections, options.seconds).await?,
+        Load::Bursts => target.bursts(400, 8, options.seconds.max(std::time::Duration::from_secs(3))).await?,
+    };
+    let cpu = contender.cpu()?.checked_sub(before).context("CPU time ran backwards")?;
+    let micros = |part: f64| latencies.quantile(part).as_secs_f64() * 1e6;
+    figures.rate.push(latencies.rate());
+    figures.p50.push(micros(0.5));
+    figures.p99.push(micros(0.99));
+    figures.p999.push(micros(0.999));
+    figures.cpu.push(cpu.as_secs_f64() * 1e6 / latencies.count() as f64);
+    figures.peak.push(contender.memory()?.0 as f64 / 1024.0);
+    Ok(())
+}
+
+fn table(bodies: &[Body], measured: &Measured) -> String {
+    let mut table = Table::default();
+    table.head(&[
+        "body",
+        "load",
+        "server",
+        "answers/s",
+        "p50 µs",
+        "p99 µs",
+        "p99.9 µs",
+        "CPU µs/answer",
+        "× floor",
+        "peak RSS MB",
+    ]);
+    for (body_index, body) in bodies.iter().enumerate() {
+        for load in LOADS {
+            let cpu = |kind: usize| measured.get(&(body_index, load, kind)).map(|figures| median(figures.cpu.clone()));
+            for (kind_index, kind) in Kind::ALL.into_iter().enumerate() {
+                let Some(figures) = measured.get(&(body_index, load, kind_index)) else { continue };
+                let ratio = cpu(kind_index).zip(cpu(0)).map_or(0.0, |(own, floor)| own / floor);
+                let of = |figures: &Vec<f64>| median(figures.clone());
+                table.row(&[
+                    body.name.to_owned(),
+                    match load {
+                        Load::Closed(connections) => format!("c={connections}"),
+                        Load::Bursts => "bursts".to_owned(),
+                    },
+                    kind.name().to_owned(),
+                    format!("{:.0}", of(&figures.rate)),
+                    format!("{:.0}", of(&figures.p50)),
+                    format!("{:.0}", of(&figures.p99)),
+                    format!("{:.0}", of(&figures.p999)),
+                    format!("{:.1}", of(&figures.cpu)),
+                    format!("{ratio:.2}"),
+                    format!("{:.1}", of(&figures.peak)),
+                ]);
+            }
+        }
+    }
+    table.text()
+}

@@ -1,0 +1,81 @@
+//! What cert-manager writes on the way to a certificate, reduced to how far it
+//! got. Keys, tokens and requests are never read.
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::ObjectMeta;
+use serde::Deserialize;
+
+use super::certificate::Condition;
+
+/// A `cert-manager.io/v1` CertificateRequest.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct CertificateRequest {
+    /// `metadata`.
+    pub metadata: ObjectMeta,
+    /// `status`.
+    pub status: RequestStatus,
+}
+
+/// The parts of a CertificateRequest's status.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct RequestStatus {
+    /// `Ready` above all.
+    pub conditions: Vec<Condition>,
+}
+
+/// An `acme.cert-manager.io/v1` Order.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Order {
+    /// `metadata`.
+    pub metadata: ObjectMeta,
+    /// `status`.
+    pub status: Progress,
+}
+
+/// An `acme.cert-manager.io/v1` Challenge.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Challenge {
+    /// `metadata`.
+    pub metadata: ObjectMeta,
+    /// `status`.
+    pub status: Progress,
+}
+
+/// The parts of an Order's or Challenge's status.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Progress {
+    /// Where the CA keeps the order; empty: it does not know of it.
+    pub url: String,
+    /// One of ACME's states, or `errored`.
+    pub state: String,
+    /// Why, in words.
+    pub reason: String,
+}
+
+super::cert_manager_resource!(CertificateRequest, "CertificateRequest", "certificaterequests", NamespaceResourceScope);
+super::cert_manager_resource!(Order, "Order", "orders", NamespaceResourceScope, "acme.cert-manager.io");
+super::cert_manager_resource!(Challenge, "Challenge", "challenges", NamespaceResourceScope, "acme.cert-manager.io");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_read_as_cert_manager_writes_it() -> Result<(), serde_json::Error> {
+        let challenge: Challenge = serde_json::from_str(
+            r#"{"apiVersion":"acme.cert-manager.io/v1","kind":"Challenge","metadata":{"name":"c","namespace":"n"},
+              "spec":{"dnsName":"a.example.com","key":"secret","token":"secret","type":"HTTP-01","wildcard":false},
+              "status":{"presented":true,"processing":true,"reason":"Waiting for HTTP-01 challenge propagation: wrong status code '404', expected '200'","state":"pending"}}"#,
+        )?;
+        assert_eq!(challenge.status.state, "pending");
+        assert!(!format!("{challenge:?}").contains("secret"));
+        let order: Order = serde_json::from_str(r#"{"metadata":{"name":"o"},"spec":{"request":"x"}}"#)?;
+        assert_eq!(order.status, Progress::default());
+        Ok(())
+    }
+}

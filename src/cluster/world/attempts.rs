@@ -1,0 +1,275 @@
+//! [`Attempts`]: the CertificateRequests, Orders and Challenges of our own
+//! Certificates, so that what becomes of an order can be told.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use kube::{ResourceExt as _, api::ObjectMeta};
+
+use super::{Key, Namespace, Touched, World, intake::Kept};
+use crate::{
+    api::partial::issuance::{CertificateRequest, Challenge, Order, Progress},
+    core::{
+        issuance::{self, Attempt},
+        names,
+    },
+};
+
+/// What of a namespace is under way. Nothing is kept of Certificates that are not ours.
+#[derive(Default)]
+pub(super) struct Attempts {
+    /// By name of the CertificateRequest.
+    requests: BTreeMap<String, Request>,
+    /// By name of the Order.
+    orders: BTreeMap<String, Step>,
+    /// By name of the Challenge.
+    challenges: BTreeMap<String, Step>,
+}
+
+struct Request {
+    certificate: String,
+    created: Timestamp,
+    failure: Option<String>,
+}
+
+struct Step {
+    /// The object that controls it.
+    owner: String,
+    created: Timestamp,
+    status: Progress,
+}
+
+// === impl Attempts ===
+
+impl Attempts {
+    pub(super) fn is_empty(&self) -> bool {
+        self.requests.is_empty() && self.orders.is_empty() && self.challenges.is_empty()
+    }
+
+    /// The latest attempt to issue a Certificate.
+    pub(super) fn latest(&self, certificate: &str) -> Attempt<'_> {
+        let requests = self.requests.iter().filter(|(_, request)| request.certificate == certificate);
+        let Some((name, request)) = requests.max_by_key(|(_, request)| request.created) else {
+            return Attempt::default();
+        };
+        let order = latest_of(&self.orders, name);
+        let challenges = order.into_iter().flat_map(|(order, _)| owned(&self.challenges, order));
+        let challenge = challenges.max_by_key(|(_, step)| (issuance::is_failed(&step.status.state), step.created));
+        Attempt {
+            request_failure: request.failure.as_deref(),
+            order: order.map(|(_, step)| issuance::Order {
+                created: step.created,
+                accepted: !step.status.url.is_empty(),
+                state: &step.status.state,
+                reason: &step.status.reason,
+            }),
+            challenge: challenge.map(|(_, step)| issuance::Challenge {
+                created: step.created,
+                state: &step.status.state,
+                reason: &step.status.reason,
+            }),
+        }
+    }
+
+    /// The Certificate that an Order is for.
+    fn of_order(&self, order: &str) -> Option<&str> {
+        self.of_request(&self.orders.get(order)?.owner)
+    }
+
+    fn of_request(&self, request: &str) -> Option<&str> {
+        self.requests.get(request).map(|request| request.certificate.as_str())
+    }
+}
+
+fn owned<'s>(steps: &'s BTreeMap<String, Step>, owner: &str) -> impl Iterator<Item = (&'s String, &'s Step)> {
+    steps.iter().filter(move |(_, step)| step.owner == owner)
+}
+
+fn latest_of<'s>(steps: &'s BTreeMap<String, Step>, owner: &str) -> Option<(&'s String, &'s Step)> {
+    owned(steps, owner).max_by_key(|(_, step)| step.created)
+}
+
+/// Whether a name is one that a Certificate, and all that comes of it, has of us.
+fn is_ours(name: &str) -> bool {
+    name.starts_with("certgate-")
+}
+
+fn created(meta: &ObjectMeta) -> Timestamp {
+    meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0)
+}
+
+impl Step {
+    fn of(meta: &ObjectMeta, status: Progress) -> Option<Self> {
+        let owner = meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
+        Some(Self { owner: owner.name.clone(), created: created(meta), status })
+    }
+}
+
+/// The host of a Certificate of ours is to be planned again.
+fn touch(world: &World, namespace: &str, certificate: Option<&str>) -> Touched {
+    let mut touched = Touched::default();
+    let Some((name, ns)) = world.namespaces.get_key_value(namespace) else { return touched };
+    let found = certificate.and_then(|certificate| ns.certificates.get(certificate));
+    if let Some(host) = found.and_then(super::intake::own_host) {
+        touched.keys.insert(Key::Host(name.clone(), host));
+    }
+    touched
+}
+
+impl World {
+    /// Changes what is under way, then touches the host of `certificate`.
+    fn attempt(&mut self, namespace: &str, change: impl FnOnce(&mut Attempts) -> Option<String>) -> Touched {
+        let (_, ns) = self.enter(namespace);
+        let certificate = change(&mut ns.attempts);
+        let touched = touch(self, namespace, certificate.as_deref());
+        self.leave_if_empty(namespace);
+        touched
+    }
+}
+
+impl Kept for CertificateRequest {
+    fn see(self, world: &mut World) -> Touched {
+        let Some(certificate) = self.metadata.annotations.as_ref().and_then(|all| all.get(names::CERTIFICATE_NAME))
+        else {
+            return Touched::default();
+        };
+        if !is_ours(certificate) {
+            return Touched::default();
+        }
+        let ready = self.status.conditions.into_iter().find(|condition| condition.kind == "Ready");
+        let failure =
+            ready.filter(|ready| matches!(ready.reason.as_str(), "Failed" | "Denied")).map(|ready| ready.message);
+        let request = Request { certificate: certificate.clone(), created: created(&self.metadata), failure };
+        let name = self.metadata.name.unwrap_or_default();
+        world.attempt(&self.metadata.namespace.unwrap_or_default(), |attempts| {
+            let certificate = request.certificate.clone();
+            attempts.requests.insert(name, request);
+            Some(certificate)
+        })
+    }
+
+    fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
+        world.attempt(namespace, |attempts| attempts.requests.remove(name).map(|request| request.certificate))
+    }
+}
+
+impl Kept for Order {
+    fn see(self, world: &mut World) -> Touched {
+        let name = self.name_any();
+        let Some(step) = Step::of(&self.metadata, self.status).filter(|step| is_ours(&step.owner)) else {
+            return Touched::default();
+        };
+        world.attempt(&self.metadata.namespace.unwrap_or_default(), |attempts| {
+            let certificate = attempts.of_request(&step.owner).map(str::to_owned);
+            attempts.orders.insert(name, step);
+            certificate
+        })
+    }
+
+    fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
+        world.attempt(namespace, |attempts| {
+            let certificate = attempts.of_order(name).map(str::to_owned);
+            attempts.orders.remove(name);
+            certificate
+        })
+    }
+}
+
+impl Kept for Challenge {
+    fn see(self, world: &mut World) -> Touched {
+        let name = self.name_any();
+        let Some(step) = Step::of(&self.metadata, self.status).filter(|step| is_ours(&step.owner)) else {
+            return Touched::default();
+        };
+        world.attempt(&self.metadata.namespace.unwrap_or_default(), |attempts| {
+            let certificate = attempts.of_order(&step.owner).map(str::to_owned);
+            attempts.challenges.insert(name, step);
+            certificate
+        })
+    }
+
+    fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
+        world.attempt(namespace, |attempts| {
+            let certificate =
+                attempts.challenges.get(name).and_then(|step| attempts.of_order(&step.owner)).map(str::to_owned);
+            attempts.challenges.remove(name);
+            certificate
+        })
+    }
+}
+
+impl Namespace {
+    /// How many objects of attempts are kept.
+    #[cfg(test)]
+    pub(super) fn attempts_kept(&self) -> usize {
+        self.attempts.requests.len() + self.attempts.orders.len() + self.attempts.challenges.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{api::partial::certificate::Certificate, core::host::Host};
+
+    fn read<K: DeserializeOwned>(value: Value) -> K {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn meta(name: &str, owner: &str, second: u32) -> Value {
+        json!({"namespace": "n", "name": name, "creationTimestamp": format!("2026-11-24T12:00:{second:02}Z"),
+            "ownerReferences": [{"apiVersion": "v", "kind": "K", "name": owner, "uid": "u", "controller": true}]})
+    }
+
+    fn request(name: &str, certificate: &str, second: u32) -> CertificateRequest {
+        let mut metadata = meta(name, certificate, second);
+        metadata["annotations"] = json!({"cert-manager.io/certificate-name": certificate});
+        read(json!({"metadata": metadata}))
+    }
+
+    fn order(name: &str, owner: &str, second: u32, state: &str) -> Order {
+        read(json!({"metadata": meta(name, owner, second), "status": {"url": "https://ca.example/o", "state": state}}))
+    }
+
+    #[test]
+    fn an_attempt_is_followed_down_to_its_challenge_and_touches_its_host() {
+        let host = Host::parse("www.example.com").unwrap();
+        let own = host.secret_name();
+        let mut world = World::default();
+        let certificate: Certificate = read(
+            json!({"metadata": {"namespace": "n", "name": own}, "spec": {"secretName": own, "dnsNames": [host.as_str()]}}),
+        );
+        certificate.see(&mut world);
+        request(&format!("{own}-1"), &own, 1).see(&mut world);
+        order(&format!("{own}-1-9"), &format!("{own}-1"), 2, "invalid").see(&mut world);
+        request(&format!("{own}-2"), &own, 3).see(&mut world);
+        order(&format!("{own}-2-9"), &format!("{own}-2"), 4, "pending").see(&mut world);
+        let challenge: Challenge = read(
+            json!({"metadata": meta(&format!("{own}-2-9-7"), &format!("{own}-2-9"), 5), "status": {"state": "invalid", "reason": "why"}}),
+        );
+        let touched = challenge.see(&mut world);
+        assert_eq!(touched.keys, [Key::Host("n".into(), host)].into());
+        let attempt = world.namespaces["n"].attempts.latest(&own);
+        assert_eq!(attempt.order.map(|order| order.state), Some("pending"), "the latest counts");
+        assert_eq!(attempt.challenge.map(|challenge| challenge.reason), Some("why"));
+
+        Challenge::lose(&mut world, "n", &format!("{own}-2-9-7"));
+        assert_eq!(world.namespaces["n"].attempts.latest(&own).challenge, None);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_others_and_nothing_of_ours_that_is_gone() {
+        let mut world = World::default();
+        request("theirs-1", "theirs", 1).see(&mut world);
+        order("theirs-1-9", "theirs-1", 1, "pending").see(&mut world);
+        assert!(world.namespaces.values().all(|ns| ns.attempts_kept() == 0));
+        request("certgate-a-1", "certgate-a", 1).see(&mut world);
+        order("certgate-a-1-9", "certgate-a-1", 1, "pending").see(&mut world);
+        assert_eq!(world.namespaces["n"].attempts_kept(), 2);
+        Order::lose(&mut world, "n", "certgate-a-1-9");
+        CertificateRequest::lose(&mut world, "n", "certgate-a-1");
+        assert!(world.namespaces.is_empty());
+    }
+}

@@ -1,0 +1,191 @@
+//! The status page: what every host waits for, in a browser. Read only, made
+//! of Domains alone; works without JavaScript, and follows by itself with it.
+//!
+//! All text of the cluster is hostile: it is escaped by maud, links lead only
+//! to paths of this page, and the content security policy names by hash the one
+//! script and the one style sheet that may be.
+
+pub mod host;
+pub mod layout;
+pub mod overview;
+pub mod plot;
+pub mod query;
+pub mod words;
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{Path, RawQuery, State},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+    routing::get,
+};
+use futures::{StreamExt as _, stream};
+use http::{
+    HeaderMap, StatusCode,
+    header::{
+        ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY,
+        X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    },
+};
+use jiff::Timestamp;
+use kube::{
+    Api, Client,
+    runtime::{WatchStreamExt as _, reflector, watcher},
+};
+use maud::Markup;
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+};
+
+use self::query::Query;
+use crate::{
+    api::domain::Domain,
+    core::finding::Lang,
+    status::{Row, rows},
+};
+
+/// Changes that come together are shown together.
+const SETTLE: Duration = Duration::from_secs(1);
+/// Browsers that follow at one time.
+const VIEWERS: usize = 64;
+/// How often a quiet stream shows that it lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// The hosts as last seen; `None`: not listed yet.
+pub type Rows = Option<Arc<Vec<Row>>>;
+
+/// What the page is made of; clones share it.
+#[derive(Clone)]
+pub struct Page {
+    rows: watch::Receiver<Rows>,
+    viewers: Arc<Semaphore>,
+}
+
+/// Follows the Domains of the cluster for ever: the rows, and the task that keeps them.
+pub fn follow(client: Client) -> (watch::Receiver<Rows>, impl Future<Output = Infallible>) {
+    let (tell, seen) = watch::channel(None);
+    let task = async move {
+        let (reader, writer) = reflector::store();
+        let domains = watcher(Api::<Domain>::all(client), watcher::Config::default());
+        let mut changes = domains.default_backoff().reflect(writer).boxed();
+        let mut listed = false;
+        loop {
+            match changes.next().await {
+                None => std::future::pending().await,
+                Some(Ok(event)) => listed |= matches!(event, watcher::Event::InitDone),
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "the status page cannot watch Domains; trying again");
+                    continue;
+                }
+            }
+            let burst = async {
+                while let Some(event) = changes.next().await {
+                    listed |= matches!(event, Ok(watcher::Event::InitDone));
+                }
+            };
+            // Its end is the time's.
+            let _ = tokio::time::timeout(SETTLE, burst).await;
+            if listed {
+                let domains: Vec<Domain> = reader.state().iter().map(|domain| Domain::clone(domain)).collect();
+                tell.send_replace(Some(Arc::new(rows(&domains))));
+            }
+        }
+    };
+    (seen, task)
+}
+
+// === impl Page ===
+
+impl Page {
+    /// A page of these rows.
+    pub fn new(rows: watch::Receiver<Rows>) -> Self {
+        Self { rows, viewers: Arc::new(Semaphore::new(VIEWERS)) }
+    }
+
+    /// The routes.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/", get(show_overview))
+            .route("/host/{namespace}/{name}", get(show_host))
+            .route("/events", get(events))
+            .with_state(self)
+    }
+
+    /// Serves until the process ends.
+    ///
+    /// # Errors
+    /// The socket fails.
+    pub async fn serve(self, socket: TcpListener) -> std::io::Result<()> {
+        axum::serve(socket, self.router()).await
+    }
+
+    fn rows(&self) -> Rows {
+        self.rows.borrow().clone()
+    }
+}
+
+async fn show_overview(State(page): State<Page>, RawQuery(text): RawQuery, headers: HeaderMap) -> Response {
+    let query = Query::read(text.as_deref().unwrap_or_default());
+    let lang = language(&query, &headers);
+    match page.rows() {
+        Some(rows) => answer(StatusCode::OK, lang, &overview::render(&rows, &query, lang, Timestamp::now())),
+        None => answer(StatusCode::SERVICE_UNAVAILABLE, lang, &overview::loading(lang)),
+    }
+}
+
+async fn show_host(
+    State(page): State<Page>,
+    Path((namespace, name)): Path<(String, String)>,
+    RawQuery(text): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let query = Query::read(text.as_deref().unwrap_or_default());
+    let lang = language(&query, &headers);
+    let rows = page.rows().unwrap_or_default();
+    match rows.iter().find(|row| row.namespace == namespace && row.name == name) {
+        Some(row) => answer(StatusCode::OK, lang, &host::render(row, lang, Timestamp::now())),
+        None => answer(StatusCode::NOT_FOUND, lang, &host::missing(lang)),
+    }
+}
+
+/// Says "change" whenever the rows changed; what changed the browser asks for itself.
+async fn events(State(page): State<Page>) -> Response {
+    let Ok(place) = page.viewers.clone().try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many viewers\n").into_response();
+    };
+    let mut rows = page.rows.clone();
+    rows.mark_unchanged();
+    let changes = stream::unfold((rows, place), |(mut rows, place)| async move {
+        rows.changed().await.ok()?;
+        Some((Ok::<_, Infallible>(Event::default().event("change").data("")), (rows, place)))
+    });
+    Sse::new(changes).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+}
+
+/// The language asked for: by query, else by the browser's first of ours.
+fn language(query: &Query, headers: &HeaderMap) -> Lang {
+    let header = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    query.lang.unwrap_or_else(|| query::preferred(header))
+}
+
+fn answer(status: StatusCode, lang: Lang, page: &Markup) -> Response {
+    let headers = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CONTENT_SECURITY_POLICY, layout::content_security_policy()),
+        (CONTENT_LANGUAGE, words::tag(lang)),
+        (CACHE_CONTROL, "no-store"),
+        (REFERRER_POLICY, "no-referrer"),
+        (VARY, "accept-language"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+    ];
+    (status, headers, page.0.clone()).into_response()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! What every page has: head, header, style, the script that follows, and the
+//! policy that lets nothing else run.
+
+use std::{fmt::Write as _, sync::LazyLock};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use jiff::Timestamp;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest as _, Sha256};
+
+use super::words::{self, Words};
+use crate::core::finding::Lang;
+
+const STYLE: &str = include_str!("layout/page.css");
+const SCRIPT: &str = include_str!("layout/follow.js");
+
+/// Only the one script and the one style sheet, by their hash; nothing from elsewhere, no frames.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = |text: &str| format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text)));
+    let mut policy = String::from(
+        "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'; connect-src 'self'",
+    );
+    let _ = write!(policy, "; script-src {}; style-src {}", hash(SCRIPT), hash(STYLE));
+    policy
+});
+
+/// The content security policy of every page.
+pub fn content_security_policy() -> &'static str {
+    &POLICY
+}
+
+/// A page. `body` is what is replaced when something changes; `other` is the same page in the other language.
+pub fn page(lang: Lang, title: &str, other: &str, controls: &Markup, body: &Markup) -> Markup {
+    let words = words::of(lang);
+    html! {
+        (DOCTYPE)
+        html lang=(words::tag(lang)) {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                a.skip href="#main" { (words.skip) }
+                header {
+                    a.brand href=(home(lang)) { "certgate" }
+                    nav { a href=(other) hreflang=(words::tag(words::other(lang))) lang=(words::tag(words::other(lang))) { (words.other_language) } }
+                }
+                main id="main" tabindex="-1" {
+                    h1 { (title) }
+                    (controls)
+                    div id="live" { (body) }
+                }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    }
+}
+
+/// The address of the overview.
+pub fn home(lang: Lang) -> String {
+    format!("/?lang={}", words::short(lang))
+}
+
+/// The address of a host's page. Names are Kubernetes' own, but nothing is taken for granted.
+pub fn host_address(namespace: &str, name: &str, lang: Lang) -> String {
+    let part = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    format!("/host/{}/{}?lang={}", part(namespace), part(name), words::short(lang))
+}
+
+/// A time, as people say it and as machines read it.
+pub fn time(at: Option<Timestamp>, now: Timestamp, lang: Lang) -> Markup {
+    html! {
+        @match at {
+            Some(at) => time datetime=(at) title=(at.strftime("%Y-%m-%d %H:%M:%S UTC")) { (words::relative(at, now, lang)) },
+            None => span.none { "–" },
+        }
+    }
+}
+
+/// A mark and a word for a state; never colour alone.
+pub fn mark(words: &Words, ready: bool, needs_somebody: bool) -> Markup {
+    let (class, sign, word) = match (ready, needs_somebody) {
+        (true, _) => ("good", "●", words.ready),
+        (false, true) => ("bad", "▲", words.needs_action),
+        (false, false) => ("busy", "◐", words.in_progress),
+    };
+    html! { span class={"mark " (class)} { span aria-hidden="true" { (sign) } " " (word) } }
+}

@@ -1,0 +1,172 @@
+//! All hosts at a glance.
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use super::{
+    layout::{self, host_address, mark, time},
+    plot,
+    query::{Query, State, WHO},
+    words::{self, Words},
+};
+use crate::{
+    core::{finding::Lang, reason::Reason, text},
+    status::Row,
+};
+
+/// Hosts on one page.
+pub const PER_PAGE: usize = 100;
+/// Hosts in a short list.
+const SHORT: usize = 5;
+
+/// The overview.
+pub fn render(rows: &[Row], query: &Query, lang: Lang, now: Timestamp) -> Markup {
+    let words = words::of(lang);
+    let listed: Vec<&Row> = rows.iter().filter(|row| query.lists(row)).collect();
+    let last = listed.len().div_ceil(PER_PAGE).max(1);
+    let page = query.page.min(last);
+    let shown = listed.iter().skip((page - 1) * PER_PAGE).take(PER_PAGE).copied();
+    let other = Query { lang: Some(words::other(lang)), ..query.clone() }.address(page);
+    let body = html! {
+        (counts(rows, words))
+        div.two {
+            section aria-labelledby="longest" {
+                h2 id="longest" { (words.longest) }
+                (short(longest(rows), |row| row.since, lang, now))
+            }
+            section aria-labelledby="soonest" {
+                h2 id="soonest" { (words.soonest) }
+                (short(soonest(rows), |row| row.not_after, lang, now))
+            }
+        }
+        section aria-labelledby="plot" {
+            h2 id="plot" { (words.plot) }
+            (plot::render(rows, lang, now))
+        }
+        section aria-labelledby="hosts" {
+            h2 id="hosts" { (words.hosts) }
+            (table(shown, &words::count(lang, listed.len(), rows.len()), lang, now))
+            (pages(query, page, last, lang))
+        }
+    };
+    layout::page(lang, words.title, &other, &form(query, lang), &body)
+}
+
+/// The overview before the hosts are listed.
+pub fn loading(lang: Lang) -> Markup {
+    let words = words::of(lang);
+    layout::page(lang, words.title, &layout::home(words::other(lang)), &html! {}, &html! { p { (words.loading) } })
+}
+
+fn counts(rows: &[Row], words: &Words) -> Markup {
+    let count = |of: fn(&&Row) -> bool| rows.iter().filter(of).count();
+    let cards = [
+        (words.hosts, rows.len()),
+        (words.ready, count(|row| row.ready)),
+        (words.in_progress, count(|row| !row.ready && !row.needs_somebody())),
+        (words.needs_action, count(|row| row.needs_somebody())),
+        (words.at_risk, count(|row| row.finding.reason == Reason::RenewalAtRisk)),
+    ];
+    html! { ul.cards { @for (label, number) in cards { li { strong { (number) } (label) } } } }
+}
+
+/// The hosts that wait longest.
+fn longest(rows: &[Row]) -> Vec<&Row> {
+    least(rows.iter().filter(|row| !row.ready), |row| row.since)
+}
+
+/// The hosts whose certificates end soonest.
+fn soonest(rows: &[Row]) -> Vec<&Row> {
+    least(rows.iter(), |row| row.not_after)
+}
+
+fn least<'r>(rows: impl Iterator<Item = &'r Row>, at: fn(&Row) -> Option<Timestamp>) -> Vec<&'r Row> {
+    let mut dated: Vec<&Row> = rows.filter(|row| at(row).is_some()).collect();
+    if dated.len() > SHORT {
+        dated.select_nth_unstable_by_key(SHORT, |row| at(row));
+        dated.truncate(SHORT);
+    }
+    dated.sort_by_key(|row| (at(row), &row.host));
+    dated
+}
+
+fn short(rows: Vec<&Row>, at: fn(&Row) -> Option<Timestamp>, lang: Lang, now: Timestamp) -> Markup {
+    html! {
+        @if rows.is_empty() { p.soft { (words::of(lang).nothing) } }
+        ol.plain {
+            @for row in rows {
+                li { a href=(host_address(&row.namespace, &row.name, lang)) { (row.host) } " " (time(at(row), now, lang)) }
+            }
+        }
+    }
+}
+
+fn form(query: &Query, lang: Lang) -> Markup {
+    let words = words::of(lang);
+    let states = [(State::All, words.all), (State::Waiting, words.waiting), (State::Ready, words.ready)];
+    html! {
+        form method="get" action="/" role="search" {
+            label { (words.search) input type="search" name="q" value=(query.search) placeholder=(words.search_hint) maxlength="253"; }
+            label { (words.state)
+                select name="state" {
+                    @for (state, label) in states {
+                        option value=(state.as_str()) selected[query.state == state] { (label) }
+                    }
+                }
+            }
+            label { (words.who)
+                select name="who" {
+                    option value="" selected[query.who.is_none()] { (words.anybody) }
+                    @for who in WHO {
+                        option value=(who.as_str()) selected[query.who == Some(who)] { (text::who(who, lang)) }
+                    }
+                }
+            }
+            input type="hidden" name="lang" value=(words::short(lang));
+            button type="submit" { (words.show) }
+        }
+    }
+}
+
+fn table<'r>(rows: impl Iterator<Item = &'r Row>, caption: &str, lang: Lang, now: Timestamp) -> Markup {
+    let words = words::of(lang);
+    html! {
+        table {
+            caption { (caption) }
+            thead {
+                tr {
+                    @for title in [words.host, words.namespace, words.state, words.what, words.since, words.next, words.expires] {
+                        th scope="col" { (title) }
+                    }
+                }
+            }
+            tbody {
+                @for row in rows {
+                    tr {
+                        th scope="row" { a href=(host_address(&row.namespace, &row.name, lang)) { (row.host) } }
+                        td data-label=(words.namespace) { (row.namespace) }
+                        td data-label=(words.state) { (mark(words, row.ready, row.needs_somebody())) }
+                        td.what data-label=(words.what) { (row.finding.sentence(lang)) }
+                        td data-label=(words.since) { (time(row.since, now, lang)) }
+                        td data-label=(words.next) { (time(row.next_check, now, lang)) }
+                        td data-label=(words.expires) { (time(row.not_after, now, lang)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn pages(query: &Query, page: usize, last: usize, lang: Lang) -> Markup {
+    let words = words::of(lang);
+    let query = Query { lang: Some(lang), ..query.clone() };
+    html! {
+        @if last > 1 {
+            nav.pages aria-label=(words.pages) {
+                @if page > 1 { a rel="prev" href=(query.address(page - 1)) { (words.previous) } }
+                span aria-current="page" { (page) " / " (last) }
+                @if page < last { a rel="next" href=(query.address(page + 1)) { (words.following) } }
+            }
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The page's fixed words. One struct, so that no language lacks one.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{core::finding::Lang, status::render::span};
+
+/// The words of one language.
+#[allow(missing_docs, reason = "each field is its own meaning")]
+pub struct Words {
+    pub title: &'static str,
+    pub skip: &'static str,
+    pub hosts: &'static str,
+    pub ready: &'static str,
+    pub waiting: &'static str,
+    pub in_progress: &'static str,
+    pub needs_action: &'static str,
+    pub at_risk: &'static str,
+    pub longest: &'static str,
+    pub soonest: &'static str,
+    pub nothing: &'static str,
+    pub plot: &'static str,
+    pub search: &'static str,
+    pub search_hint: &'static str,
+    pub state: &'static str,
+    pub all: &'static str,
+    pub who: &'static str,
+    pub anybody: &'static str,
+    pub show: &'static str,
+    pub host: &'static str,
+    pub namespace: &'static str,
+    pub what: &'static str,
+    pub since: &'static str,
+    pub next: &'static str,
+    pub expires: &'static str,
+    pub previous: &'static str,
+    pub following: &'static str,
+    pub pages: &'static str,
+    pub back: &'static str,
+    pub reason: &'static str,
+    pub timeline: &'static str,
+    pub seen: &'static str,
+    pub dns: &'static str,
+    pub certificate: &'static str,
+    pub served: &'static str,
+    pub records: &'static str,
+    pub observed: &'static str,
+    pub required: &'static str,
+    pub none: &'static str,
+    pub copy_hint: &'static str,
+    pub facts: &'static str,
+    pub last_check: &'static str,
+    pub lead: &'static str,
+    pub warnings: &'static str,
+    pub missing: &'static str,
+    pub loading: &'static str,
+    pub other_language: &'static str,
+    pub done: &'static str,
+    pub open: &'static str,
+}
+
+/// English.
+pub static EN: Words = Words {
+    title: "certgate: hosts and their certificates",
+    skip: "Skip to content",
+    hosts: "Hosts",
+    ready: "Ready",
+    waiting: "Waiting",
+    in_progress: "In progress",
+    needs_action: "Somebody must act",
+    at_risk: "Renewal at risk",
+    longest: "Waiting longest",
+    soonest: "Soonest to expire",
+    nothing: "Nothing here.",
+    plot: "Hosts that got their certificate, by day",
+    search: "Search",
+    search_hint: "Part of a host or namespace",
+    state: "State",
+    all: "All",
+    who: "Who must act",
+    anybody: "Anybody",
+    show: "Show",
+    host: "Host",
+    namespace: "Namespace",
+    what: "What it waits for",
+    since: "Since",
+    next: "Next check",
+    expires: "Expires",
+    previous: "Previous",
+    following: "Next",
+    pages: "Pages",
+    back: "All hosts",
+    reason: "Reason",
+    timeline: "From Ingress to certificate",
+    seen: "Host found on an Ingress",
+    dns: "DNS leads to this platform",
+    certificate: "Certificate",
+    served: "Certificate in place",
+    records: "DNS records",
+    observed: "Seen in DNS",
+    required: "Needed in DNS",
+    none: "none",
+    copy_hint: "One click selects a record whole, to be copied.",
+    facts: "Particulars",
+    last_check: "Last check",
+    lead: "Ingress that orders",
+    warnings: "Worth knowing",
+    missing: "There is no such host.",
+    loading: "The hosts are still being listed.",
+    other_language: "中文",
+    done: "done",
+    open: "not yet",
+};
+
+/// Simplified Chinese.
+pub static ZH: Words = Words {
+    title: "certgate：域名与证书",
+    skip: "跳到正文",
+    hosts: "域名",
+    ready: "就绪",
+    waiting: "等待中",
+    in_progress: "处理中",
+    needs_action: "需要处理",
+    at_risk: "续期有风险",
+    longest: "等待最久",
+    soonest: "最早到期",
+    nothing: "暂无内容。",
+    plot: "每日获得证书的域名数",
+    search: "搜索",
+    search_hint: "域名或命名空间的一部分",
+    state: "状态",
+    all: "全部",
+    who: "由谁处理",
+    anybody: "不限",
+    show: "显示",
+    host: "域名",
+    namespace: "命名空间",
+    what: "等待原因",
+    since: "起始时间",
+    next: "下次检查",
+    expires: "到期时间",
+    previous: "上一页",
+    following: "下一页",
+    pages: "分页",
+    back: "全部域名",
+    reason: "原因代码",
+    timeline: "从 Ingress 到证书",
+    seen: "在 Ingress 中发现域名",
+    dns: "DNS 指向本平台",
+    certificate: "证书",
+    served: "证书已就位",
+    records: "DNS 记录",
+    observed: "DNS 现状",
+    required: "需要的记录",
+    none: "无",
+    copy_hint: "单击即可选中整条记录以便复制。",
+    facts: "详细信息",
+    last_check: "上次检查",
+    lead: "申请证书的 Ingress",
+    warnings: "请注意",
+    missing: "没有这个域名。",
+    loading: "正在读取域名列表。",
+    other_language: "English",
+    done: "已完成",
+    open: "未完成",
+};
+
+/// The words of a language.
+pub fn of(lang: Lang) -> &'static Words {
+    match lang {
+        Lang::En => &EN,
+        Lang::ZhCn => &ZH,
+    }
+}
+
+/// The language's tag (BCP 47).
+pub const fn tag(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => "en",
+        Lang::ZhCn => "zh-CN",
+    }
+}
+
+/// The language in an address.
+pub const fn short(lang: Lang) -> &'static str {
+    match lang {
+        Lang::En => "en",
+        Lang::ZhCn => "zh",
+    }
+}
+
+/// The other language.
+pub const fn other(lang: Lang) -> Lang {
+    match lang {
+        Lang::En => Lang::ZhCn,
+        Lang::ZhCn => Lang::En,
+    }
+}
+
+/// How long ago, or in how long.
+pub fn relative(at: Timestamp, now: Timestamp, lang: Lang) -> String {
+    let (past, distance) = if at <= now { (true, now.duration_since(at)) } else { (false, at.duration_since(now)) };
+    let distance: SignedDuration = distance;
+    match (lang, past) {
+        (Lang::En, true) => format!("{} ago", span(distance, lang)),
+        (Lang::En, false) => format!("in {}", span(distance, lang)),
+        (Lang::ZhCn, true) => format!("{}前", span(distance, lang)),
+        (Lang::ZhCn, false) => format!("{}后", span(distance, lang)),
+    }
+}
+
+/// How many of how many.
+pub fn count(lang: Lang, shown: usize, all: usize) -> String {
+    match lang {
+        Lang::En => format!("{shown} of {all} hosts"),
+        Lang::ZhCn => format!("{all} 个域名中的 {shown} 个"),
+    }
+}

@@ -1,0 +1,198 @@
+//! Every permission that certgate uses is granted, and every permission that is granted is used: the roles that the chart
+//! installs, held against the audit log of a real API server while certgate does its work.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
+
+#[path = "support/cluster.rs"]
+#[allow(dead_code, reason = "each test binary uses its part of it")]
+mod cluster;
+
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use certgate_lab::{Lab, LabOptions, certgate as installed};
+use cluster::{Team, plain, program, rainbond};
+use k8s_openapi::api::{
+    core::v1::Secret,
+    rbac::v1::{ClusterRole, PolicyRule, Role},
+};
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+};
+use serde_json::{Value, json};
+
+const ACCOUNTS: [&str; 2] = ["certgate-webhook", "certgate-controller"];
+/// Used unseen: to create by server-side apply is asked for as a patch, and the right to create is checked within. An
+/// Event is patched when the same is told again within minutes, which here it may or may not be.
+const UNSEEN: &[&str] = &[
+    "certgate-controller patch events.k8s.io/events",
+    "certgate-controller create certgate.dev/verifiedhosts",
+    "certgate-controller create networking.k8s.io/ingresses",
+];
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// What an account asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Used {
+    account: String,
+    verb: String,
+    group: String,
+    resource: String,
+    name: String,
+}
+
+/// Reads the audit log: what was allowed, and what was not.
+fn audited(log: &Path) -> Result<(BTreeSet<Used>, BTreeSet<String>)> {
+    let (mut allowed, mut refused) = (BTreeSet::new(), BTreeSet::new());
+    for line in fs::read_to_string(log)?.lines() {
+        // The last line may be half written.
+        let Ok(event) = serde_json::from_str::<Value>(line) else { continue };
+        let user = event["user"]["username"].as_str().unwrap_or_default();
+        let Some(account) = user.strip_prefix("system:serviceaccount:certgate-system:") else { continue };
+        let of = &event["objectRef"];
+        let text = |field: &str| of[field].as_str().unwrap_or_default().to_owned();
+        let resource = match of["subresource"].as_str() {
+            Some(sub) => format!("{}/{sub}", text("resource")),
+            None => text("resource"),
+        };
+        let used = Used {
+            account: account.to_owned(),
+            verb: event["verb"].as_str().unwrap_or_default().to_owned(),
+            group: text("apiGroup"),
+            resource,
+            name: text("name"),
+        };
+        if event["annotations"]["authorization.k8s.io/decision"] == "forbid" {
+            refused.insert(format!("{} {} {}/{} {}", used.account, used.verb, used.group, used.resource, used.name));
+        } else {
+            allowed.insert(used);
+        }
+    }
+    Ok((allowed, refused))
+}
+
+/// Each single permission that a role's rules grant, in words, that nothing in `used` needed.
+fn unused(account: &str, rules: &[PolicyRule], used: &BTreeSet<Used>) -> Vec<String> {
+    let mut found = Vec::new();
+    for rule in rules {
+        for group in rule.api_groups.iter().flatten() {
+            for resource in rule.resources.iter().flatten() {
+                for verb in &rule.verbs {
+                    // A watch by name carries the name in a selector, which the audit log shows as the object's name.
+                    let names: Vec<Option<&str>> = match &rule.resource_names {
+                        Some(names) => names.iter().map(|name| Some(name.as_str())).collect(),
+                        None => vec![None],
+                    };
+                    for name in names {
+                        let needed = used.iter().any(|used| {
+                            used.account == account
+                                && used.verb == *verb
+                                && used.group == *group
+                                && used.resource == *resource
+                                && name.is_none_or(|name| used.name == name)
+                        });
+                        if !needed {
+                            let name = name.map(|name| format!(" {name}")).unwrap_or_default();
+                            found.push(format!("{account} {verb} {group}/{resource}{name}"));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    found.retain(|permission| !UNSEEN.contains(&permission.as_str()));
+    found
+}
+
+/// Everything that certgate does for hosts, from the first look to the last trace.
+async fn work(lab: &Lab) -> Result<()> {
+    let team = Team::new(lab, "team").await?;
+    // Held, then issued inline, with a companion that makes the v5 gateway load the Secret.
+    let shop = "shop.permissions-example.com".to_owned();
+    team.create(rainbond("shop", &shop, "/")).await?;
+    team.until_domain(&shop, "Verified", "False", None).await?;
+    lab.dns().a(&shop, lab.ip());
+    team.until_injected("shop", &shop).await?;
+    team.until_domain(&shop, "Ready", "True", None).await?;
+    // Issued apart and bound.
+    let blog = "blog.permissions-example.com".to_owned();
+    lab.dns().a(&blog, lab.ip());
+    let mut apisix = plain("blog", &[&blog]);
+    apisix["spec"]["ingressClassName"] = json!("apisix");
+    team.create(apisix).await?;
+    team.until_injected("blog", &blog).await?;
+    // Switched off, and gone.
+    for (name, host) in [("shop", &shop), ("blog", &blog)] {
+        team.annotate(name, json!({ "certgate.dev/auto-issue": "false" })).await?;
+        team.until_gone(&team.certificates(), &format!("certgate-{host}")).await?;
+        team.ingresses().delete(name, &DeleteParams::default()).await?;
+    }
+    // Certificates that somebody spoilt are made anew, in place.
+    let secrets: Api<Secret> = Api::namespaced(lab.client().await?, installed::NAMESPACE);
+    for (name, field) in [("certgate-webhook-tls", "tls.crt"), ("certgate-ca", "ca.crt")] {
+        let spoilt = json!({ "data": { field: "c3BvaWx0" } });
+        secrets.patch(name, &PatchParams::default(), &Patch::Merge(spoilt)).await.context(name)?;
+    }
+    lab.wait_for("no Domain is left", WITHIN, async || {
+        Ok(team.domains().list(&ListParams::default()).await?.items.is_empty().then_some(()))
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_granted_is_used_and_what_is_used_is_granted() -> Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let (policy, log) = (scratch.path().join("audit.yaml"), scratch.path().join("audit.log"));
+    fs::write(&policy, "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n")?;
+    let options = LabOptions {
+        apiserver_args: vec![
+            format!("--audit-policy-file={}", policy.display()),
+            format!("--audit-log-path={}", log.display()),
+        ],
+        ..LabOptions::default()
+    };
+    Lab::with(options, async |lab| {
+        lab.dns().set_negative_ttl(1, 1);
+        let policy = installed::policy(lab, "pebble-fast");
+        let _app = installed::install(lab, installed::chart(program(), &policy)).await?;
+        work(lab).await?;
+
+        let client = lab.client().await?;
+        let mut rules = Vec::new();
+        for account in ACCOUNTS {
+            let cluster: ClusterRole = Api::all(client.clone()).get(account).await?;
+            let own: Role = Api::namespaced(client.clone(), installed::NAMESPACE).get(account).await?;
+            rules.push((account, cluster.rules.into_iter().flatten().chain(own.rules.into_iter().flatten()).collect()));
+        }
+        let rules: Vec<(&str, Vec<PolicyRule>)> = rules;
+        lab.wait_for("every permission is used", WITHIN, async || {
+            let (used, _) = audited(&log)?;
+            let left: Vec<_> = rules.iter().flat_map(|(account, rules)| unused(account, rules, &used)).collect();
+            ensure!(left.is_empty(), "granted and not used:\n  {}", left.join("\n  "));
+            Ok(Some(()))
+        })
+        .await?;
+        let (used, refused) = audited(&log)?;
+        ensure!(
+            refused.is_empty(),
+            "used and not granted:\n  {}",
+            refused.into_iter().collect::<Vec<_>>().join("\n  ")
+        );
+        let writes = |account: &str| {
+            let of = |used: &&Used| used.account == account && !["get", "list", "watch"].contains(&used.verb.as_str());
+            used.iter().filter(of).count()
+        };
+        ensure!(writes("certgate-webhook") == 0, "the webhook wrote");
+        ensure!(writes("certgate-controller") > 5, "the controller wrote nothing");
+        Ok(())
+    })
+    .await
+    .context("permissions")
+}
