@@ -274,6 +274,32 @@ fn the_webhook_is_called_for_ingresses_only_and_never_stands_in_the_way() {
 }
 
 #[test]
+fn the_approval_gate_exists_where_policy_gates_and_is_called_only_for_approvals_by_others() {
+    let gate = |objects: &[Value]| {
+        objects.iter().find(|object| object["kind"] == "ValidatingWebhookConfiguration").map(Value::to_owned)
+    };
+    let approves = |objects: &[Value]| {
+        rules(objects, "ClusterRole", "certgate-controller").iter().any(|rule| rule["verbs"] == json!(["approve"]))
+    };
+    for off in [render(&[]), render(&["--set-json", r#"policy.gate={"mode":false}"#])] {
+        assert!(gate(&off).is_none() && !approves(&off));
+    }
+    let objects = render(&["--set", "policy.gate.mode=all"]);
+    let configuration = gate(&objects).unwrap();
+    assert_eq!(configuration["metadata"]["name"], "certgate-approval");
+    let webhook = &configuration["webhooks"][0];
+    assert_eq!(webhook["rules"][0]["resources"], json!(["certificaterequests/status"]));
+    assert_eq!(webhook["rules"][0]["operations"], json!(["UPDATE"]));
+    assert_eq!((&webhook["failurePolicy"], &webhook["timeoutSeconds"]), (&json!("Ignore"), &json!(2)));
+    assert_eq!(webhook["clientConfig"]["service"]["path"], "/approve");
+    assert_eq!(webhook["matchConditions"].as_array().unwrap().len(), 3);
+    assert!(
+        webhook["matchConditions"].to_string().contains("system:serviceaccount:certgate-system:certgate-controller")
+    );
+    assert!(approves(&objects));
+}
+
+#[test]
 fn arguments_name_the_objects_that_the_roles_name() {
     let objects = render(&["--set", "nameOverride=other"]);
     let named = |kind: &str, name: &str, resource: &str| -> BTreeSet<String> {

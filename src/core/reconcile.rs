@@ -56,7 +56,7 @@ pub struct HostInput<'a> {
     /// What the approval gate wants to know of the host.
     pub gated: Option<checked::Gated<'a>>,
     /// A CertificateRequest waits for the verdict.
-    pub awaited: bool,
+    pub requested: bool,
     /// What is under way.
     pub checks: &'a Checks,
     /// What the last plan left to remember.
@@ -244,7 +244,7 @@ pub struct Notes {
     /// When last.
     pub nudged_at: Option<Timestamp>,
     /// A CertificateRequest waited for the verdict.
-    pub awaited: bool,
+    pub requested: bool,
     /// Which Ingresses (by uid) have been told which reason.
     pub told: std::collections::BTreeMap<String, Reason>,
 }

@@ -96,7 +96,7 @@ impl World {
             gateway: &self.gateway_of(ns, host),
             companion: ns.companions.get(companion::name(host).as_str()),
             gated: gated.map(|(gated, _)| gated),
-            awaited: ns.waiting_for(host).next().is_some(),
+            requested: ns.waiting_for(host).next().is_some(),
             checks,
             notes,
         })

@@ -189,16 +189,16 @@ pub(super) fn look(
     {
         check::adopt(next, fresh, issuer);
     }
-    let mut due = check::due(next, &asked, issuer, input.checks, issued && !input.awaited, now);
-    if let (Due::At(at), true) = (due, input.awaited) {
+    let mut due = check::due(next, &asked, issuer, input.checks, issued && !input.requested, now);
+    if let (Due::At(at), true) = (due, input.requested) {
         // A good verdict must hold when it is asked for; a bad one was looked at seldom while nothing waited for it.
         let good = next.verdict.as_ref().filter(|v| Reason::from_name(&v.reason).is_some_and(Reason::opens_gate));
         let until = good.and_then(|verdict| verdict.valid_until.as_ref()).map(|until| until.0);
-        let begins = good.is_none() && !input.notes.awaited;
+        let begins = good.is_none() && !input.notes.requested;
         let at = if begins { now } else { until.map_or(at, |until| at.min(until)) };
         due = if at <= now { Due::Now } else { Due::At(at) };
     }
-    plan.notes.awaited = input.awaited;
+    plan.notes.requested = input.requested;
     match due {
         Due::Now => plan.effects.push(Effect::Check { request, asked }),
         Due::At(at) => {

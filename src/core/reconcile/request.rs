@@ -71,3 +71,6 @@ pub fn plan<K: Knowledge>(
 pub fn tells(findings: &[Finding]) -> bool {
     findings.iter().any(|finding| !matches!(finding.reason, Reason::Pending | Reason::VerdictStale))
 }
+
+#[cfg(test)]
+mod tests;

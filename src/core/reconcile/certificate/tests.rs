@@ -61,7 +61,7 @@ fn plan(
         checks: &Checks::default(),
         notes: &Notes::default(),
         gated: None,
-        awaited: false,
+        requested: false,
     };
     let mut plan = HostPlan { notes, ..HostPlan::default() };
     step(&input, &mut plan);

@@ -1,0 +1,66 @@
+use super::*;
+use crate::core::{
+    csr::CsrNames,
+    ingress::Labels,
+    knowledge::{DomainFacts, VerdictFacts},
+    policy::{ApprovalGate, GateMode, IssuerRef, Profile},
+};
+
+static NONE: Labels<'static> = Labels(Vec::new());
+
+struct Known(DomainFacts);
+
+impl Knowledge for Known {
+    fn namespace_label(&self, _: &str, _: &str) -> Option<&str> {
+        None
+    }
+    fn domain(&self, _: &str, _: &str) -> Option<&DomainFacts> {
+        Some(&self.0)
+    }
+    fn has_profile(&self, _: &str, _: Profile) -> bool {
+        false
+    }
+}
+
+fn at(day: i64) -> Timestamp {
+    Timestamp::from_second(day * 86_400).unwrap()
+}
+
+fn planned(reason: Reason, ends: Option<i64>, approve: bool) -> RequestPlan {
+    let host = Host::parse("a.example.com").unwrap();
+    let verdict = VerdictFacts { finding: Finding::new(reason, &host), issuer: None, valid_until: Timestamp::MAX };
+    let known = Known(DomainFacts { verdict: Some(verdict), not_after: ends.map(at), ..DomainFacts::default() });
+    let gate = ApprovalGate { mode: GateMode::All, let_through_days: 7, approve };
+    let policy = Policy { issuer: Some(IssuerRef::cluster("le")), gate, ..Policy::default() };
+    let names = Ok(CsrNames { hosts: vec![host], ..CsrNames::default() });
+    let request =
+        RequestFacts { namespace: "team", issuer: IssuerRef::cluster("le"), names, word: None, labels: &NONE };
+    plan(&request, &known, |_| Some(at(101)), &policy, at(100))
+}
+
+#[test]
+fn what_is_verified_is_approved_unless_somebody_else_must_decide() {
+    assert!(
+        matches!(planned(Reason::Verified, None, true), RequestPlan::Approve { despite, .. } if despite.is_empty())
+    );
+    assert_eq!(planned(Reason::Verified, None, false), RequestPlan::Leave);
+}
+
+#[test]
+fn a_hold_tells_who_acts_and_the_next_check_and_ends_before_the_certificate_does() {
+    let RequestPlan::Hold { findings, message, until } = planned(Reason::DomainNotFound, Some(120), true) else {
+        panic!("not held")
+    };
+    assert!(tells(&findings) && message.contains("domain-owner") && message.contains("Next check: 1970-04-12"));
+    assert_eq!(until, Some(at(113)));
+    let RequestPlan::Approve { despite, .. } = planned(Reason::DomainNotFound, Some(107), true) else {
+        panic!("held to the end")
+    };
+    assert_eq!(despite.len(), 1);
+}
+
+#[test]
+fn nothing_is_told_while_certgate_itself_is_looking() {
+    let RequestPlan::Hold { findings, .. } = planned(Reason::Pending, None, true) else { panic!("not held") };
+    assert!(!tells(&findings));
+}
