@@ -1,5 +1,13 @@
 //! What the real apisix-ingress-controller makes of certgate's work: routes that never vanish, and certificates pushed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may end by panicking"
+)]
+
 #[path = "support/cluster.rs"]
 #[allow(dead_code, unreachable_pub, reason = "each test binary uses its part of it")]
 mod cluster;

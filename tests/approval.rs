@@ -1,6 +1,14 @@
 //! The approval gate with the real API server, cert-manager as it comes and CA: Certificates that no Ingress asked for
 //! are held for free, released the moment their names are verified, and never worse off for certgate's being away.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may end by panicking"
+)]
+
 #[path = "support/cluster.rs"]
 #[allow(dead_code, unreachable_pub, reason = "each test binary uses its part of it")]
 mod cluster;

@@ -1,5 +1,13 @@
 //! `certgate cleanup` in a cluster where certgate was at work: what it added goes, or becomes the users' own.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may end by panicking"
+)]
+
 #[path = "support/cluster.rs"]
 #[allow(dead_code, unreachable_pub, reason = "each test binary uses its part of it")]
 mod cluster;
@@ -138,7 +146,7 @@ async fn what_certgate_added_goes_and_what_users_made_stays() -> Result<()> {
     for before in &scene.before {
         let name = before["metadata"]["name"].as_str().unwrap_or_default();
         let after = visible(&team.ingresses().get(name).await?)?;
-        ensure!(after.to_string() == before.to_string(), "{after}\n{before}");
+        ensure!(after == *before, "{after}\n{before}");
     }
     for host in [INLINE, STAND_IN] {
         team.until_gone(&team.certificates(), &format!("certgate-{host}")).await?;

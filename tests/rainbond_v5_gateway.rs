@@ -1,6 +1,14 @@
 //! A model of Rainbond 5's gateway explains every row of what the real one was
 //! seen to do, and shows what clients get at each step of certgate's work.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may end by panicking"
+)]
+
 use std::collections::BTreeSet;
 
 #[cfg(test)]

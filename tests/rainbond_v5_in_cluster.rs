@@ -1,5 +1,13 @@
 //! What Rainbond 5's gateway needs, on a real cluster: labels on what answers challenges, and twins that keep HTTP open.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may end by panicking"
+)]
+
 #[path = "support/cluster.rs"]
 #[allow(dead_code, unreachable_pub, reason = "each test binary uses its part of it")]
 mod cluster;

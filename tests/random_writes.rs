@@ -1,6 +1,14 @@
 //! Random Ingresses through the real API server, with the real webhook and without: what is accepted and what is refused
 //! is the same, what is stored is what the decision says, and deciding about it again gives nothing.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may end by panicking"
+)]
+
 #[path = "support/cluster.rs"]
 #[allow(dead_code, unreachable_pub, reason = "each test binary uses its part of it")]
 mod cluster;

@@ -1,6 +1,6 @@
 //! A lab with certgate installed from its chart, shared by the tests of one binary.
 
-#![allow(unreachable_pub, missing_docs, reason = "a test binary has no public")]
+#![allow(missing_docs, reason = "a test binary has no public")]
 #![allow(clippy::indexing_slicing, reason = "a test may end by panicking")]
 
 use std::{path::PathBuf, time::Duration};
