@@ -16,29 +16,29 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 /// How long steps may take that wait for cert-manager, the CA or a gateway.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 /// How long steps may take that wait for certgate alone.
-pub const SOON: Duration = Duration::from_secs(25);
+pub(crate) const SOON: Duration = Duration::from_secs(25);
 
 /// A lab with certgate in it.
-pub struct Cluster {
-    pub lab: Lab,
-    pub app: App,
+pub(crate) struct Cluster {
+    pub(crate) lab: Lab,
+    pub(crate) app: App,
 }
 
 /// The `certgate` program under test.
-pub fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_certgate"))
 }
 
 impl Cluster {
     /// Starts a lab and installs certgate. `policy` changes the lab's policy.
-    pub async fn start(options: LabOptions, issuer: &str, policy: impl FnOnce(&mut Value)) -> Result<Self> {
+    pub(crate) async fn start(options: LabOptions, issuer: &str, policy: impl FnOnce(&mut Value)) -> Result<Self> {
         Self::install(options, issuer, policy, |chart| chart).await
     }
 
     /// The same, with more values of the chart.
-    pub async fn install(
+    pub(crate) async fn install(
         options: LabOptions,
         issuer: &str,
         policy: impl FnOnce(&mut Value),
@@ -53,21 +53,25 @@ impl Cluster {
     }
 
     /// The cluster that all tests of a binary share.
-    pub async fn shared(cell: &'static OnceCell<Self>, options: LabOptions, issuer: &str) -> Result<&'static Self> {
+    pub(crate) async fn shared(
+        cell: &'static OnceCell<Self>,
+        options: LabOptions,
+        issuer: &str,
+    ) -> Result<&'static Self> {
         cell.get_or_try_init(|| Self::start(options, issuer, |_| {})).await
     }
 
     /// A namespace for one test, with the Service that its Ingresses lead to.
-    pub async fn team(&'static self, name: &str) -> Result<Team<'static>> {
+    pub(crate) async fn team(&'static self, name: &str) -> Result<Team<'static>> {
         Team::new(&self.lab, name).await
     }
 }
 
 /// One test's namespace.
-pub struct Team<'l> {
-    pub lab: &'l Lab,
-    pub client: Client,
-    pub name: String,
+pub(crate) struct Team<'l> {
+    pub(crate) lab: &'l Lab,
+    pub(crate) client: Client,
+    pub(crate) name: String,
 }
 
 fn kind(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
@@ -75,7 +79,7 @@ fn kind(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
 }
 
 /// A plain Ingress of the class that the lab's gateways serve.
-pub fn plain(name: &str, hosts: &[&str]) -> Value {
+pub(crate) fn plain(name: &str, hosts: &[&str]) -> Value {
     let backend = json!({"service": {"name": "web", "port": {"number": 80}}});
     let rules: Vec<Value> = hosts
         .iter()
@@ -86,7 +90,7 @@ pub fn plain(name: &str, hosts: &[&str]) -> Value {
 }
 
 /// An Ingress of Rainbond 5's shape.
-pub fn rainbond(name: &str, host: &str, path: &str) -> Value {
+pub(crate) fn rainbond(name: &str, host: &str, path: &str) -> Value {
     let mut object = plain(name, &[host]);
     object["metadata"]["labels"] =
         json!({"creator": "Rainbond", "service_id": "s1", "creater_id": "1", "app_id": "a1"});
@@ -97,7 +101,7 @@ pub fn rainbond(name: &str, host: &str, path: &str) -> Value {
 
 impl<'l> Team<'l> {
     /// Makes the namespace.
-    pub async fn new(lab: &'l Lab, name: &str) -> Result<Self> {
+    pub(crate) async fn new(lab: &'l Lab, name: &str) -> Result<Self> {
         lab.namespace(name).await?;
         lab.apply_value(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": name},
             "spec": {"ports": [{"port": 80}], "selector": {"app": "web"}}}))
@@ -105,11 +109,11 @@ impl<'l> Team<'l> {
         Ok(Self { lab, client: lab.client().await?, name: name.to_owned() })
     }
 
-    pub fn ingresses(&self) -> Api<DynamicObject> {
+    pub(crate) fn ingresses(&self) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &self.name, &kind("networking.k8s.io", "v1", "Ingress", "ingresses"))
     }
 
-    pub fn certificates(&self) -> Api<DynamicObject> {
+    pub(crate) fn certificates(&self) -> Api<DynamicObject> {
         Api::namespaced_with(
             self.client.clone(),
             &self.name,
@@ -117,35 +121,35 @@ impl<'l> Team<'l> {
         )
     }
 
-    pub fn secrets(&self) -> Api<k8s_openapi::api::core::v1::Secret> {
+    pub(crate) fn secrets(&self) -> Api<k8s_openapi::api::core::v1::Secret> {
         Api::namespaced(self.client.clone(), &self.name)
     }
 
-    pub fn domains(&self) -> Api<Domain> {
+    pub(crate) fn domains(&self) -> Api<Domain> {
         Api::namespaced(self.client.clone(), &self.name)
     }
 
     /// POSTs an Ingress.
-    pub async fn create(&self, object: Value) -> Result<DynamicObject> {
+    pub(crate) async fn create(&self, object: Value) -> Result<DynamicObject> {
         Ok(self.ingresses().create(&PostParams::default(), &serde_json::from_value(object)?).await?)
     }
 
     /// PUTs an Ingress without a resourceVersion, as Rainbond does.
-    pub async fn replace(&self, object: Value) -> Result<DynamicObject> {
+    pub(crate) async fn replace(&self, object: Value) -> Result<DynamicObject> {
         let object: DynamicObject = serde_json::from_value(object)?;
         let name = object.metadata.name.clone().unwrap_or_default();
         Ok(self.ingresses().replace(&name, &PostParams::default(), &object).await?)
     }
 
     /// Sets or removes annotations of an Ingress.
-    pub async fn annotate(&self, ingress: &str, annotations: Value) -> Result<()> {
+    pub(crate) async fn annotate(&self, ingress: &str, annotations: Value) -> Result<()> {
         let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
         self.ingresses().patch(ingress, &PatchParams::default(), &patch).await?;
         Ok(())
     }
 
     /// The TLS entries of an Ingress: (hosts, Secret).
-    pub async fn tls(&self, ingress: &str) -> Result<Vec<(Vec<String>, String)>> {
+    pub(crate) async fn tls(&self, ingress: &str) -> Result<Vec<(Vec<String>, String)>> {
         let object = self.ingresses().get(ingress).await?;
         let entries = object.data.pointer("/spec/tls").and_then(Value::as_array).cloned().unwrap_or_default();
         Ok(entries
@@ -159,7 +163,7 @@ impl<'l> Team<'l> {
     }
 
     /// Waits until an Ingress has the TLS entry of a host.
-    pub async fn until_injected(&self, ingress: &str, host: &str) -> Result<()> {
+    pub(crate) async fn until_injected(&self, ingress: &str, host: &str) -> Result<()> {
         let expected = (vec![host.to_owned()], format!("certgate-{host}"));
         self.lab
             .wait_for(&format!("{ingress} has TLS for {host}"), PATIENCE, async || {
@@ -170,7 +174,7 @@ impl<'l> Team<'l> {
     }
 
     /// Waits until a Domain's condition has a status and, where it is given, a reason.
-    pub async fn until_domain(
+    pub(crate) async fn until_domain(
         &self,
         host: &str,
         condition: &str,
@@ -198,7 +202,7 @@ impl<'l> Team<'l> {
     }
 
     /// Waits until the host's own Certificate is Ready, and returns it.
-    pub async fn until_certificate(&self, host: &str) -> Result<DynamicObject> {
+    pub(crate) async fn until_certificate(&self, host: &str) -> Result<DynamicObject> {
         let name = format!("certgate-{host}");
         self.lab
             .wait_for(&format!("Certificate {name} is Ready"), PATIENCE, async || {
@@ -211,7 +215,7 @@ impl<'l> Team<'l> {
     }
 
     /// Waits until an object is gone.
-    pub async fn until_gone(&self, api: &Api<DynamicObject>, name: &str) -> Result<()> {
+    pub(crate) async fn until_gone(&self, api: &Api<DynamicObject>, name: &str) -> Result<()> {
         self.lab
             .wait_for(&format!("{name} is gone"), PATIENCE, async || {
                 Ok(api.get_opt(name).await?.is_none().then_some(()))
@@ -220,7 +224,7 @@ impl<'l> Team<'l> {
     }
 
     /// Waits until HTTPS answers for the host, and returns the certificate's serial number.
-    pub async fn until_served(&self, host: &str) -> Result<String> {
+    pub(crate) async fn until_served(&self, host: &str) -> Result<String> {
         let answer = self
             .lab
             .wait_for(&format!("https://{host}/"), PATIENCE, async || self.lab.https_get(host).await.map(Some))
@@ -229,7 +233,7 @@ impl<'l> Team<'l> {
     }
 
     /// Orders made for a host so far.
-    pub fn orders(&self, host: &str) -> Result<usize> {
+    pub(crate) fn orders(&self, host: &str) -> Result<usize> {
         certgate_lab::story::orders(self.lab, host)
     }
 }
