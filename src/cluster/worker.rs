@@ -36,8 +36,8 @@ use crate::{
 };
 
 mod requests;
-
 mod twin;
+mod verified;
 
 /// The first wait after a plan whose writes failed; doubles up to the last.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -416,28 +416,6 @@ impl Shared {
         }
         // The twin follows in the plan that this change brings.
         self.change(|world| after.see(world));
-        Ok(())
-    }
-
-    async fn verified(&self, namespace: &Arc<str>) -> Result<(), WriteError> {
-        let (desired, present) = {
-            let world = self.world();
-            let Some(desired) = world.plan_verified(namespace, Timestamp::now()) else { return Ok(()) };
-            (desired, world.verified(namespace).cloned())
-        };
-        match present {
-            None if desired.hosts.is_empty() => {}
-            Some(_) if desired.hosts.is_empty() => self.writer.delete_verified(namespace).await?,
-            Some(present) if present.hosts == desired.hosts && present.issuer == desired.issuer => {}
-            _ => {
-                let after = self.writer.write_verified(namespace, &desired).await?;
-                tracing::debug!(%namespace, hosts = desired.hosts.len(), "VerifiedHosts written");
-                self.change(|world| after.see(world));
-            }
-        }
-        if let Some(at) = desired.until {
-            self.wake(Key::Verified(namespace.clone()), at);
-        }
         Ok(())
     }
 
