@@ -10,6 +10,8 @@ GO ?= go
 # The story on real parts. KEEP=1 leaves everything running when it is told.
 DEMO ?= $(CARGO) run --quiet --package certgate-lab --bin demo --
 KEEP ?=
+# Random DNS messages thrown at the decoders: about half a minute of them.
+FUZZ_CASES ?= 40000
 # The image's name and tag.
 IMAGE ?= certgate:dev
 
@@ -23,7 +25,7 @@ build: tools ## build the certgate command
 
 test: lint parts ## check everything: format, lints, unit, chart and lab tests
 	$(call say,tests)
-	$(CARGO) test --locked --workspace
+	CERTGATE_FUZZ_CASES=$(FUZZ_CASES) $(CARGO) test --locked --workspace
 
 lint: tools ## check format, lints and, where cargo-deny is installed, dependencies
 	$(call say,format)
