@@ -128,8 +128,14 @@ async fn work(lab: &Lab) -> Result<()> {
     apisix["spec"]["ingressClassName"] = json!("apisix");
     team.create(apisix).await?;
     team.until_injected("blog", &blog).await?;
+    // With plain HTTP kept by a twin.
+    let kept = "kept.permissions-example.com".to_owned();
+    lab.dns().a(&kept, lab.ip());
+    team.create(rainbond("kept", &kept, "/")).await?;
+    lab.wait_for("the twin", WITHIN, async || Ok(team.ingresses().get_opt("kept-certgate-http").await?)).await?;
+    team.until_domain(&kept, "Ready", "True", None).await?;
     // Switched off, and gone.
-    for (name, host) in [("shop", &shop), ("blog", &blog)] {
+    for (name, host) in [("shop", &shop), ("blog", &blog), ("kept", &kept)] {
         team.annotate(name, json!({ "certgate.dev/auto-issue": "false" })).await?;
         team.until_gone(&team.certificates(), &format!("certgate-{host}")).await?;
         team.ingresses().delete(name, &DeleteParams::default()).await?;
@@ -160,7 +166,8 @@ async fn what_is_granted_is_used_and_what_is_used_is_granted() -> Result<()> {
     };
     Lab::with(options, async |lab| {
         lab.dns().set_negative_ttl(1, 1);
-        let policy = installed::policy(lab, "pebble-fast");
+        let mut policy = installed::policy(lab, "pebble-fast");
+        policy["rules"] = json!([{"match": {"hosts": ["kept.*"]}, "http": "keep"}]);
         let _app = installed::install(lab, installed::chart(program(), &policy)).await?;
         work(lab).await?;
 
