@@ -22,8 +22,8 @@ const READ_ANNOTATIONS: &[&str] = &[
 /// The parts of a `networking.k8s.io/v1` Ingress that decisions depend on.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct Ingress<'a> {
-    /// `metadata`.
-    #[serde(borrow, default)]
+    /// `metadata`. Must be there: a patch of annotations would not apply to an object without.
+    #[serde(borrow)]
     pub metadata: Metadata<'a>,
     /// `spec`.
     #[serde(borrow, default, deserialize_with = "null_as_default")]
