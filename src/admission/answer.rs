@@ -5,7 +5,6 @@ use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
 
 use super::review::{self, Operation, Reading, Review};
 use crate::core::{
@@ -113,22 +112,16 @@ fn answer_review<K: Knowledge>(review: Review<'_>, knowledge: &K, policy: &Polic
 fn labelled<K: Knowledge>(uid: &str, metadata: &Metadata<'_>, knowledge: &K) -> Answer {
     let patch = solver_labels(metadata, knowledge);
     let patched = !patch.is_empty();
-    let bytes = Response { uid, patch: patched.then_some(Patch(&patch)), warning: None, verdict: None, refusal: None }
-        .to_bytes();
+    let bytes = Response { uid, patch: &patch, warning: None, verdict: None, refusal: None }.to_bytes();
     Answer { bytes, outcome: Outcome::Decided { patched, hosts: Vec::new() } }
 }
 
 fn decided<K: Knowledge>(uid: &str, ingress: &Ingress<'_>, knowledge: &K, policy: &Policy, now: Timestamp) -> Answer {
     let decision = decide(ingress, knowledge, policy, now);
     let patched = !decision.patch.is_empty();
-    let bytes = Response {
-        uid,
-        patch: patched.then_some(Patch(&decision.patch)),
-        warning: warning(&decision),
-        verdict: audit(&decision),
-        refusal: None,
-    }
-    .to_bytes();
+    let bytes =
+        Response { uid, patch: &decision.patch, warning: warning(&decision), verdict: audit(&decision), refusal: None }
+            .to_bytes();
     let hosts = decision.hosts.iter().map(|host| (host.action, host.reason())).collect();
     Answer { bytes, outcome: Outcome::Decided { patched, hosts } }
 }
@@ -150,7 +143,7 @@ fn warning(decision: &Decision<'_>) -> Option<String> {
 fn audit(decision: &Decision<'_>) -> Option<String> {
     // Skipped hosts may be any text; all others are canonical.
     let mut concerned = decision.hosts.iter().filter(|host| host.action != Action::Skip);
-    let mut text = String::new();
+    let mut text = String::with_capacity(48 * decision.hosts.len().min(MAX_AUDITED_HOSTS));
     for host in concerned.by_ref().take(MAX_AUDITED_HOSTS) {
         for part in
             [if text.is_empty() { "" } else { " " }, &host.host, "=", host.action.as_str(), "/", host.reason().as_str()]
@@ -166,12 +159,12 @@ fn audit(decision: &Decision<'_>) -> Option<String> {
 
 /// An answer that allows and changes nothing.
 pub fn allow(uid: &str, warning: Option<String>) -> Vec<u8> {
-    Response { uid, patch: None, warning, verdict: None, refusal: None }.to_bytes()
+    Response { uid, patch: &[], warning, verdict: None, refusal: None }.to_bytes()
 }
 
 /// An answer that refuses (HTTP 403), for a reason in a sentence.
 pub fn refuse(uid: &str, why: &str) -> Vec<u8> {
-    Response { uid, patch: None, warning: None, verdict: None, refusal: Some(why) }.to_bytes()
+    Response { uid, patch: &[], warning: None, verdict: None, refusal: Some(why) }.to_bytes()
 }
 
 // === wire form ===
@@ -179,78 +172,68 @@ pub fn refuse(uid: &str, why: &str) -> Vec<u8> {
 /// The response, an allowing one unless it says why not.
 struct Response<'a> {
     uid: &'a str,
-    patch: Option<Patch<'a>>,
+    /// None: the object stays as it is.
+    patch: &'a [PatchOp],
     warning: Option<String>,
     verdict: Option<String>,
     refusal: Option<&'a str>,
 }
 
-/// A patch as the API wants it: RFC 6902, in base64 inside a string.
-#[derive(Clone, Copy)]
-struct Patch<'a>(&'a [PatchOp]);
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ReviewOut<'a> {
-    api_version: &'static str,
-    kind: &'static str,
-    response: ResponseOut<'a>,
-}
-
-/// `patch` and `patchType` come together or not at all: one alone is invalid.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ResponseOut<'a> {
-    uid: &'a str,
-    allowed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<Refusal<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch_type: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch: Option<Patch<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    warnings: Option<[Cow<'a, str>; 1]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    audit_annotations: Option<Audit<'a>>,
-}
-
-/// Why not, as `metav1.Status`.
-#[derive(Serialize)]
-struct Refusal<'a> {
-    code: u16,
-    reason: &'static str,
-    message: &'a str,
-}
-
-#[derive(Serialize)]
-struct Audit<'a> {
-    verdict: &'a str,
-}
-
 // === impl Response ===
 
 impl Response<'_> {
+    /// The review, written straight: it has five members, and the patch, in
+    /// base64, is most of it and needs no escapes.
     fn to_bytes(&self) -> Vec<u8> {
-        let out = ReviewOut {
-            api_version: review::API_VERSION,
-            kind: review::KIND,
-            response: ResponseOut {
-                uid: self.uid,
-                allowed: self.refusal.is_none(),
-                status: self.refusal.map(|message| Refusal { code: 403, reason: "Forbidden", message }),
-                patch_type: self.patch.map(|_| "JSONPatch"),
-                patch: self.patch,
-                warnings: self.warning.as_deref().map(|warning| [presentable(warning)]),
-                audit_annotations: self.verdict.as_deref().map(|verdict| Audit { verdict }),
-            },
-        };
-        let mut bytes = Vec::with_capacity(1024);
-        match serde_json::to_writer(&mut bytes, &out) {
-            Ok(()) => bytes,
-            // Strings into memory: there is nothing to fail. An empty body counts as a failed call, which is ignored.
-            Err(_) => Vec::new(),
+        // Strings into memory: there is nothing to fail. An empty body counts as a failed call, which is ignored.
+        self.write().unwrap_or_default()
+    }
+
+    fn write(&self) -> serde_json::Result<Vec<u8>> {
+        let mut json = Vec::new();
+        if !self.patch.is_empty() {
+            json.reserve(1024);
+            serde_json::to_writer(&mut json, self.patch)?;
         }
+        let patch_length = base64::encoded_len(json.len(), true).unwrap_or_default();
+        let words = self.warning.as_ref().map_or(0, String::len) + self.verdict.as_ref().map_or(0, String::len);
+        let mut out = Vec::with_capacity(256 + self.uid.len() + patch_length + words);
+        for part in
+            [r#"{"apiVersion":""#, review::API_VERSION, r#"","kind":""#, review::KIND, r#"","response":{"uid":"#]
+        {
+            out.extend_from_slice(part.as_bytes());
+        }
+        serde_json::to_writer(&mut out, self.uid)?;
+        match self.refusal {
+            None => out.extend_from_slice(br#","allowed":true"#),
+            // Why not, as `metav1.Status`.
+            Some(why) => {
+                out.extend_from_slice(br#","allowed":false,"status":{"code":403,"reason":"Forbidden","message":"#);
+                serde_json::to_writer(&mut out, why)?;
+                out.push(b'}');
+            }
+        }
+        // `patch` and `patchType` come together or not at all: one alone is invalid.
+        if !json.is_empty() {
+            out.extend_from_slice(br#","patchType":"JSONPatch","patch":""#);
+            let start = out.len();
+            out.resize(start + patch_length, 0);
+            let written = STANDARD.encode_slice(&json, out.get_mut(start..).unwrap_or_default());
+            out.truncate(start + written.unwrap_or_default());
+            out.push(b'"');
+        }
+        if let Some(warning) = &self.warning {
+            out.extend_from_slice(br#","warnings":["#);
+            serde_json::to_writer(&mut out, &*presentable(warning))?;
+            out.push(b']');
+        }
+        if let Some(verdict) = &self.verdict {
+            out.extend_from_slice(br#","auditAnnotations":{"verdict":"#);
+            serde_json::to_writer(&mut out, verdict)?;
+            out.push(b'}');
+        }
+        out.extend_from_slice(b"}}");
+        Ok(out)
     }
 }
 
@@ -265,16 +248,6 @@ fn presentable(warning: &str) -> Cow<'_, str> {
         text.push('…');
     }
     Cow::Owned(text)
-}
-
-// === impl Patch ===
-
-impl Serialize for Patch<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut json = Vec::with_capacity(512);
-        serde_json::to_writer(&mut json, self.0).map_err(serde::ser::Error::custom)?;
-        serializer.serialize_str(&STANDARD.encode(json))
-    }
 }
 
 #[cfg(test)]

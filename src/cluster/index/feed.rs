@@ -31,6 +31,9 @@ use crate::api::domain::Domain;
 /// How long one watch request lasts, in seconds. A connection that died
 /// silently is noticed when this is over, so it bounds how stale the index gets in a partition.
 const WATCH_SECONDS: u32 = 60;
+/// Objects in one page of a list. A page is held as a whole, and more than once over, while it is read; small
+/// ones keep the memory that a list leaves behind small.
+const PAGE: u32 = 100;
 /// Watches that fail say so again at latest after this: the longest pause between attempts, and the attempt itself.
 const RETRIED_WITHIN: Duration = Duration::from_secs(60);
 
@@ -56,7 +59,7 @@ pub struct WatchMetrics(pub std::sync::Arc<Index>);
 
 /// Feeds the index for as long as the process lives.
 pub async fn watch(index: &Index, client: Client) -> Infallible {
-    let config = watcher::Config::default().timeout(WATCH_SECONDS);
+    let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
     let never = Notify::new();
     let domains = {
         let (api, config) = (Api::<DeserializeGuard<Domain>>::all(client.clone()), config.clone());
