@@ -11,14 +11,13 @@
     reason = "helpers of tests fail by panicking, like the tests"
 )]
 
+#[path = "serving/writers.rs"]
+mod writers;
+
 use std::{
     collections::BTreeSet,
     fs::File,
     process::{Child, Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
     time::{Duration, Instant},
 };
 
@@ -31,23 +30,19 @@ use certgate::{
 use certgate_lab::{Identity, Lab, LabOptions};
 use k8s_openapi::{
     ByteString,
-    api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Secret, networking::v1::Ingress},
+    api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Secret},
 };
 use kube::{
     Api, Client,
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::json;
-use tokio::task::JoinHandle;
+use writers::{Writers, failed_open, is_injected};
 
 const SYSTEM: &str = "certgate-system";
 const TEAM: &str = "team-a";
 const LEAF: Duration = Duration::from_secs(10);
 const WITHIN: Duration = Duration::from_secs(60);
-/// Writes under way at a time, and the pause of each writer between two: some hundred a second.
-const WRITERS: u32 = 4;
-const PAUSE: Duration = Duration::from_millis(20);
-
 fn settings() -> Settings {
     Settings {
         namespace: SYSTEM.to_owned(),
@@ -116,27 +111,9 @@ async fn verify(client: &Client, host: &str) -> Result<()> {
     Ok(())
 }
 
-fn ingress(host: &str) -> Ingress {
-    serde_json::from_value(json!({
-        "metadata": {"name": "shop", "namespace": TEAM},
-        "spec": {"rules": [{"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix",
-            "backend": {"service": {"name": "web", "port": {"number": 80}}}}]}}]},
-    }))
-    .unwrap()
-}
-
-/// Whether a write, tried without being kept, comes back injected. A call that
-/// failed would be ignored, and the Ingress come back as it was.
-async fn is_injected(client: &Client, host: &str) -> Result<bool> {
-    let api: Api<Ingress> = Api::namespaced(client.clone(), TEAM);
-    let params = PostParams { dry_run: true, ..PostParams::default() };
-    let written = api.create(&params, &ingress(host)).await?;
-    Ok(written.spec.and_then(|spec| spec.tls).is_some())
-}
-
 async fn until_injected(lab: &Lab, client: &Client, host: &str) -> Result<()> {
-    lab.wait_for(&format!("{host} is injected"), WITHIN, async || Ok(is_injected(client, host).await?.then_some(())))
-        .await
+    let injected = async || Ok(is_injected(client, TEAM, host).await?.then_some(()));
+    lab.wait_for(&format!("{host} is injected"), WITHIN, injected).await
 }
 
 /// `certgate webhook`, as the process that it is.
@@ -174,52 +151,6 @@ impl Drop for Webhook {
     }
 }
 
-/// Writers that count what is not injected.
-struct Load {
-    stop: Arc<AtomicBool>,
-    written: Arc<AtomicU32>,
-    lost: Arc<AtomicU32>,
-    writers: Vec<JoinHandle<Result<()>>>,
-}
-
-impl Load {
-    fn start(client: &Client, host: &'static str) -> Self {
-        let (stop, written, lost): (Arc<AtomicBool>, Arc<AtomicU32>, Arc<AtomicU32>) = Default::default();
-        let writers = (0..WRITERS)
-            .map(|_| {
-                let (client, stop) = (client.clone(), Arc::clone(&stop));
-                let (written, lost) = (Arc::clone(&written), Arc::clone(&lost));
-                tokio::spawn(async move {
-                    while !stop.load(Ordering::Relaxed) {
-                        if !is_injected(&client, host).await? {
-                            lost.fetch_add(1, Ordering::Relaxed);
-                        }
-                        written.fetch_add(1, Ordering::Relaxed);
-                        tokio::time::sleep(PAUSE).await;
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        Self { stop, written, lost, writers }
-    }
-
-    async fn end(self) -> Result<(u32, u32)> {
-        self.stop.store(true, Ordering::Relaxed);
-        for writer in self.writers {
-            writer.await??;
-        }
-        Ok((self.written.load(Ordering::Relaxed), self.lost.load(Ordering::Relaxed)))
-    }
-}
-
-/// Calls that the API server gave up and went on without.
-async fn failed_open(client: &Client) -> Result<u64> {
-    let metrics = client.request_text(http::Request::get("/metrics").body(Vec::new())?).await?;
-    let lines = metrics.lines().filter(|line| line.starts_with("apiserver_admission_webhook_fail_open_count{"));
-    Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() as u64)
-}
-
 async fn certificate_of(client: &Client, secret: &str, key: &str) -> Result<Vec<u8>> {
     let secret = Api::<Secret>::namespaced(client.clone(), SYSTEM).get(secret).await?;
     let data = secret.data.context("no data")?;
@@ -254,7 +185,7 @@ async fn calls_survive_rotation_and_everything_heals() -> Result<()> {
 /// A CA and some leaves later, every write has been answered.
 async fn rotation_loses_no_call(client: &Client) -> Result<()> {
     let before = failed_open(client).await?;
-    let load = Load::start(client, "www.example.com");
+    let writers = Writers::start(client, TEAM, "www.example.com");
     let (mut cas, mut leaves) = (BTreeSet::new(), BTreeSet::new());
     let start = Instant::now();
     while cas.len() < 2 || leaves.len() < 5 {
@@ -263,7 +194,7 @@ async fn rotation_loses_no_call(client: &Client) -> Result<()> {
         leaves.insert(certificate_of(client, "certgate-webhook-tls", "tls.crt").await?);
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    let (written, lost) = load.end().await?;
+    let (written, lost) = writers.end().await?;
     ensure!(lost == 0, "{lost} of {written} writes were not injected");
     ensure!(written > 300, "only {written} writes in {:?}", start.elapsed());
     let failed = failed_open(client).await? - before;
