@@ -17,8 +17,6 @@ use super::{apiserver::ApiServer, floor, load::NAME};
 /// The core of the servers; the load has the next one.
 const SERVER_CORE: &str = "0";
 const LOAD_CORE: &str = "1";
-/// Clock ticks a second in /proc (`getconf CLK_TCK`).
-const TICKS: f64 = 100.0;
 /// How long a server may take to come up.
 const START: Duration = Duration::from_secs(30);
 
@@ -147,23 +145,29 @@ fn build_peer(folder: &Path) -> Result<PathBuf> {
 impl Contender {
     fn wait_until_up(&mut self, folder: &Path) -> Result<()> {
         let start = Instant::now();
-        while TcpStream::connect(self.address).is_err() {
+        loop {
             if let Some(status) = self.child.try_wait()? {
                 let log = fs::read_to_string(folder.join(format!("{:?}.log", self.kind))).unwrap_or_default();
                 bail!("{} ended with {status}: {log}", self.kind.name());
             }
+            // Asked first whether it lives, so that another's listener on the port is not taken for it.
+            if TcpStream::connect(self.address).is_ok() {
+                return Ok(());
+            }
             ensure!(start.elapsed() < START, "{} does not come up", self.kind.name());
             std::thread::sleep(Duration::from_millis(20));
         }
-        Ok(())
     }
 
-    /// CPU time spent so far, user and system (proc(5), fields 14 and 15).
+    /// CPU time spent so far by all threads, in the scheduler's own nanoseconds
+    /// (/proc/PID/task/*/schedstat, first field): ticks are too coarse, and blind to bursts that are in step with them.
     pub fn cpu(&self) -> Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let (_, fields) = stat.rsplit_once(')').context("stat")?;
-        let ticks: f64 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
-        Ok(Duration::from_secs_f64(ticks / TICKS))
+        let mut spent = 0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let schedstat = fs::read_to_string(task?.path().join("schedstat"))?;
+            spent += schedstat.split(' ').next().and_then(|field| field.parse::<u64>().ok()).context("schedstat")?;
+        }
+        Ok(Duration::from_nanos(spent))
     }
 
     /// The most memory it ever held, and what it holds now, in KiB.

@@ -76,6 +76,17 @@ impl Target {
         Ok(connection.buffer.get(start..end).context("no body")?.to_vec())
     }
 
+    /// A connection whose request comes octet by octet, until the server has had enough.
+    pub async fn trickle(&self, pause: Duration) -> Result<()> {
+        let mut connection = self.connect().await?;
+        for octet in self.request.iter() {
+            connection.stream.write_all(&[*octet]).await?;
+            connection.stream.flush().await?;
+            tokio::time::sleep(pause).await;
+        }
+        Ok(())
+    }
+
     /// `connections` that ask again as soon as they are answered.
     pub async fn closed(&self, connections: usize, time: Duration) -> Result<Latencies> {
         let mut workers = JoinSet::new();

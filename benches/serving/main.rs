@@ -3,7 +3,8 @@
 //! standard framework, in turn on one pinned core, from the same bodies.
 //!
 //! `cargo bench --bench serving` prints the tables and writes docs/benchmarks.md.
-//! Arguments choose parts: `serving`, `memory`, `cluster`; `--seconds N` and `--rounds N` how long.
+//! Arguments choose parts: `serving`, `hostile`, `memory`, `cluster`; `--seconds N`, `--rounds N` and
+//! `--bodies N` how long and how much.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,6 +22,7 @@ mod bodies;
 mod cluster;
 mod contender;
 mod floor;
+mod hostile;
 mod load;
 mod memory;
 mod report;
@@ -35,10 +37,12 @@ use anyhow::{Result, bail};
 pub struct Options {
     /// Parts of the measurement; none: all.
     parts: Vec<String>,
-    /// Seconds of load for each figure.
+    /// Seconds of load in each round.
     seconds: Duration,
     /// Rounds, of whose figures the median counts.
     rounds: usize,
+    /// How many of the bodies, the smallest first.
+    bodies: usize,
 }
 
 fn main() -> Result<()> {
@@ -47,13 +51,16 @@ fn main() -> Result<()> {
     if arguments.peek().is_some_and(|argument| argument == floor::ARGUMENT) {
         return floor::run(&arguments.skip(1).collect::<Vec<_>>());
     }
-    let mut options = Options { parts: Vec::new(), seconds: Duration::from_secs(2), rounds: 3 };
+    let mut options = Options { parts: Vec::new(), seconds: Duration::from_millis(700), rounds: 7, bodies: 3 };
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--seconds" => options.seconds = Duration::from_secs_f64(next(&mut arguments)?),
             "--rounds" => options.rounds = next(&mut arguments)?,
-            part @ ("serving" | "memory" | "cluster") => options.parts.push(part.to_owned()),
-            other => bail!("{other}: unknown; give serving, memory, cluster, --seconds N, --rounds N"),
+            "--bodies" => options.bodies = next(&mut arguments)?,
+            part @ ("serving" | "hostile" | "memory" | "cluster") => options.parts.push(part.to_owned()),
+            other => {
+                bail!("{other}: unknown; give serving, hostile, memory, cluster, --seconds N, --rounds N, --bodies N")
+            }
         }
     }
     let mut report = report::Report::new()?;
@@ -65,6 +72,9 @@ fn main() -> Result<()> {
     contender::pin_this_process();
     if wanted("serving") {
         serving::measure(&options, &mut report)?;
+    }
+    if wanted("hostile") {
+        hostile::measure(&options, &mut report)?;
     }
     if wanted("memory") {
         memory::measure(&mut report)?;

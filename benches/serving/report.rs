@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, path::PathBuf};
 use anyhow::Result;
 
 /// The parts of the file, in order, with what each is about.
-const PARTS: [(&str, &str); 3] = [("serving", SERVING), ("cluster", CLUSTER), ("memory", MEMORY)];
+const PARTS: [(&str, &str); 4] = [("serving", SERVING), ("cluster", CLUSTER), ("hostile", HOSTILE), ("memory", MEMORY)];
 
 const INTRODUCTION: &str = "# Benchmarks\n\n\
 Written by `make bench` (`cargo bench --bench serving`, in `benches/serving`), which prints the same tables. The floor is \
@@ -21,6 +21,10 @@ connections that ask again as soon as they are answered; bursts are 8 requests a
 const CLUSTER: &str = "## What a write gains in a real API server\n\n\
 Creates of an Ingress with `dryRun=All`, one after the other over one connection, in turn in a namespace without a webhook, one \
 with the floor and one with certgate; the difference of the medians is what a webhook adds.\n";
+
+const HOSTILE: &str = "## Bad neighbours\n\n\
+Bursts of good reviews alone, and while 200 connections let their heads trickle in and each second brings 20 connections of TLS \
+garbage, 20 broken reviews and two of 2 MB.\n";
 
 const MEMORY: &str = "## Memory and cold start\n\n\
 `certgate webhook` with Domains as the controller leaves them (3 KB of JSON each) in 20s to a namespace; a quarter of them held.\n";

@@ -41,22 +41,28 @@ pub fn measure(options: &Options, report: &mut Report) -> Result<()> {
     let runtime = runtime()?;
     let stage = Stage::set()?;
     let api = runtime.block_on(ApiServer::start(0, &stage.ca.certificate))?;
-    let bodies = bodies::all();
+    let mut bodies = bodies::all();
+    bodies.truncate(options.bodies);
     let mut measured = Measured::new();
-    for round in 0..options.rounds {
-        for (body_index, body) in bodies.iter().enumerate() {
-            for (kind_index, kind) in Kind::ALL.into_iter().enumerate() {
-                // A process for each body: the peak of one must not be the next one's.
-                let Some(contender) = stage.start(kind, &api)? else { continue };
-                let target = Target::new(contender.address, &stage.ca.certificate, &body.json)?;
-                runtime.block_on(until_it_patches(kind, &target))?;
-                for load in LOADS {
-                    let figures = measured.entry((body_index, load, kind_index)).or_default();
-                    runtime.block_on(one(options, load, &target, &contender, figures))?;
+    for (body_index, body) in bodies.iter().enumerate() {
+        // Processes of its own for each body: the peak of one must not be the next one's.
+        let mut contenders = Vec::new();
+        for (kind_index, kind) in Kind::ALL.into_iter().enumerate() {
+            let Some(contender) = stage.start(kind, &api)? else { continue };
+            let target = Target::new(contender.address, &stage.ca.certificate, &body.json)?;
+            runtime.block_on(until_it_patches(kind, &target))?;
+            contenders.push((kind_index, target, contender));
+        }
+        for load in LOADS {
+            // In turn and in short slices, so that what else the machine does hits all alike.
+            for _ in 0..options.rounds {
+                for (kind_index, target, contender) in &contenders {
+                    let figures = measured.entry((body_index, load, *kind_index)).or_default();
+                    runtime.block_on(one(options, load, target, contender, figures))?;
                 }
-                eprintln!("round {} of {}: {} {}", round + 1, options.rounds, body.name, kind.name());
             }
         }
+        eprintln!("{}: done", body.name);
     }
     report.put("serving", table(&bodies, &measured));
     Ok(())
@@ -87,7 +93,7 @@ async fn one(
     let before = contender.cpu()?;
     let latencies: Latencies = match load {
         Load::Closed(connections) => target.closed(connections, options.seconds).await?,
-        Load::Bursts => target.bursts(400, 8, options.seconds.max(std::time::Duration::from_secs(3))).await?,
+        Load::Bursts => target.bursts(400, 8, options.seconds).await?,
     };
     let cpu = contender.cpu()?.checked_sub(before).context("CPU time ran backwards")?;
     let micros = |part: f64| latencies.quantile(part).as_secs_f64() * 1e6;
