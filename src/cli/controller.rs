@@ -17,6 +17,7 @@ use crate::{
         lease::LeaseSettings,
         metrics::ControllerMetrics,
         preflight::ByPolicy,
+        stage::Stages,
     },
     config::{self, ConfigError},
     core::policy::Policy,
@@ -163,7 +164,8 @@ pub async fn run(args: ControllerArgs) -> Result<ExitCode, RunError> {
     let duties = Duties::prepare(&args.serving, &args.namespace, policies, client, args.lease, &mut registry)?;
     let socket = listener::bind("--admin-listen", args.admin_listen).await?;
     let shutdown = Shutdown::default();
-    let admin = Admin::new(Readiness::default(), registry, shutdown.clone());
+    let stages = duties.stages();
+    let admin = Admin::new(Readiness::default().require(move || stages.ready()), registry, shutdown.clone());
     tasks.spawn(async move {
         let error = admin.serve(socket).await.err();
         tracing::error!(?error, "the admin server stopped");
@@ -231,8 +233,14 @@ impl Duties {
             own_namespace: namespace.to_owned(),
             lease: LeaseSettings { namespace: namespace.to_owned(), name: lease, identity: identity() },
             metrics: ControllerMetrics::register(registry),
+            stages: Stages::default(),
         };
         Ok(Self { controller, certificates })
+    }
+
+    /// How far this replica has come.
+    pub fn stages(&self) -> Stages {
+        self.controller.stages.clone()
     }
 
     /// Leads when it is this replica's turn, until `shutdown`.
