@@ -5,8 +5,9 @@ use std::io::IsTerminal as _;
 use clap::ValueEnum;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-/// What is logged where `RUST_LOG` does not say: our own words, and others' warnings.
-const DEFAULT_FILTER: &str = "warn,certgate=info";
+/// What is logged where `RUST_LOG` does not say: our own words, and others' warnings. kube's client logs every
+/// failed request as an error of its own; who asked says the same again, and what is done about it.
+const DEFAULT_FILTER: &str = "warn,certgate=info,kube_client::client::builder=off";
 
 /// The form of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -45,4 +46,18 @@ pub fn init(format: LogFormat) -> Result<(), LogError> {
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
     };
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_filter_is_one_and_silences_what_is_said_twice() {
+        let filter = EnvFilter::try_new(DEFAULT_FILTER).unwrap();
+        let text = filter.to_string();
+        for directive in ["warn", "certgate=info", "kube_client::client::builder=off"] {
+            assert!(text.split(',').any(|part| part == directive), "{text}");
+        }
+    }
 }
