@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test lint demo bench manifests certs page image clean tools parts
+.PHONY: help build test fuzz lint demo bench manifests certs page image clean tools parts
 
 CARGO ?= cargo
 GO ?= go
@@ -12,6 +12,9 @@ DEMO ?= $(CARGO) run --quiet --package certgate-lab --bin demo --
 KEEP ?=
 # Random DNS messages thrown at the decoders: about half a minute of them.
 FUZZ_CASES ?= 40000
+# Seconds of broken reviews in `make test`, and in `make fuzz`.
+FUZZ_SECONDS ?= 2
+LONG_FUZZ_SECONDS ?= 300
 # The image's name and tag.
 IMAGE ?= certgate:dev
 
@@ -25,7 +28,10 @@ build: tools ## build the certgate command
 
 test: lint parts ## check everything: format, lints, unit, chart and lab tests
 	$(call say,tests)
-	CERTGATE_FUZZ_CASES=$(FUZZ_CASES) $(CARGO) test --locked --workspace
+	CERTGATE_FUZZ_CASES=$(FUZZ_CASES) CERTGATE_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --locked --workspace
+
+fuzz: tools ## break reviews for five minutes (LONG_FUZZ_SECONDS): no panic, no growth, every answer well-formed
+	CERTGATE_FUZZ_SECONDS=$(LONG_FUZZ_SECONDS) $(CARGO) test --locked --release --test fuzz_review -- --nocapture
 
 lint: tools ## check format, lints and, where cargo-deny is installed, dependencies
 	$(call say,format)
