@@ -39,11 +39,14 @@ pub struct Json(String);
 pub fn annotation_path(key: &str) -> String {
     let mut path = String::with_capacity(24 + key.len());
     path.push_str("/metadata/annotations/");
-    for c in key.chars() {
-        match c {
-            '~' => path.push_str("~0"),
-            '/' => path.push_str("~1"),
-            c => path.push(c),
+    for (index, part) in key.split('/').enumerate() {
+        if index > 0 {
+            path.push_str("~1");
+        }
+        if part.contains('~') {
+            path.push_str(&part.replace('~', "~0"));
+        } else {
+            path.push_str(part);
         }
     }
     path
@@ -71,15 +74,26 @@ pub fn write(patch: &[PatchOp], out: &mut String) {
 
 /// Writes a JSON string.
 pub fn string(out: &mut String, text: &str) {
-    let escaped = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-    // No early end, so that many octets are looked at in one step.
-    if text.bytes().fold(false, |any, byte| any | escaped(byte)) {
-        // A string in memory cannot fail to serialise.
-        out.push_str(&serde_json::to_string(text).unwrap_or_default());
-        return;
-    }
     out.push('"');
-    out.push_str(text);
+    let mut rest = text;
+    // Text in quotes, as a record is, is mostly text: whole runs are taken over, and the rare character left to serde.
+    while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        let (clean, from) = rest.split_at(at);
+        out.push_str(clean);
+        // What is escaped is ASCII, so one octet.
+        let (special, after) = from.split_at(1);
+        match special {
+            "\"" => out.push_str("\\\""),
+            "\\" => out.push_str("\\\\"),
+            control => {
+                // A string in memory cannot fail to serialise.
+                let escaped = serde_json::to_string(control).unwrap_or_default();
+                out.push_str(escaped.trim_matches('"'));
+            }
+        }
+        rest = after;
+    }
+    out.push_str(rest);
     out.push('"');
 }
 
