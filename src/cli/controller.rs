@@ -28,7 +28,7 @@ use crate::{
         admin::Admin,
         listener::{self, ListenError},
         readiness::Readiness,
-        shutdown::{Phase, Shutdown, signalled},
+        shutdown::{Phase, Shutdown, Signals},
     },
     telemetry::log::{self, LogError, LogFormat},
 };
@@ -137,6 +137,7 @@ pub enum RunError {
 /// Unusable configuration, or a part that stopped.
 pub async fn run(args: ControllerArgs) -> Result<ExitCode, RunError> {
     log::init(args.log_format)?;
+    let mut signals = Signals::new().map_err(RunError::Signal)?;
     let mut tasks: JoinSet<&'static str> = JoinSet::new();
     let policies = match &args.policy {
         Some(file) => {
@@ -178,14 +179,13 @@ pub async fn run(args: ControllerArgs) -> Result<ExitCode, RunError> {
     tokio::select! {
         result = &mut running => return result.map(|()| ExitCode::SUCCESS).map_err(RunError::from),
         stopped = tasks.join_next(), if !tasks.is_empty() => return Err(RunError::Stopped(name(stopped))),
-        signal = signalled() => signal.map_err(RunError::Signal)?,
+        () = signals.next() => {}
     }
     tracing::info!("signal: leaving");
     shutdown.advance(Phase::Leaving);
     tokio::select! {
         result = running => result?,
-        signal = signalled() => {
-            signal.map_err(RunError::Signal)?;
+        () = signals.next() => {
             tracing::warn!("second signal: ending at once");
         }
     }

@@ -21,7 +21,7 @@ use crate::{
         client_auth::{self, ClientAuthError, ClientNames},
         listener::{self, Limits, ListenError, Listener},
         readiness::{PublishedTrust, Readiness},
-        shutdown::{Grace, Phase, Shutdown, signalled},
+        shutdown::{Grace, Phase, Shutdown, Signals},
         source::{self, FileFault, Files},
     },
     telemetry::{
@@ -159,6 +159,7 @@ pub struct Webhook {
     certificate: Arc<ServingCertificate>,
     trust: Arc<PublishedTrust>,
     listener: Listener<Admission>,
+    signals: Signals,
     /// Ends when the process does, step by step.
     pub shutdown: Shutdown,
     /// Everything that must run for as long as the process; each yields its name if it ends.
@@ -178,6 +179,7 @@ impl Webhook {
         client: Client,
         registry: &mut Registry,
     ) -> Result<Self, WebhookError> {
+        let signals = Signals::new().map_err(WebhookError::Signal)?;
         let metrics = ServerMetrics::register(registry);
         let policy = Arc::new(ArcSwap::from_pointee(exempting(&policies.borrow(), &args.namespace)));
         let index = Arc::new(Index::new(&policy.load()));
@@ -206,7 +208,7 @@ impl Webhook {
         let listener =
             Listener::new(socket, tls, clients, admission, Limits::default(), metrics.clone(), shutdown.clone());
         let trust = PublishedTrust::new(args.webhook_configuration.clone(), args.namespace.clone(), files.is_some());
-        let mut webhook = Self { index, certificate, trust, listener, shutdown, tasks: JoinSet::new() };
+        let mut webhook = Self { index, certificate, trust, listener, signals, shutdown, tasks: JoinSet::new() };
         webhook.watch(args, client, files, metrics);
         webhook.follow_policy(policies, policy, args.namespace.clone());
         Ok(webhook)
@@ -275,10 +277,10 @@ impl Webhook {
         tokio::select! {
             () = &mut serving => return Err(WebhookError::Stopped("the listener")),
             stopped = self.tasks.join_next() => return Err(WebhookError::Stopped(name(stopped))),
-            signal = signalled() => signal.map_err(WebhookError::Signal)?,
+            () = self.signals.next() => {}
         }
-        tracing::info!(seconds = grace.leaving.as_secs(), "signal: unready from now, serving on for a while");
         shutdown.advance(Phase::Leaving);
+        tracing::info!(seconds = grace.leaving.as_secs(), "signal: unready from now, serving on for a while");
         let leaving = async {
             tokio::time::sleep(grace.leaving).await;
             shutdown.advance(Phase::Closing);
@@ -286,8 +288,7 @@ impl Webhook {
         tokio::select! {
             ((), ()) = async { tokio::join!(&mut serving, leaving) } => tracing::info!("all connections are closed"),
             stopped = self.tasks.join_next() => return Err(WebhookError::Stopped(name(stopped))),
-            signal = signalled() => {
-                signal.map_err(WebhookError::Signal)?;
+            () = self.signals.next() => {
                 tracing::warn!("second signal: ending at once");
             }
         }
