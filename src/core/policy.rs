@@ -104,7 +104,8 @@ pub enum Target {
     Addresses,
     /// A CNAME to one of `cnames`.
     Cname,
-    /// Any public address: for gateways behind NAT or a CDN whose addresses nobody knows.
+    /// Any public address: for gateways behind NAT or a CDN whose addresses nobody knows. `addresses` may then be
+    /// those within the cluster: with `httpReach` a server that does not answer as they do is warned of.
     AnyPublic,
 }
 
