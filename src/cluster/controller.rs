@@ -14,6 +14,7 @@ use tokio::{
 
 use super::{
     apply::Writer,
+    console::ConsoleSync,
     events::Teller,
     gateway,
     lease::{self, LeaseError, LeaseSettings},
@@ -164,6 +165,15 @@ impl<P: Preflight> Controller<P> {
             spawn("worker", Box::pin(worker::run(shared.clone())));
         }
         spawn("pre-flight", Box::pin(answer(questions, preflight.clone(), shared.clone())));
+        let console = ConsoleSync::new(
+            client.clone(),
+            own_namespace.clone(),
+            self.lease.name.clone(),
+            shared.clone(),
+            metrics.console.clone(),
+        );
+        let looked_at = policies.clone();
+        set.spawn(async move { match console.run(looked_at).await {} });
         let (followed, shown) = (shared.clone(), shared);
         let (client, policies, own_namespace) = (client.clone(), policies.clone(), own_namespace.clone());
         set.spawn(async move { match gateway::follow(client, policies, &own_namespace, followed).await {} });

@@ -36,6 +36,46 @@ pub struct ControllerMetrics {
     plans: Family<ByOutcome, Counter>,
     queue: Family<ByState, Gauge>,
     lag: Gauge<f64, std::sync::atomic::AtomicU64>,
+    /// Of the looks at Rainbond's console.
+    pub console: ConsoleMetrics,
+}
+
+/// What is counted of the looks at Rainbond's console; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct ConsoleMetrics {
+    looks: Family<ByOutcome, Counter>,
+    rules: Gauge,
+    answered: Gauge,
+}
+
+// === impl ConsoleMetrics ===
+
+impl ConsoleMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let registry = registry.sub_registry_with_prefix("console");
+        registry.register("looks", "Looks at the console's flags, by how they ended", metrics.looks.clone());
+        registry.register("flagged_rules", "Rules that the console flags in this cluster", metrics.rules.clone());
+        registry.register_with_unit(
+            "last_answer_timestamp",
+            "When the console last answered, since 1970; 0: not yet",
+            Unit::Seconds,
+            metrics.answered.clone(),
+        );
+        metrics
+    }
+
+    /// The console answered with so many rules.
+    pub fn succeeded(&self, rules: usize, at: jiff::Timestamp) {
+        self.looks.get_or_create(&ByOutcome { outcome: "done" }).inc();
+        self.rules.set(i64::try_from(rules).unwrap_or(i64::MAX));
+        self.answered.set(at.as_second());
+    }
+
+    /// It did not, for that kind of reason.
+    pub fn failed(&self, kind: &'static str) {
+        self.looks.get_or_create(&ByOutcome { outcome: kind }).inc();
+    }
 }
 
 // === impl ControllerMetrics ===
@@ -43,8 +83,8 @@ pub struct ControllerMetrics {
 impl ControllerMetrics {
     /// Registers them.
     pub fn register(registry: &mut Registry) -> Self {
-        let metrics = Self::default();
         let registry = registry.sub_registry_with_prefix("certgate_controller");
+        let metrics = Self { console: ConsoleMetrics::register(registry), ..Self::default() };
         registry.register("leading", "1 while this replica leads", metrics.leading.clone());
         registry.register("hosts", "Hosts by the reason of their Ready condition", metrics.hosts.clone());
         registry.register("checks", "Pre-flight checks by the reason they found", metrics.checks.clone());

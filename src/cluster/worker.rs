@@ -124,6 +124,11 @@ impl Shared {
         self.world.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What writes.
+    pub const fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
     fn memory(&self) -> MutexGuard<'_, HashMap<(Arc<str>, Host), Memory>> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -27,6 +27,7 @@ use self::gate::SeenRequest;
 use super::gateway::{self, Found, Source};
 
 pub mod attempts;
+pub mod console;
 pub mod gate;
 pub mod intake;
 pub mod issuers;
