@@ -111,6 +111,10 @@ const CHECKS: &[fn(&Observed, &mut Report)] = &[
     running::hosts,
 ];
 
+/// The fault of what one may not look at.
+const NOT_ALLOWED: &str = "NotAllowed";
+/// The fault of what could not be looked at.
+const NOT_SEEN: &str = "NotSeen";
 /// Those of cert-manager's definitions without which nothing goes.
 const CERT_MANAGER_KINDS: [&str; 3] =
     ["certificates.cert-manager.io", "clusterissuers.cert-manager.io", "challenges.acme.cert-manager.io"];
@@ -124,9 +128,13 @@ pub fn diagnose(observed: &Observed) -> Vec<Finding> {
     report.findings
 }
 
-/// The worst of some findings.
-pub fn worst(findings: &[Finding]) -> Level {
-    findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok)
+// === impl Finding ===
+
+impl Finding {
+    /// Whether it only says that something could not be looked at.
+    pub fn is_unseen(&self) -> bool {
+        [NOT_ALLOWED, NOT_SEEN].contains(&self.fault)
+    }
 }
 
 // === impl Check ===
@@ -217,7 +225,7 @@ impl Report {
                 let why = clean(why);
                 self.warn(
                     check,
-                    "NotAllowed",
+                    NOT_ALLOWED,
                     Text::new(format!("you may not look at {name}: {why}"), format!("无权查看 {name}：{why}")),
                     Text::new("run doctor as an administrator", "请以管理员身份运行 doctor"),
                 );
@@ -227,7 +235,7 @@ impl Report {
                 let why = clean(why);
                 self.warn(
                     check,
-                    "NotSeen",
+                    NOT_SEEN,
                     Text::new(format!("{name} could not be looked at: {why}"), format!("无法查看 {name}：{why}")),
                     Text::new("run doctor again", "请重新运行 doctor"),
                 );
