@@ -96,6 +96,10 @@ pub struct ServingArgs {
     pub(super) webhook_configuration: String,
     #[command(flatten)]
     pub(super) lifetimes: LifetimeArgs,
+    /// The API server holds Ingresses against VerifiedHosts (the chart's admissionPolicy): keep one in each namespace,
+    /// and have it tell of a host before anything else does.
+    #[arg(long)]
+    pub(super) guarded: bool,
 }
 
 /// Why the controller does not run, or stopped.
@@ -229,6 +233,7 @@ impl Duties {
             preflight: ByPolicy::new(policies.clone())?,
             policies,
             own_namespace: namespace.to_owned(),
+            guarded: serving.guarded,
             lease: LeaseSettings { namespace: namespace.to_owned(), name: lease, identity: identity() },
             metrics: ControllerMetrics::register(registry),
         };

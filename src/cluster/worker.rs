@@ -72,6 +72,9 @@ pub struct Shared {
     unavailable: AtomicBool,
     /// What was told of requests that are held.
     told: Mutex<requests::Told>,
+    /// The API server holds Ingresses against VerifiedHosts.
+    guarded: bool,
+    announced: Mutex<verified::Announcements>,
     queue: Queue<Key>,
     jobs: mpsc::UnboundedSender<Job>,
     writer: Writer,
@@ -106,6 +109,8 @@ impl Shared {
             troubles: Mutex::default(),
             unavailable: AtomicBool::new(false),
             told: Mutex::default(),
+            guarded: false,
+            announced: Mutex::default(),
             queue: Queue::default(),
             jobs,
             writer,
@@ -288,6 +293,10 @@ impl Shared {
         let HostPlan { effects, wake, notes: next_notes } = plan;
         let mut domain = domain;
         for effect in effects {
+            if domain.as_ref().is_some_and(|domain| self.must_wait(namespace, host, domain, &effect)) {
+                // It comes back, with all that is left to do.
+                return Ok(());
+            }
             self.effect(namespace, host, &mut domain, effect).await?;
         }
         {
@@ -337,6 +346,7 @@ impl Shared {
                 }
                 *domain = Some(after.clone());
                 self.change(|world| after.see(world));
+                self.is_told(namespace, host);
             }
             Effect::DeleteDomain => {
                 let Some(gone) = domain.take() else { return Ok(()) };
