@@ -167,7 +167,7 @@ pub async fn run(args: ControllerArgs) -> Result<ExitCode, RunError> {
     let duties = Duties::prepare(&args.serving, &args.namespace, policies, client, args.lease, &mut registry)?;
     let socket = listener::bind("--admin-listen", args.admin_listen).await?;
     let shutdown = Shutdown::default();
-    let admin = Admin::new(Readiness::default(), registry, shutdown.clone());
+    let admin = Admin::new(duties.remarks(Readiness::default()), registry, shutdown.clone());
     tasks.spawn(async move {
         let error = admin.serve(socket).await.err();
         tracing::error!(?error, "the admin server stopped");
@@ -238,6 +238,13 @@ impl Duties {
             metrics: ControllerMetrics::register(registry),
         };
         Ok(Self { controller, certificates })
+    }
+
+    /// With remarks about what cannot be watched: it goes on, but may not know all.
+    #[must_use]
+    pub fn remarks(&self, readiness: Readiness) -> Readiness {
+        let metrics = self.controller.metrics.clone();
+        readiness.remark(move || metrics.unwatched())
     }
 
     /// Leads when it is this replica's turn, until `shutdown`.

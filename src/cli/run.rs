@@ -98,7 +98,7 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, BothError> {
         });
     }
     let socket = listener::bind("--admin-listen", args.admin_listen).await.map_err(WebhookError::from)?;
-    let admin = Admin::new(webhook.readiness(Readiness::default()), registry, webhook.shutdown.clone());
+    let admin = Admin::new(duties.remarks(webhook.readiness(Readiness::default())), registry, webhook.shutdown.clone());
     webhook.tasks.spawn(async move {
         let error = admin.serve(socket).await.err();
         tracing::error!(?error, "the admin server stopped");

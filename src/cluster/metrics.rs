@@ -1,5 +1,10 @@
 //! What the controller counts. Labels are bounded: reasons, and words listed here.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -27,6 +32,12 @@ struct ByOutcome {
     outcome: &'static str,
 }
 
+/// A kind of object as a label: one of those that are watched.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByKind {
+    kind: String,
+}
+
 /// The controller's metrics; clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct ControllerMetrics {
@@ -36,6 +47,9 @@ pub struct ControllerMetrics {
     plans: Family<ByOutcome, Counter>,
     queue: Family<ByState, Gauge>,
     lag: Gauge<f64, std::sync::atomic::AtomicU64>,
+    unwatched: Family<ByKind, Gauge>,
+    /// Kinds that cannot be watched now, and why.
+    reasons: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 // === impl ControllerMetrics ===
@@ -50,6 +64,11 @@ impl ControllerMetrics {
         registry.register("checks", "Pre-flight checks by the reason they found", metrics.checks.clone());
         registry.register("plans", "Plans made and written, by how that ended", metrics.plans.clone());
         registry.register("queue", "Plans to be made, by what they wait for", metrics.queue.clone());
+        registry.register(
+            "unwatched",
+            "1 while a kind of object cannot be watched, so that what is known of it may be old or nothing",
+            metrics.unwatched.clone(),
+        );
         registry.register_with_unit(
             "queue_lag",
             "How long the first plan that is due has been due",
@@ -65,8 +84,30 @@ impl ControllerMetrics {
         if !leads {
             self.hosts.clear();
             self.queue.clear();
+            self.unwatched.clear();
+            self.reasons.lock().unwrap_or_else(PoisonError::into_inner).clear();
             self.lag.set(0.0);
         }
+    }
+
+    /// A kind cannot be watched, for this reason, or can again.
+    pub fn watches(&self, kind: &str, trouble: Option<String>) {
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = reasons.contains_key(kind);
+        if known || trouble.is_some() {
+            let label = ByKind { kind: kind.to_owned() };
+            self.unwatched.get_or_create(&label).set(i64::from(trouble.is_some()));
+        }
+        match trouble {
+            Some(why) => drop(reasons.insert(kind.to_owned(), why)),
+            None => drop(reasons.remove(kind)),
+        }
+    }
+
+    /// The kinds that cannot be watched now, a line each.
+    pub fn unwatched(&self) -> Vec<String> {
+        let reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        reasons.iter().map(|(kind, why)| format!("{kind} objects cannot be watched: {why}")).collect()
     }
 
     /// A check found this.
@@ -114,6 +155,7 @@ mod tests {
         let metrics = ControllerMetrics::register(&mut registry);
         metrics.leads(true);
         metrics.checked(Reason::DomainNotFound);
+        metrics.watches("Order", Some("forbidden".into()));
         metrics.planned(Err(&WriteError::Conflict));
         metrics.show(&World::default(), Depth { ready: 2, ..Depth::default() });
         let mut text = String::new();
@@ -124,10 +166,14 @@ mod tests {
             "certgate_controller_plans_total{outcome=\"conflict\"} 1",
             "certgate_controller_queue{state=\"ready\"} 2",
             "certgate_controller_queue_lag_seconds 0.0",
+            "certgate_controller_unwatched{kind=\"Order\"} 1",
         ] {
             assert!(text.lines().any(|have| have == line), "{line} not in\n{text}");
         }
+        assert_eq!(metrics.unwatched(), ["Order objects cannot be watched: forbidden"]);
+        metrics.watches("Order", None);
         metrics.leads(false);
+        assert!(metrics.unwatched().is_empty());
         text.clear();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         assert!(!text.contains("queue{"), "who does not lead knows nothing of the queue");

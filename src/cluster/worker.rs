@@ -36,6 +36,7 @@ use crate::{
 };
 
 mod requests;
+mod stray;
 mod twin;
 mod verified;
 
@@ -117,6 +118,11 @@ impl Shared {
             teller,
             metrics,
         }
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &ControllerMetrics {
+        &self.metrics
     }
 
     /// Whose turn it is.
@@ -237,6 +243,7 @@ pub async fn run(shared: Arc<Shared>) {
             Key::Ingress(namespace, name) => shared.ingress(namespace, name).await,
             Key::Verified(namespace) => shared.verified(namespace).await,
             Key::Request(namespace, name) => shared.request(namespace, name).await,
+            Key::Stray(namespace, name) => shared.stray(namespace, name).await,
         };
         shared.queue.done(&key);
         shared.metrics.planned(result.as_ref().copied());

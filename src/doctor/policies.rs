@@ -1,8 +1,9 @@
 //! The policy in force, the approval gate, and the API server's own admission policies.
 
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
 
-use super::{Check, Observed, Report, Text, webhook};
+use super::{Check, Observed, Report, Text, issuing, webhook};
 use crate::{core::policy::GateMode, pki::x509};
 
 /// The policies that the chart may install, by the ends of their names.
@@ -84,6 +85,11 @@ pub(super) fn approval(observed: &Observed, report: &mut Report) {
     }
 }
 
+/// Whether a controller has VerifiedHosts tell of hosts first, everywhere.
+fn guards(controller: &Deployment) -> bool {
+    issuing::arguments(controller).iter().any(|argument| argument == "--guarded")
+}
+
 /// Whether admission policies are bound, and what the API server objects to in them.
 pub(super) fn admission_policies(observed: &Observed, report: &mut Report) {
     let check = Check::AdmissionPolicies;
@@ -141,6 +147,19 @@ pub(super) fn admission_policies(observed: &Observed, report: &mut Report) {
                 }
             }
         }
+    }
+    let holds = policies.into_iter().flatten().any(|policy| policy.metadata.name.as_ref() == ours.first());
+    if holds && observed.controller.get().is_some_and(|controller| !guards(controller)) {
+        report.fail(
+            check,
+            "NotGuarded",
+            Text::new(
+                "Ingresses are held against VerifiedHosts, but the controller runs without --guarded: namespaces without \
+                 hosts are not held to it, and a write may be refused in the moment a host is verified",
+                "Ingress 受 VerifiedHosts 约束，但控制器未带 --guarded 运行：没有域名的命名空间不受约束，且域名刚通过检查时的写入可能被拒绝",
+            ),
+            upgrade(),
+        );
     }
     if report.is_well(check) {
         let list = if on.is_empty() { ("off".into(), "未启用".into()) } else { (on.join("; "), on.join("；")) };

@@ -173,6 +173,12 @@ const BREAKS: &[Break] = &[
         o.bindings = Seen::Here(vec![object(json!({ "metadata": {},
             "spec": { "policyName": "certgate-own-fields", "validationActions": ["Deny"] } }))]);
     }),
+    ("NotGuarded", Level::Fail, |o| {
+        o.admission_policies =
+            Seen::Here(vec![object(json!({ "metadata": { "name": "certgate-verified-hosts" }, "spec": {} }))]);
+        o.bindings = Seen::Here(vec![object(json!({ "metadata": {},
+            "spec": { "policyName": "certgate-verified-hosts", "validationActions": ["Deny"] } }))]);
+    }),
     ("CertManagerMissing", Level::Fail, |o| o.cert_manager_definitions[1].1 = Seen::Absent),
     ("CertManagerNotFound", Level::Warn, |o| o.cert_manager = Seen::Here(Vec::new())),
     ("CertManagerVersionUnknown", Level::Warn, |o| {

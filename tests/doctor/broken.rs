@@ -174,7 +174,7 @@ pub(crate) fn rows(policy: &Value) -> Vec<Broken> {
         ),
         broken(
             "a policy without binding",
-            &["PolicyUnbound"],
+            &["NotGuarded", "PolicyUnbound"],
             vec![Change::Create(
                 unbound,
                 json!({ "spec": {
