@@ -160,8 +160,20 @@ pub(super) fn issuers(observed: &Observed, report: &mut Report) {
         issuer(name, seen, report);
     }
     if report.is_well(check) {
-        let names: Vec<String> = policy.issuers().map(ToString::to_string).collect();
-        report.ok(check, format!("ready: {}", names.join(", ")), format!("就绪：{}", names.join("、")));
+        let ready: Vec<String> = observed.issuers.iter().map(|(name, _)| name.to_string()).collect();
+        // One of a namespace's own, or of another controller's, is no single object that could be looked at.
+        let others: Vec<String> =
+            policy.issuers().filter(|name| !is_looked_at(name)).map(ToString::to_string).collect();
+        let parts = |ready_word: &str, other_word: &str| {
+            let part =
+                |word: &str, names: &[String]| (!names.is_empty()).then(|| format!("{word}{}", names.join(", ")));
+            [part(ready_word, &ready), part(other_word, &others)].into_iter().flatten().collect::<Vec<_>>()
+        };
+        report.ok(
+            check,
+            parts("ready: ", "not looked at, as each namespace has its own: ").join("; "),
+            parts("就绪：", "未检查（各命名空间自有）：").join("；"),
+        );
     }
 }
 
