@@ -36,6 +36,8 @@ const UNSEEN: &[&str] = &[
     "certgate-controller create certgate.dev/verifiedhosts",
     "certgate-controller create networking.k8s.io/ingresses",
 ];
+/// Where the gateway's Service is.
+const EDGE: &str = "edge";
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// What an account asked for.
@@ -111,6 +113,21 @@ fn unused(account: &str, rules: &[PolicyRule], used: &BTreeSet<Used>) -> Vec<Str
     found
 }
 
+/// Rainbond's description of the cluster, and a gateway's Service.
+async fn edge(lab: &Lab) -> Result<()> {
+    lab.namespace(EDGE).await?;
+    let names = json!({"kind": "RainbondCluster", "plural": "rainbondclusters"});
+    let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
+    let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "rainbondclusters.rainbond.io"},
+        "spec": {"group": "rainbond.io", "names": names, "scope": "Namespaced",
+            "versions": [{"name": "v1alpha1", "served": true, "storage": true, "schema": schema}]}});
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "gateway", "namespace": EDGE},
+        "spec": {"ports": [{"port": 443}]}});
+    lab.apply_value(json!([definition, service])).await?;
+    Ok(())
+}
+
 /// Everything that certgate does for hosts, from the first look to the last trace.
 async fn work(lab: &Lab) -> Result<()> {
     let team = Team::new(lab, "team").await?;
@@ -168,6 +185,10 @@ async fn what_is_granted_is_used_and_what_is_used_is_granted() -> Result<()> {
         lab.dns().set_negative_ttl(1, 1);
         let mut policy = installed::policy(lab, "pebble-fast");
         policy["rules"] = json!([{"match": {"hosts": ["kept.*"]}, "http": "keep"}]);
+        // Where the gateway is reached is looked up in both places that there are.
+        policy["gateway"]["rainbond"] = json!(true);
+        policy["gateway"]["service"] = json!({"namespace": EDGE, "name": "gateway"});
+        edge(lab).await?;
         let _app = installed::install(lab, installed::chart(program(), &policy)).await?;
         work(lab).await?;
 
@@ -176,7 +197,10 @@ async fn what_is_granted_is_used_and_what_is_used_is_granted() -> Result<()> {
         for account in ACCOUNTS {
             let cluster: ClusterRole = Api::all(client.clone()).get(account).await?;
             let own: Role = Api::namespaced(client.clone(), installed::NAMESPACE).get(account).await?;
-            rules.push((account, cluster.rules.into_iter().flatten().chain(own.rules.into_iter().flatten()).collect()));
+            let edge: Api<Role> = Api::namespaced(client.clone(), EDGE);
+            let edge = edge.get_opt(&format!("{account}-gateway")).await?;
+            let all = [cluster.rules, own.rules, edge.and_then(|role| role.rules)];
+            rules.push((account, all.into_iter().flatten().flatten().collect()));
         }
         let rules: Vec<(&str, Vec<PolicyRule>)> = rules;
         lab.wait_for("every permission is used", WITHIN, async || {

@@ -42,6 +42,10 @@ pub struct RunArgs {
     ca_secret: String,
     #[command(flatten)]
     lifetimes: LifetimeArgs,
+    /// The API server holds Ingresses against VerifiedHosts (the chart's admissionPolicy): keep one in each namespace,
+    /// and have it tell of a host before anything else does.
+    #[arg(long)]
+    guarded: bool,
 }
 
 /// Why the process does not run, or stopped.
@@ -63,7 +67,7 @@ pub enum BothError {
 /// # Errors
 /// Unusable configuration, or a part that stopped.
 pub async fn run(args: RunArgs) -> Result<ExitCode, BothError> {
-    let RunArgs { webhook: args, lease, service, ca_secret, lifetimes } = args;
+    let RunArgs { webhook: args, lease, service, ca_secret, lifetimes, guarded } = args;
     log::init(args.log_format).map_err(WebhookError::from)?;
     let (policies, follow) = match &args.policy {
         Some(file) => {
@@ -82,6 +86,7 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, BothError> {
         webhook_configuration: args.webhook_configuration.clone(),
         approval_configuration: format!("{}-approval", args.webhook_configuration),
         lifetimes,
+        guarded,
     };
     let mut registry = Registry::default();
     let duties = Duties::prepare(&serving, &args.namespace, policies.clone(), client.clone(), lease, &mut registry)?;
@@ -93,7 +98,7 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, BothError> {
         });
     }
     let socket = listener::bind("--admin-listen", args.admin_listen).await.map_err(WebhookError::from)?;
-    let admin = Admin::new(webhook.readiness(Readiness::default()), registry, webhook.shutdown.clone());
+    let admin = Admin::new(duties.remarks(webhook.readiness(Readiness::default())), registry, webhook.shutdown.clone());
     webhook.tasks.spawn(async move {
         let error = admin.serve(socket).await.err();
         tracing::error!(?error, "the admin server stopped");

@@ -81,6 +81,8 @@ pub struct Controller<P> {
     pub own_namespace: String,
     /// Who answers for DNS.
     pub preflight: P,
+    /// Whether the API server holds Ingresses against VerifiedHosts.
+    pub guarded: bool,
     /// Which replica leads.
     pub lease: LeaseSettings,
     /// What is counted.
@@ -119,12 +121,13 @@ impl<P: Preflight> Controller<P> {
     /// A leader's work: never ends but by error. Dropped, it stops at once; whatever it left half done is seen and
     /// finished by the next leader.
     async fn lead(&self, teller: Teller) -> Result<Infallible, ControllerError> {
-        let Self { client, policies, own_namespace, preflight, metrics, .. } = self;
+        let Self { client, policies, own_namespace, preflight, metrics, guarded, .. } = self;
         let (jobs, questions) = mpsc::unbounded();
         let policy = gateway::exempting(&policies.borrow(), own_namespace);
         let gateway = policy.gateway.clone();
         let writer = Writer::new(client.clone());
-        let shared = Arc::new(Shared::new(World::new(policy), writer, teller, metrics.clone(), jobs));
+        let shared = Shared::new(World::new(policy), writer, teller, metrics.clone(), jobs).guarding(*guarded);
+        let shared = Arc::new(shared);
 
         let mut tasks = Tasks { set: JoinSet::new(), listed: Vec::new(), shared: shared.clone() };
         tasks.watch::<Ingress>(Api::all(client.clone()), Presence::Required);

@@ -1,10 +1,19 @@
 //! What the controller counts. Labels are bounded: reasons, and words listed here.
 
+mod console;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::{Registry, Unit},
 };
+
+pub use console::ConsoleMetrics;
 
 use super::{apply::WriteError, queue::Depth, world::World};
 use crate::core::reason::Reason;
@@ -27,6 +36,12 @@ struct ByOutcome {
     outcome: &'static str,
 }
 
+/// A kind of object as a label: one of those that are watched.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByKind {
+    kind: String,
+}
+
 /// The controller's metrics; clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct ControllerMetrics {
@@ -38,44 +53,9 @@ pub struct ControllerMetrics {
     lag: Gauge<f64, std::sync::atomic::AtomicU64>,
     /// Of the looks at Rainbond's console.
     pub console: ConsoleMetrics,
-}
-
-/// What is counted of the looks at Rainbond's console; clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct ConsoleMetrics {
-    looks: Family<ByOutcome, Counter>,
-    rules: Gauge,
-    answered: Gauge,
-}
-
-// === impl ConsoleMetrics ===
-
-impl ConsoleMetrics {
-    fn register(registry: &mut Registry) -> Self {
-        let metrics = Self::default();
-        let registry = registry.sub_registry_with_prefix("console");
-        registry.register("looks", "Looks at the console's flags, by how they ended", metrics.looks.clone());
-        registry.register("flagged_rules", "Rules that the console flags in this cluster", metrics.rules.clone());
-        registry.register_with_unit(
-            "last_answer_timestamp",
-            "When the console last answered, since 1970; 0: not yet",
-            Unit::Seconds,
-            metrics.answered.clone(),
-        );
-        metrics
-    }
-
-    /// The console answered with so many rules.
-    pub fn succeeded(&self, rules: usize, at: jiff::Timestamp) {
-        self.looks.get_or_create(&ByOutcome { outcome: "done" }).inc();
-        self.rules.set(i64::try_from(rules).unwrap_or(i64::MAX));
-        self.answered.set(at.as_second());
-    }
-
-    /// It did not, for that kind of reason.
-    pub fn failed(&self, kind: &'static str) {
-        self.looks.get_or_create(&ByOutcome { outcome: kind }).inc();
-    }
+    unwatched: Family<ByKind, Gauge>,
+    /// Kinds that cannot be watched now, and why.
+    reasons: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 // === impl ControllerMetrics ===
@@ -90,6 +70,11 @@ impl ControllerMetrics {
         registry.register("checks", "Pre-flight checks by the reason they found", metrics.checks.clone());
         registry.register("plans", "Plans made and written, by how that ended", metrics.plans.clone());
         registry.register("queue", "Plans to be made, by what they wait for", metrics.queue.clone());
+        registry.register(
+            "unwatched",
+            "1 while a kind of object cannot be watched, so that what is known of it may be old or nothing",
+            metrics.unwatched.clone(),
+        );
         registry.register_with_unit(
             "queue_lag",
             "How long the first plan that is due has been due",
@@ -105,8 +90,30 @@ impl ControllerMetrics {
         if !leads {
             self.hosts.clear();
             self.queue.clear();
+            self.unwatched.clear();
+            self.reasons.lock().unwrap_or_else(PoisonError::into_inner).clear();
             self.lag.set(0.0);
         }
+    }
+
+    /// A kind cannot be watched, for this reason, or can again.
+    pub fn watches(&self, kind: &str, trouble: Option<String>) {
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = reasons.contains_key(kind);
+        if known || trouble.is_some() {
+            let label = ByKind { kind: kind.to_owned() };
+            self.unwatched.get_or_create(&label).set(i64::from(trouble.is_some()));
+        }
+        match trouble {
+            Some(why) => drop(reasons.insert(kind.to_owned(), why)),
+            None => drop(reasons.remove(kind)),
+        }
+    }
+
+    /// The kinds that cannot be watched now, a line each.
+    pub fn unwatched(&self) -> Vec<String> {
+        let reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        reasons.iter().map(|(kind, why)| format!("{kind} objects cannot be watched: {why}")).collect()
     }
 
     /// A check found this.
@@ -154,6 +161,7 @@ mod tests {
         let metrics = ControllerMetrics::register(&mut registry);
         metrics.leads(true);
         metrics.checked(Reason::DomainNotFound);
+        metrics.watches("Order", Some("forbidden".into()));
         metrics.planned(Err(&WriteError::Conflict));
         metrics.show(&World::default(), Depth { ready: 2, ..Depth::default() });
         let mut text = String::new();
@@ -164,10 +172,14 @@ mod tests {
             "certgate_controller_plans_total{outcome=\"conflict\"} 1",
             "certgate_controller_queue{state=\"ready\"} 2",
             "certgate_controller_queue_lag_seconds 0.0",
+            "certgate_controller_unwatched{kind=\"Order\"} 1",
         ] {
             assert!(text.lines().any(|have| have == line), "{line} not in\n{text}");
         }
+        assert_eq!(metrics.unwatched(), ["Order objects cannot be watched: forbidden"]);
+        metrics.watches("Order", None);
         metrics.leads(false);
+        assert!(metrics.unwatched().is_empty());
         text.clear();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         assert!(!text.contains("queue{"), "who does not lead knows nothing of the queue");

@@ -36,6 +36,7 @@ use crate::{
 };
 
 mod requests;
+mod stray;
 mod twin;
 mod verified;
 
@@ -72,6 +73,9 @@ pub struct Shared {
     unavailable: AtomicBool,
     /// What was told of requests that are held.
     told: Mutex<requests::Told>,
+    /// The API server holds Ingresses against VerifiedHosts.
+    guarded: bool,
+    announced: Mutex<verified::Announcements>,
     queue: Queue<Key>,
     jobs: mpsc::UnboundedSender<Job>,
     writer: Writer,
@@ -106,12 +110,19 @@ impl Shared {
             troubles: Mutex::default(),
             unavailable: AtomicBool::new(false),
             told: Mutex::default(),
+            guarded: false,
+            announced: Mutex::default(),
             queue: Queue::default(),
             jobs,
             writer,
             teller,
             metrics,
         }
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &ControllerMetrics {
+        &self.metrics
     }
 
     /// Whose turn it is.
@@ -237,6 +248,7 @@ pub async fn run(shared: Arc<Shared>) {
             Key::Ingress(namespace, name) => shared.ingress(namespace, name).await,
             Key::Verified(namespace) => shared.verified(namespace).await,
             Key::Request(namespace, name) => shared.request(namespace, name).await,
+            Key::Stray(namespace, name) => shared.stray(namespace, name).await,
         };
         shared.queue.done(&key);
         shared.metrics.planned(result.as_ref().copied());
@@ -293,6 +305,10 @@ impl Shared {
         let HostPlan { effects, wake, notes: next_notes } = plan;
         let mut domain = domain;
         for effect in effects {
+            if domain.as_ref().is_some_and(|domain| self.must_wait(namespace, host, domain, &effect)) {
+                // It comes back, with all that is left to do.
+                return Ok(());
+            }
             self.effect(namespace, host, &mut domain, effect).await?;
         }
         {
@@ -342,6 +358,7 @@ impl Shared {
                 }
                 *domain = Some(after.clone());
                 self.change(|world| after.see(world));
+                self.is_told(namespace, host);
             }
             Effect::DeleteDomain => {
                 let Some(gone) = domain.take() else { return Ok(()) };

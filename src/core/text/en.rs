@@ -47,6 +47,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::HostRemoved => format!("{host} is no longer in the Ingress"),
         Reason::NoHost => "the rule names no host, so there is nothing to certify".to_owned(),
         Reason::HostInvalid => format!("{host} is not a valid DNS name{note_text}; correct the host in the gateway rule"),
+        Reason::DomainMisnamed => format!("this Domain is not named by its host {host}, and so has no effect; create it under the name {} and delete this one", or(first_required, "of its host")),
         Reason::HostIsIpAddress => format!("{host} is an IP address; bind a domain name to get a certificate"),
         Reason::NotPublicName => format!("{host} is not a public domain name, so no public CA issues for it; bind a registered domain"),
         Reason::IsPublicSuffix => format!("{host} is a public suffix, for which no CA issues; bind a name below it"),

@@ -185,7 +185,7 @@ impl Cluster {
                 Key::Ingress(namespace, name) => self.ingress(&namespace, &name),
                 Key::Verified(namespace) => self.verified(key, &namespace),
                 // No CertificateRequests in these stories.
-                Key::Request(..) => {}
+                Key::Request(..) | Key::Stray(..) => {}
             }
         }
         panic!("plans do not come to rest");
