@@ -13,16 +13,22 @@ use serde_json::{Value, json};
 use crate::{
     api::{
         domain::Domain,
-        partial::{certificate::Certificate, ingress::Ingress, issuer::ClusterIssuer},
+        partial::{
+            certificate::Certificate, certificate_request::CertificateRequest, ingress::Ingress, issuer::ClusterIssuer,
+            route::ApisixRoute,
+        },
         verified_hosts::VerifiedHosts,
     },
     cluster::world::{Key, Touched, World, intake::Kept, view::SeenTwin},
     core::{
         finding::Finding,
         host::Host,
+        names,
         policy::Policy,
         reason::Reason,
-        reconcile::{Asked, Checks, Effect, Fresh, Notes, companion::Companion, ingress::guarded, twin},
+        reconcile::{
+            Asked, Checks, Effect, Fresh, Notes, companion::Companion, ingress::guarded, request::RequestPlan, twin,
+        },
         verdict::{Request, Verdict},
     },
 };
@@ -50,6 +56,8 @@ pub(super) struct Cluster {
     pub(super) writes: Vec<String>,
     /// ingress-shim does not look.
     pub(super) shim_is_down: bool,
+    /// cert-manager makes requests and waits until they are approved.
+    pub(super) gated: bool,
     /// Certificates that the garbage collector has yet to take.
     doomed: Vec<Id>,
 }
@@ -75,6 +83,7 @@ impl Cluster {
             told: Vec::new(),
             writes: Vec::new(),
             shim_is_down: false,
+            gated: false,
             doomed: Vec::new(),
         };
         cluster.put("Namespace", json!({"metadata": {"name": "team-a"}}));
@@ -127,6 +136,8 @@ impl Cluster {
             "Certificate" => Certificate::lose(&mut self.world, namespace, name),
             "Secret" => PartialObjectMeta::<v1::Secret>::lose(&mut self.world, namespace, name),
             "VerifiedHosts" => VerifiedHosts::lose(&mut self.world, namespace, name),
+            "CertificateRequest" => CertificateRequest::lose(&mut self.world, namespace, name),
+            "ApisixRoute" => ApisixRoute::lose(&mut self.world, namespace, name),
             other => panic!("{other}"),
         };
         self.take(touched);
@@ -184,8 +195,7 @@ impl Cluster {
                 Key::Host(namespace, host) => self.host(key, &namespace, &host),
                 Key::Ingress(namespace, name) => self.ingress(&namespace, &name),
                 Key::Verified(namespace) => self.verified(key, &namespace),
-                // No CertificateRequests in these stories.
-                Key::Request(..) => {}
+                Key::Request(namespace, name) => self.request(key, &namespace, &name),
             }
         }
         panic!("plans do not come to rest");
@@ -233,6 +243,16 @@ impl Cluster {
                 assert_eq!(self.objects[&("Certificate", namespace.clone(), name.clone())]["metadata"]["uid"], uid.as_str());
                 self.delete_in("Certificate", namespace, &name);
             }
+            Effect::SetCondition { certificate, uid, condition } => {
+                let mut object = self.objects[&("Certificate", namespace.clone(), certificate)].clone();
+                assert_eq!(object["metadata"]["uid"], uid.as_str());
+                let conditions = object["status"]["conditions"].as_array_mut().unwrap();
+                conditions.retain(|one| one["type"] != names::CONDITION);
+                conditions.push(json!({"type": names::CONDITION, "status": condition.status, "reason": condition.reason,
+                    "message": condition.message, "lastTransitionTime": condition.since.map(|at| at.to_string())}));
+                self.put("Certificate", object);
+            }
+            Effect::TellCertificate { name, reason, .. } => self.told.push(format!("{name} {reason}")),
             Effect::Nudge { ingress } => {
                 let mut object = self.objects[&("Ingress", namespace.clone(), ingress.clone())].clone();
                 object["metadata"]["annotations"]["certgate.dev/nudge"] = json!(self.now.to_string());
@@ -357,6 +377,9 @@ impl Cluster {
         if certificate["status"]["conditions"][0]["status"] == "True" {
             return;
         }
+        if self.gated && !self.ask_for_approval(id, &certificate, 1) {
+            return;
+        }
         let secret = certificate["spec"]["secretName"].as_str().unwrap().to_owned();
         let theirs = self.objects.get(&("Secret", id.1.clone(), secret.clone())).is_some_and(|secret| {
             secret["metadata"]["annotations"]["cert-manager.io/certificate-name"] == id.2.as_str()
@@ -370,9 +393,67 @@ impl Cluster {
                 "annotations": {"cert-manager.io/certificate-name": id.2}}}),
             );
         }
-        certificate["status"] = json!({"conditions": [{"type": "Ready", "status": "True", "reason": "Ready"}],
+        // Conditions of others stay, as they do in cert-manager.
+        let others = certificate["status"]["conditions"].as_array().into_iter().flatten();
+        let others = others.filter(|one| one["type"] != "Ready").cloned();
+        let ready = json!({"type": "Ready", "status": "True", "reason": "Ready"});
+        let conditions: Vec<Value> = std::iter::once(ready).chain(others).collect();
+        certificate["status"] = json!({"conditions": conditions,
             "notAfter": "2027-02-22T12:00:00Z", "renewalTime": "2027-01-23T12:00:00Z"});
         self.put("Certificate", certificate);
+    }
+
+    /// cert-manager's request for a revision of a Certificate: whether it has been approved.
+    fn ask_for_approval(&mut self, id: &Id, certificate: &Value, revision: u32) -> bool {
+        let request = ("CertificateRequest", id.1.clone(), format!("{}-{revision}", id.2));
+        if let Some(there) = self.objects.get(&request) {
+            return there["status"]["conditions"][0]["type"] == "Approved";
+        }
+        if certificate["status"]["conditions"].is_null() {
+            let mut looked_at = certificate.clone();
+            looked_at["status"] =
+                json!({"conditions": [{"type": "Ready", "status": "False", "reason": "DoesNotExist"}]});
+            self.objects.insert(id.clone(), looked_at.clone());
+            self.show("Certificate", looked_at);
+        }
+        let metadata = &certificate["metadata"];
+        let mut annotations = json!({names::CERTIFICATE_NAME: id.2});
+        if let Some(word) = metadata["annotations"][names::AUTO_ISSUE].as_str() {
+            annotations[names::AUTO_ISSUE] = json!(word);
+        }
+        self.put("CertificateRequest", json!({
+            "metadata": {"namespace": id.1, "name": request.2, "labels": metadata["labels"], "annotations": annotations,
+                "ownerReferences": [{"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "name": id.2,
+                    "uid": metadata["uid"], "controller": true}]},
+            "spec": {"request": signing_request(&certificate["spec"]["dnsNames"]), "issuerRef": certificate["spec"]["issuerRef"]}}));
+        false
+    }
+
+    /// cert-manager renews a Certificate; once the request is approved, with an order.
+    pub(super) fn renew(&mut self, name: &str) {
+        let id = ("Certificate", "team-a".to_owned(), name.to_owned());
+        let certificate = self.objects[&id].clone();
+        assert!(!self.ask_for_approval(&id, &certificate, 2), "a new request");
+    }
+
+    fn request(&mut self, key: Key, namespace: &str, name: &str) {
+        let Some(seen) = self.world.request(namespace, name) else { return };
+        let certificate = seen.certificate.clone();
+        match self.world.plan_request(namespace, seen, self.now) {
+            RequestPlan::Leave => {}
+            RequestPlan::Hold { until, .. } => self.wakes.extend(until.map(|at| (key, at))),
+            RequestPlan::Approve { .. } => {
+                let mut object = self.objects[&("CertificateRequest", namespace.to_owned(), name.to_owned())].clone();
+                object["status"] = json!({"conditions": [{"type": "Approved", "status": "True"}]});
+                self.put("CertificateRequest", object);
+                let Some((certificate, _)) = certificate else { return };
+                if name.ends_with("-2") {
+                    self.orders.push(format!("{certificate} renewed"));
+                } else {
+                    self.issue(&("Certificate", namespace.to_owned(), certificate));
+                }
+            }
+        }
     }
 
     fn show(&mut self, kind: &str, object: Value) {
@@ -388,6 +469,8 @@ impl Cluster {
             "Namespace" => see::<PartialObjectMeta<v1::Namespace>>(world, object),
             "Secret" => see::<PartialObjectMeta<v1::Secret>>(world, object),
             "VerifiedHosts" => see::<VerifiedHosts>(world, object),
+            "CertificateRequest" => see::<CertificateRequest>(world, object),
+            "ApisixRoute" => see::<ApisixRoute>(world, object),
             other => panic!("{other}"),
         };
         self.take(touched);
@@ -407,6 +490,16 @@ impl Cluster {
 fn id(kind: &'static str, object: &Value) -> Id {
     let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();
     (kind, text("namespace"), text("name"))
+}
+
+/// A CSR as cert-manager writes it into a request.
+fn signing_request(names: &Value) -> String {
+    use base64::Engine as _;
+    let names: Vec<String> = serde_json::from_value(names.clone()).unwrap();
+    let mut params = rcgen::CertificateParams::new(names).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    let key = rcgen::KeyPair::generate().unwrap();
+    base64::engine::general_purpose::STANDARD.encode(params.serialize_request(&key).unwrap().pem().unwrap())
 }
 
 fn companion_object(namespace: &str, companion: &Companion, owner: &Value) -> Value {
