@@ -31,7 +31,10 @@ use serde_json::{Value, json};
 const ACCOUNTS: [&str; 2] = ["certgate-webhook", "certgate-controller"];
 /// Used unseen: to create by server-side apply is asked for as a patch, and the right to create is checked within. An
 /// Event is patched when the same is told again within minutes, which here it may or may not be.
+/// To approve is no request at all: cert-manager's own webhook, which the lab is without, asks whether it is granted.
 const UNSEEN: &[&str] = &[
+    "certgate-controller approve cert-manager.io/signers clusterissuers.cert-manager.io/*",
+    "certgate-controller approve cert-manager.io/signers issuers.cert-manager.io/*",
     "certgate-controller patch events.k8s.io/events",
     "certgate-controller create certgate.dev/verifiedhosts",
     "certgate-controller create networking.k8s.io/ingresses",
@@ -111,6 +114,23 @@ fn unused(account: &str, rules: &[PolicyRule], used: &BTreeSet<Used>) -> Vec<Str
     found
 }
 
+/// The kinds of Rainbond 6, as far as it matters that they are there.
+async fn rainbond_kinds(lab: &Lab) -> Result<()> {
+    for (group, version, kind, plural) in [
+        ("rainbond.io", "v1alpha1", "RainbondCluster", "rainbondclusters"),
+        ("apisix.apache.org", "v2", "ApisixRoute", "apisixroutes"),
+    ] {
+        let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": format!("{plural}.{group}")},
+            "spec": {"group": group, "scope": "Namespaced", "names": {"kind": kind, "plural": plural},
+                "versions": [{"name": version, "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}]}});
+        let definition = lab.apply_value(definition).await?.remove(0);
+        lab.wait_for_condition(&definition, "Established").await?;
+    }
+    Ok(())
+}
+
 /// Everything that certgate does for hosts, from the first look to the last trace.
 async fn work(lab: &Lab) -> Result<()> {
     let team = Team::new(lab, "team").await?;
@@ -134,6 +154,16 @@ async fn work(lab: &Lab) -> Result<()> {
     team.create(rainbond("kept", &kept, "/")).await?;
     lab.wait_for("the twin", WITHIN, async || Ok(team.ingresses().get_opt("kept-certgate-http").await?)).await?;
     team.until_domain(&kept, "Ready", "True", None).await?;
+    // Asked for by Rainbond 6's switch: approved, and told on the Certificate.
+    let (route, direct) = ("direct.permissions-example.comp-ps-s", "direct.permissions-example.com".to_owned());
+    lab.dns().a(&direct, lab.ip());
+    lab.apply_value(json!({"apiVersion": "cert-manager.io/v1", "kind": "Certificate",
+        "metadata": {"name": route, "namespace": "team", "labels": {"app_id": "6def"}},
+        "spec": {"secretName": route, "dnsNames": [direct],
+            "issuerRef": {"kind": "ClusterIssuer", "name": "pebble-fast"}}}))
+        .await?;
+    team.until_domain(&direct, "Ready", "True", None).await?;
+    team.certificates().delete(route, &DeleteParams::default()).await?;
     // Switched off, and gone.
     for (name, host) in [("shop", &shop), ("blog", &blog), ("kept", &kept)] {
         team.annotate(name, json!({ "certgate.dev/auto-issue": "false" })).await?;
@@ -166,7 +196,11 @@ async fn what_is_granted_is_used_and_what_is_used_is_granted() -> Result<()> {
     };
     Lab::with(options, async |lab| {
         lab.dns().set_negative_ttl(1, 1);
+        rainbond_kinds(lab).await?;
         let mut policy = installed::policy(lab, "pebble-fast");
+        policy["gate"] = json!({"mode": "all"});
+        policy["rainbond"] = json!({"routes": true});
+        policy["gateway"]["rainbond"] = json!(true);
         policy["rules"] = json!([{"match": {"hosts": ["kept.*"]}, "http": "keep"}]);
         let _app = installed::install(lab, installed::chart(program(), &policy)).await?;
         work(lab).await?;
