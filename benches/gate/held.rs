@@ -36,12 +36,12 @@ struct Spent {
 
 pub async fn measure(options: &Options) -> Result<String> {
     let lab_options = LabOptions { audit_log: false, ..LabOptions::default() };
-    let cluster = Cluster::start(lab_options, ISSUER, |policy| {
+    let policy = |policy: &mut serde_json::Value| {
         policy["gate"] = json!({"mode": "all"});
-        // As they are by default: this is about cert-manager's retries, not about looking every second.
+        // As it is by default: this is about cert-manager's retries, not about looking every second.
         policy["dns"]["minRecheckSeconds"] = json!(15);
-    })
-    .await?;
+    };
+    let cluster = Cluster::install(lab_options, ISSUER, policy, |chart| chart.env("RUST_LOG", "info")).await?;
     let lab = &cluster.lab;
     lab.dns().set_negative_ttl(300, 300);
     lab.namespace(NAMESPACE).await?;
