@@ -20,6 +20,7 @@ pub mod knowledge;
 pub mod names;
 pub mod patch;
 pub mod policy;
+pub mod rainbond;
 pub mod reason;
 pub mod reconcile;
 pub mod record;

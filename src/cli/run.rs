@@ -84,7 +84,10 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, BothError> {
         ca_secret,
         tls_secret: args.tls_secret.clone(),
         webhook_configuration: args.webhook_configuration.clone(),
-        approval_configuration: format!("{}-approval", args.webhook_configuration),
+        approval_configuration: args
+            .approval_configuration
+            .clone()
+            .unwrap_or_else(|| format!("{}-approval", args.webhook_configuration)),
         lifetimes,
         guarded,
     };

@@ -19,7 +19,7 @@ use crate::{
     core::{
         host::Host,
         names,
-        reconcile::{companion::Companion, twin, verified::Verified},
+        reconcile::{companion::Companion, switch::CertificateCondition, twin, verified::Verified},
     },
 };
 
@@ -198,6 +198,32 @@ impl Writer {
         let patch = json!({"metadata": {"resourceVersion": resource_version}, "status": {"conditions": conditions}});
         let api: Api<CertificateRequest> = Api::namespaced(self.client.clone(), namespace);
         let (params, patch) = (manager(), Patch::Merge(patch));
+        patiently(|| api.patch_status(name, &params, &patch)).await
+    }
+
+    /// Writes our condition on the Certificate of that uid. Applied on our behalf, it leaves cert-manager's as they are.
+    ///
+    /// # Errors
+    /// The API server did not take it.
+    pub async fn set_condition(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        condition: &CertificateCondition,
+    ) -> Result<Certificate, WriteError> {
+        let CertificateCondition { status, reason, message, since } = condition;
+        let object = json!({
+            "apiVersion": Certificate::api_version(&()),
+            "kind": Certificate::kind(&()),
+            "metadata": {"name": name, "uid": uid},
+            "status": {"conditions": [{
+                "type": names::CONDITION, "status": status, "reason": reason, "message": message,
+                "lastTransitionTime": since.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+            }]},
+        });
+        let api: Api<Certificate> = Api::namespaced(self.client.clone(), namespace);
+        let (params, patch) = (manager().force(), Patch::Apply(object));
         patiently(|| api.patch_status(name, &params, &patch)).await
     }
 

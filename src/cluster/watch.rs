@@ -135,6 +135,7 @@ impl Feed {
                     self.lose::<K>(&id);
                 }
                 self.recovered::<K>();
+                self.shared.change(|world| K::listed(world, true));
                 if std::mem::take(&mut self.absent) {
                     tracing::info!(kind = %K::kind(&()), "the kind is installed now");
                     self.shared.change(|_| Touched { everything: true, ..Touched::default() });
@@ -192,6 +193,7 @@ impl Feed {
         for id in std::mem::take(&mut self.known) {
             self.lose::<K>(&id);
         }
+        self.shared.change(|world| K::listed(world, false));
     }
 
     /// Returns once the API server knows the kind.

@@ -370,6 +370,15 @@ impl Shared {
                 self.writer.delete_certificate(namespace, &name, &uid).await?;
                 tracing::info!(%namespace, %host, certificate = name, "Certificate deleted");
             }
+            Effect::SetCondition { certificate, uid, condition } => {
+                let after = self.writer.set_condition(namespace, &certificate, &uid, &condition).await?;
+                tracing::debug!(%namespace, %host, certificate, reason = condition.reason, "condition written");
+                self.change(|world| after.see(world));
+            }
+            Effect::TellCertificate { name, uid, reason, message } => {
+                tracing::info!(%namespace, %host, certificate = name, %reason, message, "Certificate told of");
+                self.teller.tell(&events::certificate(namespace, &name, &uid), reason, &message).await;
+            }
             Effect::Nudge { ingress } => {
                 let uid = self.world().ingress_uid(namespace, &ingress).map(str::to_owned);
                 let Some(uid) = uid else { return Ok(()) };

@@ -9,6 +9,10 @@ pub use console::Console;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod rainbond;
+
+pub use rainbond::{LeftOver, Rainbond};
+
 /// The policy file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
@@ -29,6 +33,8 @@ pub struct Policy {
     pub gate: ApprovalGate,
     /// Whether a fetch over HTTP backs the DNS verdict.
     pub http_reach: HttpReach,
+    /// What Rainbond 6's own switch for automatic issuance means.
+    pub rainbond: Rainbond,
     /// Which names a CA is known by in CAA records, by ACME directory URL;
     /// adds to the built-in ones (Let's Encrypt, ZeroSSL, Google).
     pub caa_identities: BTreeMap<String, Vec<String>>,
@@ -91,7 +97,8 @@ pub struct Gateway {
     /// A LoadBalancer Service whose status adds addresses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceRef>,
-    /// Whether `RainbondCluster.spec.gatewayIngressIPs` and gateway nodes add addresses.
+    /// Whether `RainbondCluster.spec.gatewayIngressIPs` and gateway nodes add addresses, and `suffixHTTPHost` a platform
+    /// domain.
     pub rainbond: bool,
     /// Whether an Ingress' own `status.loadBalancer` adds addresses.
     pub ingress_status: bool,
@@ -271,6 +278,14 @@ impl Policy {
     /// Whether a namespace is left alone.
     pub fn excludes(&self, namespace: &str) -> bool {
         namespace == KUBE_SYSTEM || self.exclude_namespaces.iter().any(|name| name == namespace)
+    }
+
+    /// Whether a host lies under one of the platform's own suffixes.
+    pub fn is_platform_domain(&self, host: &str) -> bool {
+        self.platform_domains.iter().any(|suffix| {
+            let suffix = suffix.trim_start_matches("*.").trim_start_matches('.');
+            !suffix.is_empty() && host.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'))
+        })
     }
 
     /// The issuers that the policy names, the default first.

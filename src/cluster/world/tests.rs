@@ -7,6 +7,8 @@ use crate::core::reason::Reason;
 use simulation::Cluster;
 
 mod companion;
+mod gate;
+mod routes;
 mod simulation;
 mod twin;
 

@@ -123,5 +123,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::CaPaused => format!("the CA paused issuance for {host} after many failures; the cluster's administrator must lift the pause{}", if finding.note.is_empty() { String::new() } else { format!(" at {}", finding.note) }),
         Reason::ChallengeFailed => format!("the CA's challenge for {host} was answered by something else{note_text}"),
         Reason::CertificateMissing => format!("the Certificate of {host} is gone although it is wanted; it is being brought back"),
+        Reason::RouteWithoutCertificate => format!("automatic issuance is on for a route of {host}, but there is no Certificate; switch it off and on again in the gateway page"),
+        Reason::CertificateLeftOver => format!("no route of {host} is left, but the Certificate that Rainbond's switch made{note_text} is, and is renewed for ever; delete it unless it is needed"),
     }
 }
