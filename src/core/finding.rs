@@ -43,6 +43,9 @@ pub struct Finding {
     /// One more particular: a server's own words, a limit's name, a time.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
+    /// What it comes from, where it is another finding's consequence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Box<Self>>,
 }
 
 // === impl Finding ===
@@ -56,6 +59,7 @@ impl Finding {
             observed: Vec::new(),
             required: Vec::new(),
             note: String::new(),
+            cause: None,
         }
     }
 
@@ -78,6 +82,13 @@ impl Finding {
     pub fn note(mut self, note: impl AsRef<str>) -> Self {
         let note = note.as_ref();
         self.note = if is_link(note) { note.to_owned() } else { clean(note) };
+        self
+    }
+
+    /// As the consequence of another finding.
+    #[must_use]
+    pub fn because(mut self, cause: Self) -> Self {
+        self.cause = Some(Box::new(cause));
         self
     }
 

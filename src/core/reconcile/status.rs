@@ -62,6 +62,7 @@ pub fn write_unwanted(status: &mut DomainStatus, why: &Finding, generation: i64,
         observed: std::mem::take(&mut status.observed),
         required: std::mem::take(&mut status.required),
         released: status.released,
+        released_since: status.released_since.take(),
         ..DomainStatus::default()
     };
 }
@@ -86,7 +87,7 @@ fn effective(findings: &Findings<'_>) -> Finding {
         Some(issued) if in_place(issued.reason) => Finding::new(Reason::RenewalAtRisk, &issued.subject)
             .observed(&verified.observed)
             .required(&verified.required)
-            .note(verified.sentence(Lang::En)),
+            .because(verified.clone()),
         _ if findings.released && good => Finding::new(Reason::Issuing, &verified.subject),
         _ => verified.clone(),
     }
