@@ -6,6 +6,7 @@ pub mod controller;
 pub mod crd;
 pub mod explain;
 pub mod kubeconfig;
+pub mod page;
 pub mod run;
 pub mod schema;
 pub mod status;

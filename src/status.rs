@@ -62,8 +62,7 @@ pub struct Row {
 pub fn rows(domains: &[Domain]) -> Vec<Row> {
     let mut rows: Vec<Row> = domains.iter().map(Row::of).collect();
     rows.sort_by(|a, b| {
-        let rank =
-            |row: &Row| (row.ready, row.finding.reason.who_acts() == WhoActs::Nobody, row.finding.reason.who_acts());
+        let rank = |row: &Row| (row.is_settled(), row.finding.who_acts() == WhoActs::Nobody, row.finding.who_acts());
         (rank(a), a.since, &a.namespace, &a.host).cmp(&(rank(b), b.since, &b.namespace, &b.host))
     });
     rows
@@ -128,9 +127,19 @@ impl Row {
         }
     }
 
+    /// Whether its certificate is in place, but would not be renewed.
+    pub fn is_at_risk(&self) -> bool {
+        self.finding.reason == Reason::RenewalAtRisk
+    }
+
+    /// Whether it waits for nothing.
+    pub fn is_settled(&self) -> bool {
+        self.ready && !self.is_at_risk()
+    }
+
     /// Whether somebody other than certgate must act.
     pub fn needs_somebody(&self) -> bool {
-        !self.ready && self.finding.reason.who_acts() != WhoActs::Nobody
+        !self.is_settled() && self.finding.who_acts() != WhoActs::Nobody
     }
 }
 

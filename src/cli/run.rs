@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::{
     controller::{Duties, RunError, ServingArgs},
     kubeconfig,
+    page::PageArgs,
     webhook::{Webhook, WebhookArgs, WebhookError},
 };
 use crate::{
@@ -42,6 +43,8 @@ pub struct RunArgs {
     ca_secret: String,
     #[command(flatten)]
     lifetimes: LifetimeArgs,
+    #[command(flatten)]
+    page: PageArgs,
 }
 
 /// Why the process does not run, or stopped.
@@ -63,7 +66,7 @@ pub enum BothError {
 /// # Errors
 /// Unusable configuration, or a part that stopped.
 pub async fn run(args: RunArgs) -> Result<ExitCode, BothError> {
-    let RunArgs { webhook: args, lease, service, ca_secret, lifetimes } = args;
+    let RunArgs { webhook: args, lease, service, ca_secret, lifetimes, page } = args;
     log::init(args.log_format).map_err(WebhookError::from)?;
     let (policies, follow) = match &args.policy {
         Some(file) => {
@@ -85,6 +88,7 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, BothError> {
     };
     let mut registry = Registry::default();
     let duties = Duties::prepare(&serving, &args.namespace, policies.clone(), client.clone(), lease, &mut registry)?;
+    let page_client = client.clone();
     let mut webhook = Webhook::prepare(&args, policies, client, &mut registry).await?;
     if let Some(follow) = follow {
         webhook.tasks.spawn(async move {
@@ -92,6 +96,7 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, BothError> {
             "the watch on the policy file"
         });
     }
+    page.start(&page_client, &mut webhook.tasks).await.map_err(WebhookError::from)?;
     let socket = listener::bind("--admin-listen", args.admin_listen).await.map_err(WebhookError::from)?;
     let admin = Admin::new(webhook.readiness(Readiness::default()), registry, webhook.shutdown.clone());
     webhook.tasks.spawn(async move {

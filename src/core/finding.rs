@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{reason::Reason, text};
+use super::{
+    reason::{Reason, WhoActs},
+    text,
+};
 
 /// The longest piece of foreign text (a record, a server's message) that is kept.
 const MAX_FOREIGN_TEXT: usize = 200;
@@ -90,6 +93,12 @@ impl Finding {
     pub fn because(mut self, cause: Self) -> Self {
         self.cause = Some(Box::new(cause));
         self
+    }
+
+    /// Who must act: where it follows from another finding, whoever that one names.
+    pub fn who_acts(&self) -> WhoActs {
+        let cause = self.cause.as_ref().map(|cause| cause.reason.who_acts());
+        cause.filter(|who| *who != WhoActs::Nobody).unwrap_or_else(|| self.reason.who_acts())
     }
 
     /// The sentence for a person.

@@ -17,7 +17,7 @@ use crate::{
 pub fn render(row: &Row, frame: Frame, now: Timestamp) -> Markup {
     let lang = frame.lang;
     let words = words::of(lang);
-    let who = row.finding.reason.who_acts();
+    let who = row.finding.who_acts();
     let body = html! {
         div class={"says " (state_class(row))} {
             p {
@@ -25,7 +25,7 @@ pub fn render(row: &Row, frame: Frame, now: Timestamp) -> Markup {
                 @if who != WhoActs::Nobody { " " strong { (words.who) ": " (text::who(who, lang)) } }
             }
             p { (row.finding.sentence(lang)) }
-            @if let (false, Some(_)) = (row.ready, row.next_check) { p.soft { (words.next) ": " (time(row.next_check, now, lang)) } }
+            @if let (false, Some(_)) = (row.is_settled(), row.next_check) { p.soft { (words.next) ": " (time(row.next_check, now, lang)) } }
         }
         @if !row.warnings.is_empty() {
             section aria-labelledby="warnings" {
@@ -33,8 +33,8 @@ pub fn render(row: &Row, frame: Frame, now: Timestamp) -> Markup {
                 ul { @for warning in &row.warnings { li { (warning) } } }
             }
         }
-        @let required = text::records(&row.finding);
-        @if !required.is_empty() && !row.ready {
+        @let required = text::records(row.finding.cause.as_deref().unwrap_or(&row.finding));
+        @if !required.is_empty() && !row.is_settled() {
             section aria-labelledby="needed" {
                 h2 id="needed" { (words.required) }
                 (needed(&required, words))
@@ -127,7 +127,7 @@ fn facts(row: &Row, words: &Words, lang: Lang, now: Timestamp) -> Markup {
 fn check_now(row: &Row) -> Option<String> {
     let harmless =
         |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
-    let harmless = !row.ready && harmless(&row.namespace) && harmless(&row.name) && !row.name.starts_with('-');
+    let harmless = !row.is_settled() && harmless(&row.namespace) && harmless(&row.name) && !row.name.starts_with('-');
     harmless.then(|| {
         format!(
             "kubectl -n {} annotate domain {} {}=\"$(date)\" --overwrite",

@@ -96,19 +96,21 @@ pub fn time(at: Option<Timestamp>, now: Timestamp, lang: Lang) -> Markup {
 
 /// The class of a host's state.
 pub fn state_class(row: &Row) -> &'static str {
-    match (row.ready, row.needs_somebody()) {
-        (true, _) => "good",
-        (false, true) => "bad",
+    match (row.needs_somebody(), row.is_settled()) {
+        (true, _) => "bad",
+        (false, true) => "good",
         (false, false) => "busy",
     }
 }
 
 /// A mark and a word for a state; never colour alone.
 pub fn mark(words: &Words, row: &Row) -> Markup {
-    let (sign, word) = match (row.ready, row.needs_somebody()) {
-        (true, _) => ("●", words.ready),
-        (false, true) => ("▲", words.needs_action),
-        (false, false) => ("◐", words.in_progress),
+    let class = state_class(row);
+    let (sign, word) = match class {
+        "good" => ("●", words.ready),
+        "busy" => ("◐", words.in_progress),
+        _ if row.is_at_risk() => ("▲", words.at_risk),
+        _ => ("▲", words.needs_action),
     };
-    html! { span class={"mark " (state_class(row))} { span aria-hidden="true" { (sign) } " " (word) } }
+    html! { span class={"mark " (class)} { span aria-hidden="true" { (sign) } " " (word) } }
 }

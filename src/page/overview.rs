@@ -96,7 +96,7 @@ fn state_word(state: State, lang: Lang) -> &'static str {
 
 /// How many hosts wait for each of those who can act.
 fn waited_for(rows: &[Row], query: &Query, lang: Lang) -> Markup {
-    let waits = |who| rows.iter().filter(|row| !row.ready && row.finding.reason.who_acts() == who).count();
+    let waits = |who| rows.iter().filter(|row| !row.is_settled() && row.finding.who_acts() == who).count();
     let some: Vec<_> = WHO
         .into_iter()
         .filter(|who| *who != WhoActs::Nobody)

@@ -3,10 +3,7 @@
 use url::form_urlencoded;
 
 use crate::{
-    core::{
-        finding::Lang,
-        reason::{Reason, WhoActs},
-    },
+    core::{finding::Lang, reason::WhoActs},
     status::Row,
 };
 
@@ -62,7 +59,7 @@ impl State {
             Self::Ready => row.ready,
             Self::Progress => !row.ready && !row.needs_somebody(),
             Self::Action => row.needs_somebody(),
-            Self::Risk => row.finding.reason == Reason::RenewalAtRisk,
+            Self::Risk => row.is_at_risk(),
         }
     }
 
@@ -127,7 +124,7 @@ impl Query {
 
     /// Whether a host is listed.
     pub fn lists(&self, row: &Row) -> bool {
-        let who = self.who.is_none_or(|who| !row.ready && row.finding.reason.who_acts() == who);
+        let who = self.who.is_none_or(|who| !row.is_settled() && row.finding.who_acts() == who);
         let found = || {
             row.host.contains(&self.search) || row.name.contains(&self.search) || row.namespace.contains(&self.search)
         };

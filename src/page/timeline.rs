@@ -69,8 +69,8 @@ pub fn steps(row: &Row) -> Vec<(Step, State)> {
 fn stands(row: &Row) -> Option<Step> {
     let reason = row.finding.reason;
     match reason {
-        _ if row.ready => None,
         Reason::RenewalAtRisk => Some(Step::Renewal),
+        _ if row.ready => None,
         Reason::Pending | Reason::VerdictStale | Reason::RateLimited => Some(Step::Dns),
         Reason::Issued
         | Reason::BoundExisting

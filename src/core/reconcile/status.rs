@@ -40,7 +40,7 @@ pub fn write(status: &mut DomainStatus, findings: &Findings<'_>, generation: i64
     set(ISSUED, word(has_certificate), issued);
     set(READY, word(has_certificate && verified == "True"), &effective);
     status.message = Some(effective.sentence(Lang::En));
-    status.who_acts = Some(effective.reason.who_acts().as_str().to_owned());
+    status.who_acts = Some(effective.who_acts().as_str().to_owned());
     effective
 }
 
