@@ -6,6 +6,7 @@ pub mod apply;
 pub mod controller;
 pub mod events;
 pub mod gateway;
+pub mod health;
 pub mod index;
 pub mod lease;
 pub mod metrics;

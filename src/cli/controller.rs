@@ -29,7 +29,10 @@ use crate::{
         readiness::Readiness,
         shutdown::{Phase, Shutdown, signalled},
     },
-    telemetry::log::{self, LogError, LogFormat},
+    telemetry::{
+        dns::DnsMetrics,
+        log::{self, LogError, LogFormat},
+    },
 };
 
 /// Look after Domains: check hosts, say what they wait for, bring Ingresses up to date. One replica leads.
@@ -203,7 +206,7 @@ impl Duties {
         };
         let controller = Controller {
             client,
-            preflight: ByPolicy::new(policies.clone())?,
+            preflight: ByPolicy::new(policies.clone(), DnsMetrics::register(registry))?,
             policies,
             own_namespace: namespace.to_owned(),
             lease: LeaseSettings { namespace: namespace.to_owned(), name: lease, identity: identity() },
