@@ -12,7 +12,10 @@ mod cluster;
 mod watcher;
 
 use anyhow::{Context, Result, ensure};
-use certgate_lab::{Identity, Lab, LabOptions, certgate as installed};
+use certgate_lab::{
+    Identity, Lab, LabOptions, certgate as installed,
+    prometheus::{self, Text},
+};
 use cluster::{Cluster, PATIENCE, Team, plain, program};
 use kube::{
     Api,
@@ -86,7 +89,10 @@ async fn everybody_sees_what_a_host_waits_for_from_first_write_to_switched_off()
             strangers(&watcher),
         )
     };
-    let result = result.await.map(drop);
+    let result = match result.await {
+        Ok(_) => scrapes(&cluster).await,
+        Err(error) => Err(error),
+    };
     if result.is_err() {
         cluster.lab.print_log_tails();
     }
@@ -240,5 +246,54 @@ async fn strangers(watcher: &Watcher<'_>) -> Result<()> {
             "{answer}"
         );
     }
+    Ok(())
+}
+
+/// Prometheus reads what both roles show, and finds in it what happened here.
+async fn scrapes(cluster: &Cluster) -> Result<()> {
+    let scrape = async |deployment: &str| -> Result<String> {
+        let replica = cluster.app.replicas_of(deployment).pop().context("no replica")?;
+        let address = (cluster.app.address(&replica)?, 8080).into();
+        let visitor = Watcher { lab: &cluster.lab, page: address, token: String::new() };
+        let (code, answer) = visitor.page("/metrics").await?;
+        ensure!(code == 200, "{answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").context("no body")?;
+        let kind = head.lines().find_map(|line| line.strip_prefix("content-type: ")).context("no content type")?;
+        prometheus::check(Text::Metrics(kind), body)
+    };
+    let series = |read: &str, metric: &str| -> usize {
+        let line = read.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
+        line.and_then(|count| count.parse().ok()).unwrap_or_default()
+    };
+    let webhook = scrape(installed::WEBHOOK).await?;
+    for metric in [
+        "certgate_admission_reviews_total",
+        "certgate_admission_hosts_total",
+        "certgate_admission_duration_seconds_bucket",
+        "certgate_index_domains",
+        "certgate_index_watch_failing_seconds",
+        "certgate_serving_certificate_not_after_timestamp_seconds",
+    ] {
+        ensure!(series(&webhook, metric) > 0, "{metric} is not in\n{webhook}");
+    }
+    let controller = scrape(installed::CONTROLLER).await?;
+    for metric in [
+        "certgate_controller_hosts",
+        "certgate_controller_checks_total",
+        "certgate_controller_queue",
+        "certgate_controller_queue_lag_seconds",
+        "certgate_controller_ready_to_injected_seconds_count",
+        "certgate_controller_injected_to_issued_seconds_count",
+        "certgate_controller_orders_spared_total",
+        "certgate_controller_watch_failing_seconds",
+        "certgate_controller_certificates_ending",
+        "certgate_controller_soonest_not_after_timestamp_seconds",
+        "certgate_dns_questions_total",
+        "certgate_dns_latency_seconds_count",
+        "certgate_ca_not_after_timestamp_seconds",
+    ] {
+        ensure!(series(&controller, metric) > 0, "{metric} is not in\n{controller}");
+    }
+    ensure!(series(&controller, "certgate_dns_latency_seconds_count") == 1, "one resolver is one series");
     Ok(())
 }
