@@ -90,7 +90,7 @@ async fn everybody_sees_what_a_host_waits_for_from_first_write_to_switched_off()
         )
     };
     let result = match result.await {
-        Ok(_) => scrapes(&cluster).await,
+        Ok(_) => scrapes(&cluster).await.and_then(|()| logs(&cluster)),
         Err(error) => Err(error),
     };
     if result.is_err() {
@@ -295,5 +295,36 @@ async fn scrapes(cluster: &Cluster) -> Result<()> {
         ensure!(series(&controller, metric) > 0, "{metric} is not in\n{controller}");
     }
     ensure!(series(&controller, "certgate_dns_latency_seconds_count") == 1, "one resolver is one series");
+    Ok(())
+}
+
+/// The controller's log, of the chart's default form, has each change of a host once, with all that one searches for.
+fn logs(cluster: &Cluster) -> Result<()> {
+    let replica = cluster.app.replicas_of(installed::CONTROLLER).pop().context("no replica")?;
+    let log = std::fs::read_to_string(cluster.app.log_path(&replica)?)?;
+    let lines = log.lines().filter(|line| line.starts_with('{')).map(serde_json::from_str::<Value>);
+    let lines = lines.collect::<Result<Vec<_>, _>>()?;
+    let of = |message: &str, host: &str| -> Vec<&Value> {
+        lines
+            .iter()
+            .filter(|line| line["message"] == message && line["host"] == host && line["namespace"] == "team-a")
+            .collect()
+    };
+    let changes = of("host changed", "www.example.com");
+    ensure!(changes.iter().all(|line| line["level"] == "INFO"), "{changes:?}");
+    let reasons: Vec<&str> = changes.iter().filter_map(|line| line["reason"].as_str()).collect();
+    let order: Vec<Option<usize>> = ["DomainNotFound", "Issuing", "Issued", "SwitchedOff"]
+        .iter()
+        .map(|reason| reasons.iter().position(|r| r == reason))
+        .collect();
+    ensure!(order.iter().all(Option::is_some) && order.is_sorted(), "{reasons:?}");
+    for reason in ["DomainNotFound", "SwitchedOff"] {
+        ensure!(reasons.iter().filter(|r| **r == reason).count() == 1, "{reason} is logged again: {reasons:?}");
+    }
+    ensure!(changes.iter().any(|line| line["ingress"] == "web" && line["sentence"].is_string()), "{changes:?}");
+    let patched = of("Ingress patched", "www.example.com");
+    let injected =
+        patched.iter().filter(|line| line["action"] == "inject" && line["ingress"] == "web" && line["level"] == "INFO");
+    ensure!(injected.count() == 1, "{patched:?}");
     Ok(())
 }

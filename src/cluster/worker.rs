@@ -338,6 +338,7 @@ impl Shared {
                     });
                     tracing::info!(
                         %namespace, %host, reason = reason.map_or("", |reason| reason.as_str()),
+                        ingress = after.status.as_ref().and_then(|status| status.lead.as_deref()),
                         sentence = message.as_deref().unwrap_or_default(), "host changed"
                     );
                 }
