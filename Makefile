@@ -48,7 +48,7 @@ bench: tools ## measure the decision and the webhook
 manifests: parts ## write anew what is generated: definitions, plain manifests, schemas, reference pages
 	CERTGATE_UPDATE=1 $(CARGO) test --quiet --locked --test generated -- --test-threads=1
 
-page: ## draw the status page in headless Chromium (apt-get install chromium); pictures go to target/page
+page: ## drive the status page in headless Chromium (apt-get install chromium npm fonts-noto-cjk); pictures go to target/page
 	$(CARGO) test --quiet --locked --test page -- --ignored
 
 certs: ## make certificates for development in certs/

@@ -7,6 +7,7 @@ pub mod console;
 pub mod controller;
 pub mod events;
 pub mod gateway;
+pub mod health;
 pub mod index;
 pub mod lease;
 pub mod metrics;

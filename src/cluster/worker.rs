@@ -22,7 +22,7 @@ use super::{
     world::{IngressId, Key, Touched, World, intake::Kept as _},
 };
 use crate::{
-    api::domain::Domain,
+    api::domain::{Domain, DomainStatus},
     core::{
         host::Host,
         reason::Reason,
@@ -236,7 +236,7 @@ pub async fn show(shared: Arc<Shared>) -> Infallible {
     let mut tick = tokio::time::interval(SHOW_PERIOD);
     loop {
         tick.tick().await;
-        shared.metrics.show(&shared.world(), shared.queue.depth());
+        shared.metrics.show(&shared.world(), shared.queue.depth(), Timestamp::now());
     }
 }
 
@@ -344,15 +344,17 @@ impl Shared {
             }
             Effect::SetStatus(status) => {
                 let Some(before) = domain.take() else { return Ok(()) };
-                let old = before.status.as_ref().and_then(|status| status.message.clone());
+                let old = before.status.clone().unwrap_or_default();
                 let after = self.writer.set_status(before, *status).await?;
+                self.metrics.passed(&old, after.status.as_ref().unwrap_or(&DomainStatus::default()));
                 let message = after.status.as_ref().and_then(|status| status.message.clone());
-                if message != old {
+                if message != old.message {
                     let reason = after.status.as_ref().and_then(|status| {
                         crate::core::reconcile::status::reason_of(status, crate::api::domain::READY)
                     });
                     tracing::info!(
                         %namespace, %host, reason = reason.map_or("", |reason| reason.as_str()),
+                        ingress = after.status.as_ref().and_then(|status| status.lead.as_deref()),
                         sentence = message.as_deref().unwrap_or_default(), "host changed"
                     );
                 }

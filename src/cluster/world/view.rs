@@ -276,6 +276,11 @@ impl World {
         self.namespaces.get_key_value(namespace).map_or_else(|| Arc::from(namespace), |(name, _)| name.clone())
     }
 
+    /// When the hosts' certificates end.
+    pub fn certificate_ends(&self) -> impl Iterator<Item = Timestamp> {
+        self.namespaces.values().flat_map(|ns| ns.domains.values()).filter_map(|seen| seen.facts.not_after)
+    }
+
     /// How many hosts there are by the reason of their Ready condition.
     pub fn hosts_by_reason(&self) -> std::collections::BTreeMap<Reason, u64> {
         let mut counts = std::collections::BTreeMap::new();

@@ -21,9 +21,13 @@ fn seen(finding: &Finding) -> String {
     if finding.observed.is_empty() { "other addresses".to_owned() } else { finding.observed.join(", ") }
 }
 
-/// " (note)" or nothing.
+/// " (note)", the cause in its place, or nothing.
 fn note(finding: &Finding) -> String {
-    if finding.note.is_empty() { String::new() } else { format!(" ({})", finding.note) }
+    match &finding.cause {
+        Some(cause) => format!(" ({})", sentence(cause)),
+        None if finding.note.is_empty() => String::new(),
+        None => format!(" ({})", finding.note),
+    }
 }
 
 /// `: "what was seen"` or nothing.
