@@ -10,11 +10,12 @@ GO ?= go
 # The story on real parts. KEEP=1 leaves everything running when it is told.
 DEMO ?= $(CARGO) run --quiet --package certgate-lab --bin demo --
 KEEP ?=
-# Random DNS messages thrown at the decoders: about half a minute of them.
-FUZZ_CASES ?= 40000
-# Seconds of broken reviews in `make test`, and in `make fuzz`.
-FUZZ_SECONDS ?= 2
+# For how long hostile DNS answers and hostile reviews are tried, each.
+FUZZ_SECONDS ?= 60
+# And for how long by `make fuzz`.
 LONG_FUZZ_SECONDS ?= 300
+# How many test programs run at once; they wait more than they compute.
+JOBS ?= 3
 # The image's name and tag.
 IMAGE ?= certgate:dev
 
@@ -28,7 +29,7 @@ build: tools ## build the certgate command
 
 test: lint parts ## check everything: format, lints, unit, chart and lab tests
 	$(call say,tests)
-	CERTGATE_FUZZ_CASES=$(FUZZ_CASES) CERTGATE_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --locked --workspace
+	CARGO="$(CARGO)" JOBS=$(JOBS) CERTGATE_FUZZ_SECONDS=$(FUZZ_SECONDS) tests/side-by-side
 
 fuzz: tools ## break reviews for five minutes (LONG_FUZZ_SECONDS): no panic, no growth, every answer well-formed
 	CERTGATE_FUZZ_SECONDS=$(LONG_FUZZ_SECONDS) $(CARGO) test --locked --release --test fuzz_review -- --nocapture
@@ -42,7 +43,8 @@ lint: tools ## check format, lints and, where cargo-deny is installed, dependenc
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; \
 	else echo "cargo-deny is not installed, so deny.toml is not checked (cargo install --locked cargo-deny)"; fi
 
-demo: parts ## tell the story on real parts; KEEP=1 leaves it running
+demo: tools ## tell the story on real parts; KEEP=1 leaves it running
+	$(call say,parts of the story)
 	KEEP=$(KEEP) $(DEMO)
 
 bench: tools ## measure the decision and the webhook
@@ -51,7 +53,7 @@ bench: tools ## measure the decision and the webhook
 manifests: parts ## write anew what is generated: definitions, plain manifests, schemas, reference pages
 	CERTGATE_UPDATE=1 $(CARGO) test --quiet --locked --test generated -- --test-threads=1
 
-page: ## draw the status page in headless Chromium (apt-get install chromium); pictures go to target/page
+page: ## drive the status page in headless Chromium (apt-get install chromium npm fonts-noto-cjk); pictures go to target/page
 	$(CARGO) test --quiet --locked --test page -- --ignored
 
 certs: ## make certificates for development in certs/
