@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::{
     contender,
-    memory::until_ready,
+    memory::{until, until_ready},
     report::{Section, Table},
 };
 
@@ -122,6 +122,8 @@ async fn start(lab: &Lab) -> Result<String> {
         .stderr(log)
         .spawn()?;
     let mut controller = Controller(child);
+    // Before it leads it is ready, too, to stand by.
+    until(ADMIN, "/metrics", "certgate_controller_leading 1").await?;
     until_ready(ADMIN).await?;
     let took = start.elapsed();
     let (peak, ready) = contender::memory_of(controller.0.id())?;

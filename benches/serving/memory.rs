@@ -52,16 +52,21 @@ pub fn measure() -> Result<()> {
 
 /// Waits until the process behind this admin address is ready.
 pub async fn until_ready(admin: &str) -> Result<()> {
+    until(admin, "/readyz", "HTTP/1.0 200").await
+}
+
+/// Waits until what is answered at this path has this text in it.
+pub async fn until(admin: &str, path: &str, text: &str) -> Result<()> {
     let start = Instant::now();
     loop {
         if let Ok(mut stream) = tokio::net::TcpStream::connect(admin).await {
-            stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await?;
+            stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer).await?;
-            if answer.starts_with("HTTP/1.0 200") {
+            if answer.contains(text) {
                 return Ok(());
             }
-            ensure!(start.elapsed() < WITHIN, "not ready: {answer}");
+            ensure!(start.elapsed() < WITHIN, "no {text:?} at {path}: {answer}");
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
