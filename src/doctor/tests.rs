@@ -212,6 +212,8 @@ const BREAKS: &[Break] = &[
         o.rainbond_cluster =
             Seen::Here(object(json!({ "metadata": {}, "spec": { "gatewayIngressIPs": ["10.0.0.1"] } })));
     }),
+    ("ConsoleNeverAnswered", Level::Fail, |o| console(o, None)),
+    ("ConsoleSilent", Level::Fail, |o| console(o, Some("2026-11-24T11:49:00Z"))),
     ("IssuerMissing", Level::Warn, |o| {
         o.domains = Seen::Here(vec![object(json!({ "apiVersion": "certgate.dev/v1alpha1", "kind": "Domain",
             "metadata": { "name": "a.example.com", "namespace": "team" }, "spec": { "host": "a.example.com" },
@@ -221,6 +223,24 @@ const BREAKS: &[Break] = &[
     ("NotAllowed", Level::Warn, |o| o.lease = Seen::Forbidden("leases is forbidden".into())),
     ("NotSeen", Level::Warn, |o| o.domains = Seen::Failed("no answer within 10s".into())),
 ];
+
+/// Policy names a console, which last answered then.
+fn console(o: &mut Observed, at: Option<&str>) {
+    policy(
+        o,
+        json!({ "issuer": { "name": "le" }, "gateway": { "addresses": ["8.8.8.8"] },
+            "console": { "url": "https://console.example.com", "region": "rainbond" } }),
+    );
+    edit(&mut o.lease, |lease| lease["metadata"]["annotations"] = json!({ "certgate.dev/console-answered": at }));
+}
+
+#[test]
+fn a_console_that_answered_minutes_ago_is_well() {
+    let mut observed = well();
+    console(&mut observed, Some("2026-11-24T11:52:00Z"));
+    let findings = diagnose(&observed);
+    assert!(findings.iter().any(|finding| finding.check == Check::Console && finding.level == Level::Ok));
+}
 
 fn answered(o: &mut Observed, code: u16, said: &[&str], took: u64) {
     let Trial::Answered { status, warnings, millis, .. } = &mut o.trial else { panic!() };
