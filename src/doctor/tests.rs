@@ -231,7 +231,9 @@ fn console(o: &mut Observed, at: Option<&str>) {
         json!({ "issuer": { "name": "le" }, "gateway": { "addresses": ["8.8.8.8"] },
             "console": { "url": "https://console.example.com", "region": "rainbond" } }),
     );
-    edit(&mut o.lease, |lease| lease["metadata"]["annotations"] = json!({ "certgate.dev/console-answered": at }));
+    if let Some(at) = at {
+        edit(&mut o.lease, |lease| lease["metadata"]["annotations"] = json!({ "certgate.dev/console-answered": at }));
+    }
 }
 
 #[test]
