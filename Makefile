@@ -39,7 +39,7 @@ lint: tools ## check format, lints and, where cargo-deny is installed, dependenc
 demo: parts ## tell the story on real parts; KEEP=1 leaves it running
 	KEEP=$(KEEP) $(DEMO)
 
-bench: tools ## measure the decision and the webhook
+bench: tools parts ## measure the decision, the webhook and the gate
 	$(CARGO) bench --locked
 
 manifests: parts ## write anew what is generated: definitions, plain manifests, schemas, reference pages
