@@ -13,10 +13,10 @@
 #[allow(dead_code, reason = "each test binary uses its part of it")]
 mod cluster;
 
-use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+use std::{collections::BTreeSet, fs, net::SocketAddr, path::Path, time::Duration};
 
-use anyhow::{Context, Result, ensure};
-use certgate_lab::{Lab, LabOptions, certgate as installed};
+use anyhow::{Context, Result, bail, ensure};
+use certgate_lab::{Identity, Lab, LabOptions, certgate as installed};
 use cluster::{Team, plain, program, rainbond};
 use k8s_openapi::api::{
     core::v1::Secret,
@@ -27,6 +27,10 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 const ACCOUNTS: [&str; 2] = ["certgate-webhook", "certgate-controller"];
 /// Used unseen: to create by server-side apply is asked for as a patch, and the right to create is checked within. An
@@ -39,6 +43,8 @@ const UNSEEN: &[&str] = &[
     "certgate-controller create certgate.dev/verifiedhosts",
     "certgate-controller create networking.k8s.io/ingresses",
 ];
+/// Where the gateway's Service is.
+const EDGE: &str = "edge";
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// What an account asked for.
@@ -114,6 +120,15 @@ fn unused(account: &str, rules: &[PolicyRule], used: &BTreeSet<Used>) -> Vec<Str
     found
 }
 
+/// A gateway's Service.
+async fn edge(lab: &Lab) -> Result<()> {
+    lab.namespace(EDGE).await?;
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "gateway", "namespace": EDGE},
+        "spec": {"ports": [{"port": 443}]}});
+    lab.apply_value(service).await?;
+    Ok(())
+}
+
 /// The kinds of Rainbond 6, as far as it matters that they are there.
 async fn rainbond_kinds(lab: &Lab) -> Result<()> {
     for (group, version, kind, plural) in [
@@ -182,6 +197,18 @@ async fn work(lab: &Lab) -> Result<()> {
     .await
 }
 
+/// Somebody opens the status page.
+async fn visit(lab: &Lab, page: SocketAddr) -> Result<()> {
+    let Identity::Token(token) = lab.service_account(installed::NAMESPACE, "visitor").await? else { bail!("no token") };
+    let mut socket = TcpStream::connect(page).await?;
+    let head = format!("GET / HTTP/1.1\r\nHost: {page}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n");
+    socket.write_all(head.as_bytes()).await?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await?;
+    ensure!(answer.starts_with("HTTP/1.1 401"), "an account without rights: {answer}");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_granted_is_used_and_what_is_used_is_granted() -> Result<()> {
     let scratch = tempfile::tempdir()?;
@@ -202,7 +229,12 @@ async fn what_is_granted_is_used_and_what_is_used_is_granted() -> Result<()> {
         policy["rainbond"] = json!({"routes": true});
         policy["gateway"]["rainbond"] = json!(true);
         policy["rules"] = json!([{"match": {"hosts": ["kept.*"]}, "http": "keep"}]);
-        let _app = installed::install(lab, installed::chart(program(), &policy)).await?;
+        // Where the gateway is reached is looked up in both places that there are.
+        policy["gateway"]["service"] = json!({"namespace": EDGE, "name": "gateway"});
+        edge(lab).await?;
+        let page = json!({"controller": {"page": {"enabled": true, "listen": "service"}}});
+        let app = installed::install(lab, installed::chart(program(), &policy).values(page)).await?;
+        visit(lab, app.service_address("certgate-page")?).await?;
         work(lab).await?;
 
         let client = lab.client().await?;
@@ -210,7 +242,10 @@ async fn what_is_granted_is_used_and_what_is_used_is_granted() -> Result<()> {
         for account in ACCOUNTS {
             let cluster: ClusterRole = Api::all(client.clone()).get(account).await?;
             let own: Role = Api::namespaced(client.clone(), installed::NAMESPACE).get(account).await?;
-            rules.push((account, cluster.rules.into_iter().flatten().chain(own.rules.into_iter().flatten()).collect()));
+            let edge: Api<Role> = Api::namespaced(client.clone(), EDGE);
+            let edge = edge.get_opt(&format!("{account}-gateway")).await?;
+            let all = [cluster.rules, own.rules, edge.and_then(|role| role.rules)];
+            rules.push((account, all.into_iter().flatten().flatten().collect()));
         }
         let rules: Vec<(&str, Vec<PolicyRule>)> = rules;
         lab.wait_for("every permission is used", WITHIN, async || {

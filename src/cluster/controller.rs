@@ -14,6 +14,7 @@ use tokio::{
 
 use super::{
     apply::Writer,
+    console::ConsoleSync,
     events::Teller,
     gateway,
     lease::{self, LeaseError, LeaseSettings},
@@ -83,6 +84,8 @@ pub struct Controller<P> {
     pub own_namespace: String,
     /// Who answers for DNS.
     pub preflight: P,
+    /// Whether the API server holds Ingresses against VerifiedHosts.
+    pub guarded: bool,
     /// Which replica leads.
     pub lease: LeaseSettings,
     /// What is counted.
@@ -121,12 +124,13 @@ impl<P: Preflight> Controller<P> {
     /// A leader's work: never ends but by error. Dropped, it stops at once; whatever it left half done is seen and
     /// finished by the next leader.
     async fn lead(&self, teller: Teller) -> Result<Infallible, ControllerError> {
-        let Self { client, policies, own_namespace, preflight, metrics, .. } = self;
+        let Self { client, policies, own_namespace, preflight, metrics, guarded, .. } = self;
         let (jobs, questions) = mpsc::unbounded();
         let policy = gateway::exempting(&policies.borrow(), own_namespace);
         let gateway = policy.gateway.clone();
         let writer = Writer::new(client.clone());
-        let shared = Arc::new(Shared::new(World::new(policy), writer, teller, metrics.clone(), jobs));
+        let shared = Shared::new(World::new(policy), writer, teller, metrics.clone(), jobs).guarding(*guarded);
+        let shared = Arc::new(shared);
 
         let mut tasks = Tasks { set: JoinSet::new(), listed: Vec::new(), shared: shared.clone() };
         tasks.watch::<Ingress>(Api::all(client.clone()), Presence::Required);
@@ -167,6 +171,15 @@ impl<P: Preflight> Controller<P> {
             spawn("worker", Box::pin(worker::run(shared.clone())));
         }
         spawn("pre-flight", Box::pin(answer(questions, preflight.clone(), shared.clone())));
+        let console = ConsoleSync::new(
+            client.clone(),
+            own_namespace.clone(),
+            self.lease.name.clone(),
+            shared.clone(),
+            metrics.console.clone(),
+        );
+        let looked_at = policies.clone();
+        set.spawn(async move { match console.run(looked_at).await {} });
         let (followed, shown) = (shared.clone(), shared);
         let (client, policies, own_namespace) = (client.clone(), policies.clone(), own_namespace.clone());
         set.spawn(async move { match gateway::follow(client, policies, &own_namespace, followed).await {} });

@@ -111,10 +111,12 @@ fn rainbond_clusters(client: &Client) -> Api<DynamicObject> {
 /// What policy says to look up, as it is now. Trouble is left to [`follow`].
 pub async fn look(client: &Client, gateway: &Gateway) -> Vec<(Source, Found)> {
     let mut found = Vec::new();
-    if let Some(service) = &gateway.service
-        && let Ok(Some(seen)) = services(client, service).get_opt(&service.name).await
-    {
-        found.push((Source::Service, of_service(&seen)));
+    if let Some(service) = &gateway.service {
+        // Listed by name, as it is watched: that is one right fewer than to get it.
+        let named = ListParams::default().fields(&format!("metadata.name={}", service.name));
+        if let Ok(seen) = services(client, service).list(&named).await {
+            found.extend(seen.iter().map(|seen| (Source::Service, of_service(seen))));
+        }
     }
     if gateway.rainbond
         && let Ok(seen) = rainbond_clusters(client).list(&ListParams::default()).await

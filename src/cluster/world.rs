@@ -28,6 +28,7 @@ use self::routes::Routes;
 use super::gateway::{self, Found, Source};
 
 pub mod attempts;
+pub mod console;
 pub mod gate;
 pub mod intake;
 pub mod issuers;
@@ -49,6 +50,8 @@ pub enum Key {
     Verified(Arc<str>),
     /// A CertificateRequest that nobody has decided on, by namespace and name.
     Request(Arc<str>, Arc<str>),
+    /// A Domain that is of no effect, by namespace and name.
+    Stray(Arc<str>, Arc<str>),
 }
 
 /// What a change may alter.
@@ -90,6 +93,8 @@ struct Namespace {
     by_host: HashMap<Host, BTreeSet<Arc<str>>>,
     companions: HashMap<Arc<str>, Companion>,
     domains: HashMap<Host, SeenDomain>,
+    /// Domains that are not named by their host, and so of no effect.
+    strays: HashMap<Arc<str>, Domain>,
     certificates: BTreeMap<String, Certificate>,
     /// Names of the Certificates that name a host, or a wildcard.
     certificates_of: HashMap<Host, BTreeSet<String>>,
@@ -179,6 +184,11 @@ impl World {
     /// The Domain of a host.
     pub fn domain_object(&self, namespace: &str, host: &Host) -> Option<&SeenDomain> {
         self.namespaces.get(namespace)?.domains.get(host)
+    }
+
+    /// A Domain that is of no effect.
+    pub fn stray(&self, namespace: &str, name: &str) -> Option<&Domain> {
+        self.namespaces.get(namespace)?.strays.get(name)
     }
 
     /// The VerifiedHosts of a namespace as they stand.
@@ -272,6 +282,7 @@ impl Namespace {
             .map(|host| Key::Host(name.clone(), host))
             .chain(self.ingresses.keys().map(|ingress| Key::Ingress(name.clone(), ingress.clone())))
             .chain(self.requests.iter().map(|(request, _)| Key::Request(name.clone(), request.clone())))
+            .chain(self.strays.keys().map(|stray| Key::Stray(name.clone(), stray.clone())))
             .chain(std::iter::once(Key::Verified(name.clone())))
     }
 
@@ -281,6 +292,7 @@ impl Namespace {
             && self.ingresses.is_empty()
             && self.companions.is_empty()
             && self.domains.is_empty()
+            && self.strays.is_empty()
             && self.certificates.is_empty()
             && self.attempts.is_empty()
             && self.requests.is_empty()

@@ -10,6 +10,10 @@ pub const INJECTED: &str = "certgate.dev/injected";
 pub const CHECK_NOW: &str = "certgate.dev/check-now";
 /// Ingress annotation whose only use is that writing it makes a watcher look again.
 pub const NUDGE: &str = "certgate.dev/nudge";
+/// Domain annotation: the rules of Rainbond's console for which it is flagged (see [`super::console`]).
+pub const CONSOLE_RULES: &str = "certgate.dev/console-rules";
+/// Annotation of the controller's Lease: when Rainbond's console last answered.
+pub const CONSOLE_ANSWERED: &str = "certgate.dev/console-answered";
 /// Condition on a Certificate that Rainbond's switch made: what certgate has found out.
 pub const CONDITION: &str = "certgate.dev/Verified";
 /// Label on objects that certgate made.

@@ -1,8 +1,11 @@
 //! [`Policy`]: what the cluster's administrator wants. Plain data with serde
 //! and JSON-schema; reading files and reporting their faults is [`crate::config`]'s job.
 
+mod console;
+
 use std::collections::BTreeMap;
 
+pub use console::Console;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +38,8 @@ pub struct Policy {
     /// Which names a CA is known by in CAA records, by ACME directory URL;
     /// adds to the built-in ones (Let's Encrypt, ZeroSSL, Google).
     pub caa_identities: BTreeMap<String, Vec<String>>,
+    /// Where Rainbond 5 keeps its flags for auto-issuance; unset: nobody looks there.
+    pub console: Option<Console>,
     /// Exceptions, in order; for each setting the first matching rule that has it speaks.
     pub rules: Vec<Rule>,
 }
@@ -111,7 +116,8 @@ pub enum Target {
     Addresses,
     /// A CNAME to one of `cnames`.
     Cname,
-    /// Any public address: for gateways behind NAT or a CDN whose addresses nobody knows.
+    /// Any public address: for gateways behind NAT or a CDN whose addresses nobody knows. `addresses` may then be
+    /// those within the cluster: with `httpReach` a server that does not answer as they do is warned of.
     AnyPublic,
 }
 

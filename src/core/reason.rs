@@ -115,6 +115,8 @@ reasons! {
     NoHost: Nobody, Skip;
     /// The text is no DNS name.
     HostInvalid: AppDeveloper, Skip;
+    /// The Domain is not named by its host, so that it would be a second one for it.
+    DomainMisnamed: AppDeveloper, Skip;
     /// The host is an IP address.
     HostIsIpAddress: AppDeveloper, Skip;
     /// No public CA issues below this suffix.

@@ -240,13 +240,23 @@ impl Namespace {
 impl Kept for Domain {
     fn see(self, world: &mut World) -> Touched {
         let mut touched = Touched::default();
-        let Ok(host) = Host::parse(&self.spec.host) else { return touched };
         // One host, one object: a Domain of another name would be a second one.
-        if self.name_any() != host.object_name() {
-            return touched;
-        }
+        let host = match Host::parse(&self.spec.host) {
+            Ok(host) if host.object_name() == self.name_any() => host,
+            _ => {
+                let (name, namespace) = (self.name_any(), self.namespace().unwrap_or_default());
+                // It may have been one of effect until its host was edited.
+                touched.merge(Self::lose(world, &namespace, &name));
+                let (namespace, ns) = world.enter(&namespace);
+                let name: Arc<str> = name.into();
+                ns.strays.insert(name.clone(), self);
+                touched.keys.insert(Key::Stray(namespace, name));
+                return touched;
+            }
+        };
         let namespace_name = self.namespace().unwrap_or_default();
         let (namespace, ns) = world.enter(&namespace_name);
+        ns.strays.remove(&*self.name_any());
         let facts = self.facts();
         let old = ns.domains.get(&host);
         if old.is_some_and(|old| {
@@ -278,8 +288,12 @@ impl Kept for Domain {
     fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
         let (namespace_name, ns) = world.enter(namespace);
         let mut touched = Touched::default();
+        ns.strays.remove(name);
         let host = ns.domains.iter().find(|(_, seen)| seen.domain.name_any() == name).map(|(host, _)| host.clone());
-        let Some(host) = host else { return touched };
+        let Some(host) = host else {
+            world.leave_if_empty(namespace);
+            return touched;
+        };
         ns.domains.remove(&host);
         let named = ns.by_host.get(&host).into_iter().flatten();
         touched.keys.extend(named.map(|ingress| Key::Ingress(namespace_name.clone(), ingress.clone())));

@@ -6,7 +6,10 @@ use jiff::Timestamp;
 
 use super::{IngressId, Namespace, SeenIngress, World, gate, issuers};
 use crate::{
-    api::{domain::DomainStatus, partial::certificate::Certificate},
+    api::{
+        domain::{Domain, DomainStatus},
+        partial::certificate::Certificate,
+    },
     core::{
         host::Host,
         issuer::IssuerFacts,
@@ -136,6 +139,22 @@ impl World {
         Some(verified::collect(wanted, &self.policy, now))
     }
 
+    /// The Secret that VerifiedHosts would name for a host whose Domain were this one; `None`: it would not name the host.
+    pub fn would_verify(&self, namespace: &str, host: &Host, domain: &Domain, now: Timestamp) -> Option<String> {
+        let ns = self.namespaces.get(namespace)?;
+        let facts = domain.facts();
+        let lead = ns.ingresses.get(facts.lead.as_deref()?)?;
+        let Want::Yes(terms) = self.want(lead, host) else { return None };
+        let wanted = std::iter::once(Wanted { host, facts: &facts, issuance: terms.issuance });
+        verified::collect(wanted, &self.policy, now).hosts.remove(host.as_str())
+    }
+
+    /// Whether certgate looks after a namespace: it is there, is not going, and is not exempted.
+    pub fn is_open(&self, namespace: &str) -> bool {
+        let meta = self.namespaces.get(namespace).and_then(|ns| ns.meta.as_ref());
+        meta.is_some_and(|meta| !meta.terminating) && !self.policy.excludes(namespace)
+    }
+
     /// The Ingresses of a namespace that a host is on, oldest first.
     fn claims<'w>(&'w self, namespace: &str, ns: &'w Namespace, host: &Host) -> Vec<Claim<'w>> {
         let named = ns.by_host.get(host).into_iter().flatten().filter_map(|name| ns.ingresses.get(name));
@@ -255,6 +274,11 @@ impl World {
     /// The namespace's name as the world keeps it.
     pub fn namespace_name(&self, namespace: &str) -> Arc<str> {
         self.namespaces.get_key_value(namespace).map_or_else(|| Arc::from(namespace), |(name, _)| name.clone())
+    }
+
+    /// When the hosts' certificates end.
+    pub fn certificate_ends(&self) -> impl Iterator<Item = Timestamp> {
+        self.namespaces.values().flat_map(|ns| ns.domains.values()).filter_map(|seen| seen.facts.not_after)
     }
 
     /// How many hosts there are by the reason of their Ready condition.

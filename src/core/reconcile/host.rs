@@ -76,6 +76,7 @@ fn unwanted(input: &HostInput<'_>, domain: DomainView<'_>, plan: &mut HostPlan) 
 
     let mut next = domain.status.clone();
     next.released = next.released && dropped && secret_stays;
+    next.released_since = next.released_since.take().filter(|_| next.released);
     status::write_unwanted(&mut next, &why, domain.generation, now);
     if why.reason == Reason::UserTls {
         // So that decisions about the other Ingresses of the host know of it.
@@ -139,6 +140,7 @@ fn wanted(input: &HostInput<'_>, domain: DomainView<'_>, lead: &Claim<'_>, terms
     // Bound to somebody else's certificate is not released: an order of our own has its own gate.
     let in_place = companion_orders || input.claims.iter().any(|claim| claim.serves && claim.refers);
     next.released = bind.is_none() && (next.released || in_place);
+    next.released_since = if next.released { next.released_since.take().or(Some(Time(now))) } else { None };
     next.lead = Some(lead.name.to_owned());
     next.profile = Some(terms.profile);
     next.bind.clone_from(&bind);

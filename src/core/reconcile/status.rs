@@ -42,7 +42,7 @@ pub fn write(status: &mut DomainStatus, findings: &Findings<'_>, generation: i64
     set(ISSUED, word(has_certificate), issued);
     set(READY, word(has_certificate && verified == "True" && findings.instead.is_none()), &effective);
     status.message = Some(effective.sentence(Lang::En));
-    status.who_acts = Some(effective.reason.who_acts().as_str().to_owned());
+    status.who_acts = Some(effective.who_acts().as_str().to_owned());
     effective
 }
 
@@ -64,6 +64,7 @@ pub fn write_unwanted(status: &mut DomainStatus, why: &Finding, generation: i64,
         observed: std::mem::take(&mut status.observed),
         required: std::mem::take(&mut status.required),
         released: status.released,
+        released_since: status.released_since.take(),
         ..DomainStatus::default()
     };
 }
@@ -91,7 +92,7 @@ fn effective(findings: &Findings<'_>) -> Finding {
         Some(issued) if in_place(issued.reason) => Finding::new(Reason::RenewalAtRisk, &issued.subject)
             .observed(&verified.observed)
             .required(&verified.required)
-            .note(verified.sentence(Lang::En)),
+            .because(verified.clone()),
         _ if findings.released && good => Finding::new(Reason::Issuing, &verified.subject),
         _ => verified.clone(),
     }

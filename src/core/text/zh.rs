@@ -18,9 +18,13 @@ fn seen(finding: &Finding) -> String {
     if finding.observed.is_empty() { "其他地址".to_owned() } else { finding.observed.join("、") }
 }
 
-/// "（note）" or nothing.
+/// "（note）", the cause in its place, or nothing.
 fn note(finding: &Finding) -> String {
-    if finding.note.is_empty() { String::new() } else { format!("（{}）", finding.note) }
+    match &finding.cause {
+        Some(cause) => format!("（{}）", sentence(cause)),
+        None if finding.note.is_empty() => String::new(),
+        None => format!("（{}）", finding.note),
+    }
 }
 
 fn or<'a>(text: &'a str, fallback: &'a str) -> &'a str {
@@ -39,6 +43,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::HostRemoved => format!("{host} 已不在该 Ingress 中"),
         Reason::NoHost => "该规则没有填写域名，无需签发证书".to_owned(),
         Reason::HostInvalid => format!("{host} 不是合法的域名{note_text}；请修改网关规则中的域名"),
+        Reason::DomainMisnamed => format!("该 Domain 的名称与其域名 {host} 不符，因而不起作用；请以名称 {} 重新创建并删除它", or(first_required, "（其域名）")),
         Reason::HostIsIpAddress => format!("{host} 是 IP 地址；请绑定域名后再申请证书"),
         Reason::NotPublicName => format!("{host} 不是公网域名，公共证书机构不会为其签发；请绑定已注册的域名"),
         Reason::IsPublicSuffix => format!("{host} 是公共后缀，证书机构不会为其签发；请绑定其下的域名"),

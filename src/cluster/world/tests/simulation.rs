@@ -196,6 +196,7 @@ impl Cluster {
                 Key::Ingress(namespace, name) => self.ingress(&namespace, &name),
                 Key::Verified(namespace) => self.verified(key, &namespace),
                 Key::Request(namespace, name) => self.request(key, &namespace, &name),
+                Key::Stray(..) => {}
             }
         }
         panic!("plans do not come to rest");
