@@ -42,7 +42,7 @@ demo: tools ## tell the story on real parts; KEEP=1 leaves it running
 	$(call say,parts of the story)
 	KEEP=$(KEEP) $(DEMO)
 
-bench: tools ## measure the decision and the webhook
+bench: tools parts ## measure the decision, the webhook and the gate
 	$(CARGO) bench --locked
 
 manifests: parts ## write anew what is generated: definitions, plain manifests, schemas, reference pages
