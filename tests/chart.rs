@@ -14,6 +14,8 @@ mod alerts;
 mod helm;
 #[path = "chart/policies.rs"]
 mod policies;
+#[path = "chart/recipes.rs"]
+mod recipes;
 
 use std::{collections::BTreeSet, fs, path::Path};
 
