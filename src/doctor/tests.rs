@@ -161,6 +161,8 @@ const BREAKS: &[Break] = &[
     ("WebhookSilent", Level::Fail, |o| answered(o, 201, &["299 - \"somebody else's\""], 3)),
     ("SlowWrites", Level::Warn, |o| answered(o, 201, &["299 - \"certgate: hello\""], 1_900)),
     ("ApprovalLeft", Level::Warn, |o| o.approval = Seen::Here(object(json!({ "metadata": {}, "webhooks": [] })))),
+    ("FailurePolicyFail", Level::Fail, |o| gated(o, |hook| hook["failurePolicy"] = json!("Fail"))),
+    ("CaBundleEmpty", Level::Fail, |o| gated(o, |hook| hook["clientConfig"]["caBundle"] = Value::Null)),
     ("BindingWithoutPolicy", Level::Fail, |o| {
         o.bindings =
             Seen::Here(vec![object(json!({ "metadata": {}, "spec": { "policyName": "certgate-own-fields" } }))]);
@@ -228,6 +230,17 @@ fn answered(o: &mut Observed, code: u16, said: &[&str], took: u64) {
     *warnings = said.iter().map(|warning| (*warning).to_owned()).collect();
 }
 
+/// The gate is on, and its webhook like this.
+fn gated(o: &mut Observed, change: fn(&mut Value)) {
+    policy(
+        o,
+        json!({ "issuer": { "name": "le" }, "gateway": { "addresses": ["8.8.8.8"] }, "gate": { "mode": "all" } }),
+    );
+    let mut hook = serde_json::to_value(o.configuration.get().unwrap()).unwrap()["webhooks"][0].take();
+    change(&mut hook);
+    o.approval = Seen::Here(object(json!({ "metadata": {}, "webhooks": [hook] })));
+}
+
 fn expired(o: &mut Observed) {
     let (ca, leaf) = certificates(-24 * 8);
     edit(&mut o.configuration, |c| c["webhooks"][0]["clientConfig"]["caBundle"] = json!(ByteString(ca.into_bytes())));
@@ -240,6 +253,15 @@ fn what_is_well_has_no_fault() {
     let faults: Vec<_> = findings.iter().filter(|finding| finding.level != Level::Ok).collect();
     assert!(faults.is_empty(), "{faults:#?}");
     assert!(findings.len() >= 15, "{findings:#?}");
+}
+
+#[test]
+fn a_gate_that_is_on_and_trusted_is_well() {
+    let mut observed = well();
+    gated(&mut observed, |_| {});
+    let findings = diagnose(&observed);
+    assert!(findings.iter().all(|finding| finding.level == Level::Ok), "{findings:#?}");
+    assert!(findings.iter().any(|f| f.check == Check::ApprovalGate && f.what.of(Lang::En) == "on, and trusted"));
 }
 
 #[test]
