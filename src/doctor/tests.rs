@@ -175,11 +175,11 @@ const BREAKS: &[Break] = &[
         o.bindings = Seen::Here(vec![object(json!({ "metadata": {},
             "spec": { "policyName": "certgate-own-fields", "validationActions": ["Deny"] } }))]);
     }),
-    ("NotGuarded", Level::Fail, |o| {
-        o.admission_policies =
-            Seen::Here(vec![object(json!({ "metadata": { "name": "certgate-verified-hosts" }, "spec": {} }))]);
-        o.bindings = Seen::Here(vec![object(json!({ "metadata": {},
-            "spec": { "policyName": "certgate-verified-hosts", "validationActions": ["Deny"] } }))]);
+    ("NotGuarded", Level::Fail, |o| held(o, json!([]))),
+    ("NamespacesUnguarded", Level::Warn, |o| {
+        held(o, json!(["--guarded"]));
+        o.namespaces = Seen::Here(["kube-system", "certgate-system", "team", "bare"].map(String::from).into());
+        o.guarded = Seen::Here(vec!["team".to_owned()]);
     }),
     ("CertManagerMissing", Level::Fail, |o| o.cert_manager_definitions[1].1 = Seen::Absent),
     ("CertManagerNotFound", Level::Warn, |o| o.cert_manager = Seen::Here(Vec::new())),
@@ -228,6 +228,15 @@ fn answered(o: &mut Observed, code: u16, said: &[&str], took: u64) {
     let Trial::Answered { status, warnings, millis, .. } = &mut o.trial else { panic!() };
     (*status, *millis) = (code, took);
     *warnings = said.iter().map(|warning| (*warning).to_owned()).collect();
+}
+
+/// Ingresses are held against VerifiedHosts, with a controller of these arguments.
+fn held(o: &mut Observed, args: Value) {
+    let policy = json!({ "metadata": { "name": "certgate-verified-hosts" }, "spec": {} });
+    o.admission_policies = Seen::Here(vec![object(policy)]);
+    o.bindings = Seen::Here(vec![object(json!({ "metadata": {},
+        "spec": { "policyName": "certgate-verified-hosts", "validationActions": ["Deny"] } }))]);
+    edit(&mut o.controller, |d| d["spec"]["template"]["spec"]["containers"][0]["args"] = args);
 }
 
 /// The gate is on, and its webhook like this.
