@@ -7,6 +7,7 @@ pub mod crd;
 pub mod doctor;
 pub mod explain;
 pub mod kubeconfig;
+pub mod page;
 pub mod run;
 pub mod schema;
 pub mod status;

@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
+    health::Health,
     worker::Shared,
     world::{Touched, intake::Kept},
 };
@@ -62,8 +63,16 @@ pub async fn run<K>(
 where
     K: Kept + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let mut feed =
-        Feed { shared, known: HashSet::new(), listing: None, listed: Some(listed), failing: false, absent: false };
+    let health = shared.metrics().watch(&K::kind(&()));
+    let mut feed = Feed {
+        shared,
+        known: HashSet::new(),
+        listing: None,
+        listed: Some(listed),
+        health,
+        failing: false,
+        absent: false,
+    };
     loop {
         if let Presence::Optional(what) = presence {
             feed.wait_for_kind(&api, what).await;
@@ -111,6 +120,7 @@ struct Feed {
     /// What the listing under way has shown so far.
     listing: Option<HashSet<Id>>,
     listed: Option<oneshot::Sender<()>>,
+    health: Arc<Health>,
     failing: bool,
     /// The kind was not installed when last asked.
     absent: bool,
@@ -135,6 +145,7 @@ impl Feed {
                     self.lose::<K>(&id);
                 }
                 self.recovered::<K>();
+                self.shared.change(|world| K::listed(world, true));
                 if std::mem::take(&mut self.absent) {
                     tracing::info!(kind = %K::kind(&()), "the kind is installed now");
                     self.shared.change(|_| Touched { everything: true, ..Touched::default() });
@@ -170,6 +181,7 @@ impl Feed {
     }
 
     fn recovered<K: Kept>(&mut self) {
+        self.health.well();
         if std::mem::take(&mut self.failing) {
             self.shared.metrics().watches(&K::kind(&()), None);
             tracing::info!(kind = %K::kind(&()), "watching again");
@@ -179,6 +191,7 @@ impl Feed {
     /// One line for a series of failures.
     fn failed<K: Kept>(&mut self, error: &(dyn std::error::Error + 'static)) {
         let kind = K::kind(&());
+        self.health.failing();
         if std::mem::replace(&mut self.failing, true) {
             tracing::debug!(%kind, error, "watch still failing");
         } else {
@@ -192,6 +205,7 @@ impl Feed {
         for id in std::mem::take(&mut self.known) {
             self.lose::<K>(&id);
         }
+        self.shared.change(|world| K::listed(world, false));
     }
 
     /// Returns once the API server knows the kind.

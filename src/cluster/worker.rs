@@ -22,7 +22,7 @@ use super::{
     world::{IngressId, Key, Touched, World, intake::Kept as _},
 };
 use crate::{
-    api::domain::Domain,
+    api::domain::{Domain, DomainStatus},
     core::{
         host::Host,
         reason::Reason,
@@ -135,6 +135,11 @@ impl Shared {
         self.world.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What writes.
+    pub const fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
     fn memory(&self) -> MutexGuard<'_, HashMap<(Arc<str>, Host), Memory>> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -231,7 +236,7 @@ pub async fn show(shared: Arc<Shared>) -> Infallible {
     let mut tick = tokio::time::interval(SHOW_PERIOD);
     loop {
         tick.tick().await;
-        shared.metrics.show(&shared.world(), shared.queue.depth());
+        shared.metrics.show(&shared.world(), shared.queue.depth(), Timestamp::now());
     }
 }
 
@@ -339,15 +344,17 @@ impl Shared {
             }
             Effect::SetStatus(status) => {
                 let Some(before) = domain.take() else { return Ok(()) };
-                let old = before.status.as_ref().and_then(|status| status.message.clone());
+                let old = before.status.clone().unwrap_or_default();
                 let after = self.writer.set_status(before, *status).await?;
+                self.metrics.passed(&old, after.status.as_ref().unwrap_or(&DomainStatus::default()));
                 let message = after.status.as_ref().and_then(|status| status.message.clone());
-                if message != old {
+                if message != old.message {
                     let reason = after.status.as_ref().and_then(|status| {
                         crate::core::reconcile::status::reason_of(status, crate::api::domain::READY)
                     });
                     tracing::info!(
                         %namespace, %host, reason = reason.map_or("", |reason| reason.as_str()),
+                        ingress = after.status.as_ref().and_then(|status| status.lead.as_deref()),
                         sentence = message.as_deref().unwrap_or_default(), "host changed"
                     );
                 }
@@ -364,6 +371,15 @@ impl Shared {
             Effect::DeleteCertificate { name, uid } => {
                 self.writer.delete_certificate(namespace, &name, &uid).await?;
                 tracing::info!(%namespace, %host, certificate = name, "Certificate deleted");
+            }
+            Effect::SetCondition { certificate, uid, condition } => {
+                let after = self.writer.set_condition(namespace, &certificate, &uid, &condition).await?;
+                tracing::debug!(%namespace, %host, certificate, reason = condition.reason, "condition written");
+                self.change(|world| after.see(world));
+            }
+            Effect::TellCertificate { name, uid, reason, message } => {
+                tracing::info!(%namespace, %host, certificate = name, %reason, message, "Certificate told of");
+                self.teller.tell(&events::certificate(namespace, &name, &uid), reason, &message).await;
             }
             Effect::Nudge { ingress } => {
                 let uid = self.world().ingress_uid(namespace, &ingress).map(str::to_owned);

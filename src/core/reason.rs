@@ -255,6 +255,10 @@ reasons! {
     ChallengeFailed: DomainOwner, Inject;
     /// The Certificate is not there although wanted; it is being brought back.
     CertificateMissing: Nobody, Inject;
+    /// Rainbond's switch is on for a route of the host, but there is no Certificate.
+    RouteWithoutCertificate: AppDeveloper, Inject;
+    /// Rainbond's switch made the Certificate, and no route of the host is left.
+    CertificateLeftOver: AppDeveloper, Inject;
 }
 
 impl Reason {

@@ -18,9 +18,13 @@ fn seen(finding: &Finding) -> String {
     if finding.observed.is_empty() { "其他地址".to_owned() } else { finding.observed.join("、") }
 }
 
-/// "（note）" or nothing.
+/// "（note）", the cause in its place, or nothing.
 fn note(finding: &Finding) -> String {
-    if finding.note.is_empty() { String::new() } else { format!("（{}）", finding.note) }
+    match &finding.cause {
+        Some(cause) => format!("（{}）", sentence(cause)),
+        None if finding.note.is_empty() => String::new(),
+        None => format!("（{}）", finding.note),
+    }
 }
 
 fn or<'a>(text: &'a str, fallback: &'a str) -> &'a str {
@@ -115,5 +119,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::CaPaused => format!("{host} 多次失败，证书机构已暂停签发；集群管理员需解除暂停{}", if finding.note.is_empty() { String::new() } else { format!("：{}", finding.note) }),
         Reason::ChallengeFailed => format!("证书机构对 {host} 的验证由其他服务应答{note_text}"),
         Reason::CertificateMissing => format!("{host} 的 Certificate 已丢失但仍需要，正在恢复"),
+        Reason::RouteWithoutCertificate => format!("{host} 的路由已开启自动签发，但没有 Certificate；请在网关页面关闭后重新开启"),
+        Reason::CertificateLeftOver => format!("{host} 已无路由，但 Rainbond 自动签发开关留下的 Certificate{note_text} 仍在，会一直续期；不再需要时请删除"),
     }
 }
