@@ -16,6 +16,8 @@ mod helm;
 mod page;
 #[path = "chart/policies.rs"]
 mod policies;
+#[path = "chart/recipes.rs"]
+mod recipes;
 
 use std::{collections::BTreeSet, fs, path::Path};
 

@@ -225,3 +225,20 @@ fn the_rights_that_are_asked_for_are_those_that_the_chart_grants() {
         }
     }
 }
+
+#[test]
+fn a_cluster_that_cannot_be_asked_is_neither_well_nor_broken() {
+    let kubeconfig = tempfile::NamedTempFile::new().unwrap();
+    let config = json!({ "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "u" } }],
+        "clusters": [{ "name": "c", "cluster": { "server": "http://127.0.0.1:1" } }], "users": [{ "name": "u" }] });
+    std::fs::write(kubeconfig.path(), config.to_string()).unwrap();
+    let output = std::process::Command::new(program())
+        .args(["doctor", "--timeout", "2", "--kubeconfig"])
+        .arg(kubeconfig.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.starts_with("certgate: the API server does not answer") && said.lines().count() == 1, "{said}");
+}

@@ -72,6 +72,10 @@ pub struct Observed {
     pub admission_policies: Seen<Vec<ValidatingAdmissionPolicy>>,
     /// All bindings of them.
     pub bindings: Seen<Vec<ValidatingAdmissionPolicyBinding>>,
+    /// The namespaces, but those that are going.
+    pub namespaces: Seen<Vec<String>>,
+    /// The namespaces that have a VerifiedHosts object.
+    pub guarded: Seen<Vec<String>>,
     /// Network policies of certgate's namespace.
     pub network_policies: Seen<Vec<NetworkPolicy>>,
     /// Where the API server itself is reached.
