@@ -13,6 +13,7 @@ use std::{
 use futures::channel::mpsc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
 
 use super::{
     apply::{WriteError, Writer},
@@ -33,6 +34,7 @@ use crate::{
         schedule,
         verdict::{Request, Verdict},
     },
+    telemetry::trace,
 };
 
 mod requests;
@@ -232,19 +234,34 @@ pub async fn show(shared: Arc<Shared>) -> Infallible {
 /// Works until the queue is closed.
 pub async fn run(shared: Arc<Shared>) {
     while let Some(key) = shared.queue.next().await {
-        let result = match &key {
-            Key::Host(namespace, host) => shared.host(namespace, host).await,
-            Key::Ingress(namespace, name) => shared.ingress(namespace, name).await,
-            Key::Verified(namespace) => shared.verified(namespace).await,
-            Key::Request(namespace, name) => shared.request(namespace, name).await,
-        };
+        let result = shared.plan(&key).instrument(span(&key)).await;
         shared.queue.done(&key);
         shared.metrics.planned(result.as_ref().copied());
         shared.settle_failure(key, result);
     }
 }
 
+/// The trace of work on a key.
+fn span(key: &Key) -> Span {
+    let (kind, namespace, name) = match key {
+        Key::Host(namespace, host) => ("Host", namespace, host.as_str()),
+        Key::Ingress(namespace, name) => ("Ingress", namespace, &**name),
+        Key::Verified(namespace) => ("VerifiedHosts", namespace, ""),
+        Key::Request(namespace, name) => ("CertificateRequest", namespace, &**name),
+    };
+    tracing::info_span!(target: trace::TARGET, "plan", kind, %namespace, name)
+}
+
 impl Shared {
+    async fn plan(&self, key: &Key) -> Result<(), WriteError> {
+        match key {
+            Key::Host(namespace, host) => self.host(namespace, host).await,
+            Key::Ingress(namespace, name) => self.ingress(namespace, name).await,
+            Key::Verified(namespace) => self.verified(namespace).await,
+            Key::Request(namespace, name) => self.request(namespace, name).await,
+        }
+    }
+
     /// Sees to it that nothing is lost: what failed is planned again.
     fn settle_failure(&self, key: Key, result: Result<(), WriteError>) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
