@@ -11,6 +11,7 @@ use tokio::{
     sync::{oneshot, watch},
     task::JoinSet,
 };
+use tracing::{Instrument as _, Span};
 
 use super::{
     apply::Writer,
@@ -40,6 +41,7 @@ use crate::{
         policy::Policy,
         verdict::{Request, Verdict},
     },
+    telemetry::trace,
 };
 
 /// Plans made and written side by side.
@@ -216,10 +218,16 @@ async fn answer<P: Preflight>(questions: mpsc::UnboundedReceiver<Job>, preflight
     questions
         .map(|job| {
             let preflight = preflight.clone();
-            async move {
+            let span = tracing::info_span!(
+                target: trace::TARGET, "check",
+                namespace = %job.namespace, host = %job.host, reason = tracing::field::Empty
+            );
+            let checked = async move {
                 let verdict = preflight.check(&job.request).await;
+                Span::current().record("reason", verdict.finding.reason.as_str());
                 (job, verdict)
-            }
+            };
+            checked.instrument(span)
         })
         .buffer_unordered(CHECKS)
         .for_each(|(job, verdict)| {

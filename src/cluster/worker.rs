@@ -13,6 +13,7 @@ use std::{
 use futures::channel::mpsc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::{
     apply::{WriteError, Writer},
@@ -37,6 +38,7 @@ use crate::{
 
 mod requests;
 mod stray;
+mod turn;
 mod twin;
 mod verified;
 
@@ -243,13 +245,7 @@ pub async fn show(shared: Arc<Shared>) -> Infallible {
 /// Works until the queue is closed.
 pub async fn run(shared: Arc<Shared>) {
     while let Some(key) = shared.queue.next().await {
-        let result = match &key {
-            Key::Host(namespace, host) => shared.host(namespace, host).await,
-            Key::Ingress(namespace, name) => shared.ingress(namespace, name).await,
-            Key::Verified(namespace) => shared.verified(namespace).await,
-            Key::Request(namespace, name) => shared.request(namespace, name).await,
-            Key::Stray(namespace, name) => shared.stray(namespace, name).await,
-        };
+        let result = shared.plan(&key).instrument(turn::span(&key)).await;
         shared.queue.done(&key);
         shared.metrics.planned(result.as_ref().copied());
         shared.settle_failure(key, result);
