@@ -201,12 +201,12 @@ fn granted(objects: &[Value], account: &str) -> BTreeSet<String> {
 #[test]
 fn the_rights_that_are_asked_for_are_those_that_the_chart_grants() {
     let full = json!({ "gate": { "mode": "all" }, "rainbond": { "routes": true },
-        "console": { "url": "https://console.example.com", "region": "rainbond", "secret": "token" },
+        "console": { "url": "https://console.example.com", "region": "r1" },
         "gateway": { "rainbond": true, "service": { "namespace": "ingress", "name": "gw" } } });
     for (policy, mode) in [(json!({}), "self-managed"), (json!({}), "files"), (full, "self-managed")] {
         let scratch = tempfile::NamedTempFile::new().unwrap();
         let values = json!({ "policy": policy, "webhook": { "servingCert": { "mode": mode, "secretName": "mine" } },
-            "controller": { "page": { "enabled": true, "listen": "service" } } });
+            "controller": { "page": { "enabled": mode == "files", "auth": "token" } } });
         std::fs::write(scratch.path(), values.to_string()).unwrap();
         let rendered = helm::template(&["--skip-tests", "--values", scratch.path().to_str().unwrap()]).unwrap();
         let objects = helm::documents(&rendered);
