@@ -4,6 +4,7 @@ pub mod check;
 pub mod cleanup;
 pub mod controller;
 pub mod crd;
+pub mod doctor;
 pub mod explain;
 pub mod kubeconfig;
 pub mod page;
@@ -31,6 +32,7 @@ enum Command {
     Run(Box<run::RunArgs>),
     Check(check::CheckArgs),
     Status(status::StatusArgs),
+    Doctor(doctor::DoctorArgs),
     Explain(explain::ExplainArgs),
     Cleanup(cleanup::CleanupArgs),
     Crd(crd::CrdArgs),
@@ -52,6 +54,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Command::Cleanup(args) => asynchronously(cleanup::run(args)),
         Command::Check(args) => asynchronously(check::run(args)),
         Command::Status(args) => asynchronously(status::run(args)),
+        Command::Doctor(args) => asynchronously(doctor::run(args)),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Apart from it, [`index`] is all that the webhook knows of the cluster.
 
 pub mod apply;
+pub mod console;
 pub mod controller;
 pub mod events;
 pub mod gateway;

@@ -7,6 +7,7 @@
 
 pub mod approval;
 pub mod caa;
+pub mod console;
 pub mod csr;
 pub mod decide;
 pub mod decision;
@@ -19,6 +20,7 @@ pub mod knowledge;
 pub mod names;
 pub mod patch;
 pub mod policy;
+pub mod rainbond;
 pub mod reason;
 pub mod reconcile;
 pub mod record;

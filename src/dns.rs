@@ -29,7 +29,7 @@ use crate::{
         policy::Dns,
         verdict::{
             Ask, Consult, Request, Verdict,
-            answers::{Answer, Answers, Asked, Data, Kind, Outcome, Question},
+            answers::{Answer, Answers, Asked, Data, Kind, Outcome, Question, Rcode},
             judge, wanted,
         },
     },
@@ -103,6 +103,22 @@ impl Preflight {
     /// Checks a host. Never fails: trouble is a verdict.
     pub async fn check(&self, request: &Request) -> Verdict {
         judge(request, &self.gather(request).await)
+    }
+
+    /// How long the resolvers take to answer at all: the root's servers are asked for.
+    ///
+    /// # Errors
+    /// None answers, in words.
+    pub async fn probe(&self) -> Result<Duration, String> {
+        let question = Question::new("", Kind::Ns);
+        let said = self.inner.client.recursive(&question, Mode::Recursive, self.inner.deadline).await;
+        match said.outcome {
+            // Whatever it says of the root, it is there; but one that refuses us does so for every name.
+            Outcome::Reply(reply) if reply.rcode == Rcode::REFUSED => Err("it refuses to answer us".to_owned()),
+            Outcome::Reply(_) => Ok(said.took),
+            Outcome::Timeout => Err("no answer in time".to_owned()),
+            Outcome::Unreachable(why) | Outcome::Malformed(why) => Err(why),
+        }
     }
 
     /// The addresses of a name, AAAA first, reserved ones included.

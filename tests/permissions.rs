@@ -35,11 +35,16 @@ use tokio::{
 const ACCOUNTS: [&str; 2] = ["certgate-webhook", "certgate-controller"];
 /// Used unseen: to create by server-side apply is asked for as a patch, and the right to create is checked within. An
 /// Event is patched when the same is told again within minutes, which here it may or may not be.
+/// To approve is no request at all: cert-manager's own webhook, which the lab is without, asks whether it is granted.
 const UNSEEN: &[&str] = &[
+    "certgate-controller approve cert-manager.io/signers clusterissuers.cert-manager.io/*",
+    "certgate-controller approve cert-manager.io/signers issuers.cert-manager.io/*",
     "certgate-controller patch events.k8s.io/events",
     "certgate-controller create certgate.dev/verifiedhosts",
     "certgate-controller create networking.k8s.io/ingresses",
 ];
+/// Where the gateway's Service is.
+const EDGE: &str = "edge";
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// What an account asked for.
@@ -115,6 +120,32 @@ fn unused(account: &str, rules: &[PolicyRule], used: &BTreeSet<Used>) -> Vec<Str
     found
 }
 
+/// A gateway's Service.
+async fn edge(lab: &Lab) -> Result<()> {
+    lab.namespace(EDGE).await?;
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "gateway", "namespace": EDGE},
+        "spec": {"ports": [{"port": 443}]}});
+    lab.apply_value(service).await?;
+    Ok(())
+}
+
+/// The kinds of Rainbond 6, as far as it matters that they are there.
+async fn rainbond_kinds(lab: &Lab) -> Result<()> {
+    for (group, version, kind, plural) in [
+        ("rainbond.io", "v1alpha1", "RainbondCluster", "rainbondclusters"),
+        ("apisix.apache.org", "v2", "ApisixRoute", "apisixroutes"),
+    ] {
+        let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": format!("{plural}.{group}")},
+            "spec": {"group": group, "scope": "Namespaced", "names": {"kind": kind, "plural": plural},
+                "versions": [{"name": version, "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}]}});
+        let definition = lab.apply_value(definition).await?.remove(0);
+        lab.wait_for_condition(&definition, "Established").await?;
+    }
+    Ok(())
+}
+
 /// Everything that certgate does for hosts, from the first look to the last trace.
 async fn work(lab: &Lab) -> Result<()> {
     let team = Team::new(lab, "team").await?;
@@ -138,6 +169,16 @@ async fn work(lab: &Lab) -> Result<()> {
     team.create(rainbond("kept", &kept, "/")).await?;
     lab.wait_for("the twin", WITHIN, async || Ok(team.ingresses().get_opt("kept-certgate-http").await?)).await?;
     team.until_domain(&kept, "Ready", "True", None).await?;
+    // Asked for by Rainbond 6's switch: approved, and told on the Certificate.
+    let (route, direct) = ("direct.permissions-example.comp-ps-s", "direct.permissions-example.com".to_owned());
+    lab.dns().a(&direct, lab.ip());
+    lab.apply_value(json!({"apiVersion": "cert-manager.io/v1", "kind": "Certificate",
+        "metadata": {"name": route, "namespace": "team", "labels": {"app_id": "6def"}},
+        "spec": {"secretName": route, "dnsNames": [direct],
+            "issuerRef": {"kind": "ClusterIssuer", "name": "pebble-fast"}}}))
+        .await?;
+    team.until_domain(&direct, "Ready", "True", None).await?;
+    team.certificates().delete(route, &DeleteParams::default()).await?;
     // Switched off, and gone.
     for (name, host) in [("shop", &shop), ("blog", &blog), ("kept", &kept)] {
         team.annotate(name, json!({ "certgate.dev/auto-issue": "false" })).await?;
@@ -182,8 +223,15 @@ async fn what_is_granted_is_used_and_what_is_used_is_granted() -> Result<()> {
     };
     Lab::with(options, async |lab| {
         lab.dns().set_negative_ttl(1, 1);
+        rainbond_kinds(lab).await?;
         let mut policy = installed::policy(lab, "pebble-fast");
+        policy["gate"] = json!({"mode": "all"});
+        policy["rainbond"] = json!({"routes": true});
+        policy["gateway"]["rainbond"] = json!(true);
         policy["rules"] = json!([{"match": {"hosts": ["kept.*"]}, "http": "keep"}]);
+        // Where the gateway is reached is looked up in both places that there are.
+        policy["gateway"]["service"] = json!({"namespace": EDGE, "name": "gateway"});
+        edge(lab).await?;
         let page = json!({"controller": {"page": {"enabled": true, "listen": "service"}}});
         let app = installed::install(lab, installed::chart(program(), &policy).values(page)).await?;
         visit(lab, app.service_address("certgate-page")?).await?;
@@ -194,7 +242,10 @@ async fn what_is_granted_is_used_and_what_is_used_is_granted() -> Result<()> {
         for account in ACCOUNTS {
             let cluster: ClusterRole = Api::all(client.clone()).get(account).await?;
             let own: Role = Api::namespaced(client.clone(), installed::NAMESPACE).get(account).await?;
-            rules.push((account, cluster.rules.into_iter().flatten().chain(own.rules.into_iter().flatten()).collect()));
+            let edge: Api<Role> = Api::namespaced(client.clone(), EDGE);
+            let edge = edge.get_opt(&format!("{account}-gateway")).await?;
+            let all = [cluster.rules, own.rules, edge.and_then(|role| role.rules)];
+            rules.push((account, all.into_iter().flatten().flatten().collect()));
         }
         let rules: Vec<(&str, Vec<PolicyRule>)> = rules;
         lab.wait_for("every permission is used", WITHIN, async || {

@@ -88,6 +88,10 @@ pub struct ServingArgs {
     pub(super) webhook_configuration: String,
     #[command(flatten)]
     pub(super) lifetimes: LifetimeArgs,
+    /// The API server holds Ingresses against VerifiedHosts (the chart's admissionPolicy): keep one in each namespace,
+    /// and have it tell of a host before anything else does.
+    #[arg(long)]
+    pub(super) guarded: bool,
 }
 
 /// Why the controller does not run, or stopped.
@@ -146,7 +150,7 @@ pub async fn run(args: ControllerArgs) -> Result<ExitCode, RunError> {
     let duties = Duties::prepare(&args.serving, &args.namespace, policies, client, args.lease, &mut registry)?;
     let socket = listener::bind("--admin-listen", args.admin_listen).await?;
     let shutdown = Shutdown::default();
-    let admin = Admin::new(Readiness::default(), registry, shutdown.clone());
+    let admin = Admin::new(duties.remarks(Readiness::default()), registry, shutdown.clone());
     tasks.spawn(async move {
         let error = admin.serve(socket).await.err();
         tracing::error!(?error, "the admin server stopped");
@@ -212,10 +216,18 @@ impl Duties {
             preflight: ByPolicy::new(policies.clone(), DnsMetrics::register(registry))?,
             policies,
             own_namespace: namespace.to_owned(),
+            guarded: serving.guarded,
             lease: LeaseSettings { namespace: namespace.to_owned(), name: lease, identity: identity() },
             metrics: ControllerMetrics::register(registry),
         };
         Ok(Self { controller, certificates })
+    }
+
+    /// With remarks about what cannot be watched: it goes on, but may not know all.
+    #[must_use]
+    pub fn remarks(&self, readiness: Readiness) -> Readiness {
+        let metrics = self.controller.metrics.clone();
+        readiness.remark(move || metrics.unwatched())
     }
 
     /// Leads when it is this replica's turn, until `shutdown`.

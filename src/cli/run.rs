@@ -43,6 +43,10 @@ pub struct RunArgs {
     ca_secret: String,
     #[command(flatten)]
     lifetimes: LifetimeArgs,
+    /// The API server holds Ingresses against VerifiedHosts (the chart's admissionPolicy): keep one in each namespace,
+    /// and have it tell of a host before anything else does.
+    #[arg(long)]
+    guarded: bool,
     #[command(flatten)]
     page: PageArgs,
 }
@@ -66,7 +70,7 @@ pub enum BothError {
 /// # Errors
 /// Unusable configuration, or a part that stopped.
 pub async fn run(args: RunArgs) -> Result<ExitCode, BothError> {
-    let RunArgs { webhook: args, lease, service, ca_secret, lifetimes, page } = args;
+    let RunArgs { webhook: args, lease, service, ca_secret, lifetimes, guarded, page } = args;
     let _traces = log::init(args.log_format, &args.traces).map_err(WebhookError::from)?;
     let (policies, follow) = match &args.policy {
         Some(file) => {
@@ -83,8 +87,12 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, BothError> {
         ca_secret,
         tls_secret: args.tls_secret.clone(),
         webhook_configuration: args.webhook_configuration.clone(),
-        approval_configuration: format!("{}-approval", args.webhook_configuration),
+        approval_configuration: args
+            .approval_configuration
+            .clone()
+            .unwrap_or_else(|| format!("{}-approval", args.webhook_configuration)),
         lifetimes,
+        guarded,
     };
     let mut registry = Registry::default();
     let duties = Duties::prepare(&serving, &args.namespace, policies.clone(), client.clone(), lease, &mut registry)?;
@@ -98,7 +106,7 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, BothError> {
     }
     page.start(&page_client, &mut webhook.tasks).await.map_err(WebhookError::from)?;
     let socket = listener::bind("--admin-listen", args.admin_listen).await.map_err(WebhookError::from)?;
-    let admin = Admin::new(webhook.readiness(Readiness::default()), registry, webhook.shutdown.clone());
+    let admin = Admin::new(duties.remarks(webhook.readiness(Readiness::default())), registry, webhook.shutdown.clone());
     webhook.tasks.spawn(async move {
         let error = admin.serve(socket).await.err();
         tracing::error!(?error, "the admin server stopped");

@@ -1,5 +1,7 @@
 //! What the controller counts. Labels are bounded: reasons, and words listed here.
 
+mod console;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
@@ -12,6 +14,8 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
+
+pub use console::ConsoleMetrics;
 
 use super::{apply::WriteError, health::Health, queue::Depth, world::World};
 use crate::{
@@ -63,6 +67,10 @@ pub struct ControllerMetrics {
     plans: Family<ByOutcome, Counter>,
     queue: Family<ByState, Gauge>,
     lag: Gauge<f64, AtomicU64>,
+    /// Of the looks at Rainbond's console.
+    pub console: ConsoleMetrics,
+    /// Kinds that cannot be watched now, and why.
+    reasons: Arc<Mutex<BTreeMap<String, String>>>,
     ready_to_injected: Histogram,
     injected_to_issued: Histogram,
     spared: Counter,
@@ -83,6 +91,8 @@ impl Default for ControllerMetrics {
             plans: Family::default(),
             queue: Family::default(),
             lag: Gauge::default(),
+            console: ConsoleMetrics::default(),
+            reasons: Arc::default(),
             ready_to_injected: passage(),
             injected_to_issued: passage(),
             spared: Counter::default(),
@@ -99,8 +109,8 @@ impl Default for ControllerMetrics {
 impl ControllerMetrics {
     /// Registers them.
     pub fn register(registry: &mut Registry) -> Self {
-        let metrics = Self::default();
         let registry = registry.sub_registry_with_prefix("certgate_controller");
+        let metrics = Self { console: ConsoleMetrics::register(registry), ..Self::default() };
         registry.register("leading", "1 while this replica leads", metrics.leading.clone());
         registry.register("hosts", "Hosts by the reason of their Ready condition", metrics.hosts.clone());
         registry.register("checks", "Pre-flight checks by the reason they found", metrics.checks.clone());
@@ -150,11 +160,27 @@ impl ControllerMetrics {
         if !leads {
             self.hosts.clear();
             self.queue.clear();
+            self.reasons.lock().unwrap_or_else(PoisonError::into_inner).clear();
             self.lag.set(0.0);
             self.watches.clear();
             self.ending.clear();
             self.soonest.set(0);
         }
+    }
+
+    /// A kind cannot be watched, for this reason, or can again.
+    pub fn watches(&self, kind: &str, trouble: Option<String>) {
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        match trouble {
+            Some(why) => drop(reasons.insert(kind.to_owned(), why)),
+            None => drop(reasons.remove(kind)),
+        }
+    }
+
+    /// The kinds that cannot be watched now, a line each.
+    pub fn unwatched(&self) -> Vec<String> {
+        let reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        reasons.iter().map(|(kind, why)| format!("{kind} objects cannot be watched: {why}")).collect()
     }
 
     /// A check found this.
@@ -289,6 +315,7 @@ mod tests {
         let metrics = ControllerMetrics::register(&mut registry);
         metrics.leads(true);
         metrics.checked(Reason::DomainNotFound);
+        metrics.watches("Order", Some("forbidden".into()));
         metrics.planned(Err(&WriteError::Conflict));
         metrics.watch("Ingress").failing();
         metrics.show(&World::default(), Depth { ready: 2, ..Depth::default() }, Timestamp::UNIX_EPOCH);
@@ -306,7 +333,10 @@ mod tests {
             assert!(text.lines().any(|have| have == line), "{line} not in\n{text}");
         }
         assert!(text.contains("certgate_controller_watch_failing_seconds{kind=\"Ingress\"} 0."), "{text}");
+        assert_eq!(metrics.unwatched(), ["Order objects cannot be watched: forbidden"]);
+        metrics.watches("Order", None);
         metrics.leads(false);
+        assert!(metrics.unwatched().is_empty());
         text.clear();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         assert!(!text.contains("queue{"), "who does not lead knows nothing of the queue");

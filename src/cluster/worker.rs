@@ -1,7 +1,7 @@
 //! Workers: take a key, plan from the world as it is, write, look again later.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     convert::Infallible,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
@@ -20,13 +20,12 @@ use super::{
     events::{self, Teller},
     metrics::ControllerMetrics,
     queue::Queue,
-    world::{IngressId, Key, Touched, World, intake::Kept as _},
+    world::{Key, Touched, World, intake::Kept as _},
 };
 use crate::{
     api::domain::{Domain, DomainStatus},
     core::{
         host::Host,
-        reason::Reason,
         reconcile::{
             Asked, Checks, Effect, Fresh, HostPlan, Notes,
             ingress::{Trouble, guarded},
@@ -38,8 +37,12 @@ use crate::{
 };
 
 mod requests;
+mod stray;
+mod troubles;
 mod twin;
 mod verified;
+
+use self::troubles::Troubles;
 
 /// The first wait after a plan whose writes failed; doubles up to the last.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -74,6 +77,9 @@ pub struct Shared {
     unavailable: AtomicBool,
     /// What was told of requests that are held.
     told: Mutex<requests::Told>,
+    /// The API server holds Ingresses against VerifiedHosts.
+    guarded: bool,
+    announced: Mutex<verified::Announcements>,
     queue: Queue<Key>,
     jobs: mpsc::UnboundedSender<Job>,
     writer: Writer,
@@ -108,6 +114,8 @@ impl Shared {
             troubles: Mutex::default(),
             unavailable: AtomicBool::new(false),
             told: Mutex::default(),
+            guarded: false,
+            announced: Mutex::default(),
             queue: Queue::default(),
             jobs,
             writer,
@@ -116,19 +124,24 @@ impl Shared {
         }
     }
 
-    /// Whose turn it is.
-    pub fn queue(&self) -> &Queue<Key> {
-        &self.queue
-    }
-
     /// What is counted.
     pub fn metrics(&self) -> &ControllerMetrics {
         &self.metrics
     }
 
+    /// Whose turn it is.
+    pub fn queue(&self) -> &Queue<Key> {
+        &self.queue
+    }
+
     /// The world, to be read for a moment; never across an await.
     pub fn world(&self) -> RwLockReadGuard<'_, World> {
         self.world.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What writes.
+    pub const fn writer(&self) -> &Writer {
+        &self.writer
     }
 
     fn memory(&self) -> MutexGuard<'_, HashMap<(Arc<str>, Host), Memory>> {
@@ -248,6 +261,7 @@ fn span(key: &Key) -> Span {
         Key::Ingress(namespace, name) => ("Ingress", namespace, &**name),
         Key::Verified(namespace) => ("VerifiedHosts", namespace, ""),
         Key::Request(namespace, name) => ("CertificateRequest", namespace, &**name),
+        Key::Stray(namespace, name) => ("Certificate", namespace, &**name),
     };
     tracing::info_span!(target: trace::TARGET, "plan", kind, %namespace, name)
 }
@@ -259,6 +273,7 @@ impl Shared {
             Key::Ingress(namespace, name) => self.ingress(namespace, name).await,
             Key::Verified(namespace) => self.verified(namespace).await,
             Key::Request(namespace, name) => self.request(namespace, name).await,
+            Key::Stray(namespace, name) => self.stray(namespace, name).await,
         }
     }
 
@@ -310,6 +325,10 @@ impl Shared {
         let HostPlan { effects, wake, notes: next_notes } = plan;
         let mut domain = domain;
         for effect in effects {
+            if domain.as_ref().is_some_and(|domain| self.must_wait(namespace, host, domain, &effect)) {
+                // It comes back, with all that is left to do.
+                return Ok(());
+            }
             self.effect(namespace, host, &mut domain, effect).await?;
         }
         {
@@ -361,6 +380,7 @@ impl Shared {
                 }
                 *domain = Some(after.clone());
                 self.change(|world| after.see(world));
+                self.is_told(namespace, host);
             }
             Effect::DeleteDomain => {
                 let Some(gone) = domain.take() else { return Ok(()) };
@@ -371,6 +391,15 @@ impl Shared {
             Effect::DeleteCertificate { name, uid } => {
                 self.writer.delete_certificate(namespace, &name, &uid).await?;
                 tracing::info!(%namespace, %host, certificate = name, "Certificate deleted");
+            }
+            Effect::SetCondition { certificate, uid, condition } => {
+                let after = self.writer.set_condition(namespace, &certificate, &uid, &condition).await?;
+                tracing::debug!(%namespace, %host, certificate, reason = condition.reason, "condition written");
+                self.change(|world| after.see(world));
+            }
+            Effect::TellCertificate { name, uid, reason, message } => {
+                tracing::info!(%namespace, %host, certificate = name, %reason, message, "Certificate told of");
+                self.teller.tell(&events::certificate(namespace, &name, &uid), reason, &message).await;
             }
             Effect::Nudge { ingress } => {
                 let uid = self.world().ingress_uid(namespace, &ingress).map(str::to_owned);
@@ -451,35 +480,6 @@ impl Shared {
             tracing::info!(%namespace, ingress = %name, host, %reason, "host cannot be served");
             self.teller.tell(&events::ingress(namespace, name, uid), reason, &message).await;
         }
-    }
-}
-
-/// What was told of Ingresses beside what their Domains tell.
-#[derive(Default)]
-struct Troubles {
-    /// By namespace and name: the Ingress' uid, and what was told of which host.
-    told: HashMap<IngressId, (String, BTreeMap<String, Reason>)>,
-}
-
-// === impl Troubles ===
-
-impl Troubles {
-    /// What of `present` has not been told yet. What is over is forgotten, so that it is told again should it return.
-    fn news(&mut self, ingress: IngressId, uid: &str, present: Vec<Trouble>) -> Vec<Trouble> {
-        if present.is_empty() {
-            self.told.remove(&ingress);
-            return Vec::new();
-        }
-        let (told_uid, told) = self.told.entry(ingress).or_default();
-        if told_uid != uid {
-            told.clear();
-            uid.clone_into(told_uid);
-        }
-        told.retain(|host, _| present.iter().any(|trouble| trouble.host == *host));
-        present
-            .into_iter()
-            .filter(|trouble| told.insert(trouble.host.clone(), trouble.reason) != Some(trouble.reason))
-            .collect()
     }
 }
 

@@ -74,6 +74,9 @@ pub struct Condition {
     pub reason: String,
     /// Why, in a sentence.
     pub message: String,
+    /// Since when the status is that one.
+    #[serde(rename = "lastTransitionTime")]
+    pub last_transition_time: Option<Time>,
 }
 
 super::cert_manager_resource!(Certificate, "Certificate", "certificates", NamespaceResourceScope);

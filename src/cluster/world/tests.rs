@@ -8,6 +8,8 @@ use simulation::Cluster;
 
 mod companion;
 mod events;
+mod gate;
+mod routes;
 mod simulation;
 mod twin;
 

@@ -10,7 +10,7 @@ use super::{
     check::{self, Due},
     checked, companion,
     gate::{self, Standing},
-    lead, matching, status,
+    lead, matching, status, switch,
 };
 use crate::{
     api::domain::{CertificateStatus, DomainStatus, IssuanceStatus, READY},
@@ -55,7 +55,7 @@ pub fn plan(input: &HostInput<'_>) -> HostPlan {
     // A question takes no time and cannot fail; an Event is only sent of what was written.
     plan.effects.sort_by_key(|effect| match effect {
         Effect::Check { .. } => 0,
-        Effect::Tell { .. } => 2,
+        Effect::Tell { .. } | Effect::TellCertificate { .. } => 2,
         _ => 1,
     });
     plan
@@ -164,10 +164,12 @@ fn wanted(input: &HostInput<'_>, domain: DomainView<'_>, lead: &Claim<'_>, terms
         plan.wake_at(at);
     }
     next.issuance = issued.as_ref().map(IssuanceStatus::of);
-    let findings = status::Findings { verified: &verdict, issued: issued.as_ref(), released: next.released };
+    let findings =
+        status::Findings { verified: &verdict, issued: issued.as_ref(), released: next.released, instead: None };
     let effective = status::write(&mut next, &findings, domain.generation, now);
     announce(input, domain, &effective, next, plan);
     write_companion(input, terms, bind.as_ref(), open, plan);
+    switch::plan(input, &verdict, None, false, plan);
 }
 
 /// Brings a host's verdict up to date, or asks for one. `issued`: only a renewal is at stake.

@@ -19,6 +19,8 @@ pub struct Findings<'a> {
     pub issued: Option<&'a Finding>,
     /// Our parts are in place, so a Certificate is on its way.
     pub released: bool,
+    /// What the whole comes down to, whatever the others say.
+    pub instead: Option<&'a Finding>,
 }
 
 /// Writes conditions, message and who acts. Returns the finding that the
@@ -38,7 +40,7 @@ pub fn write(status: &mut DomainStatus, findings: &Findings<'_>, generation: i64
     let word = |yes: bool| if yes { "True" } else { "False" };
     set(VERIFIED, verified, findings.verified);
     set(ISSUED, word(has_certificate), issued);
-    set(READY, word(has_certificate && verified == "True"), &effective);
+    set(READY, word(has_certificate && verified == "True" && findings.instead.is_none()), &effective);
     status.message = Some(effective.sentence(Lang::En));
     status.who_acts = Some(effective.who_acts().as_str().to_owned());
     effective
@@ -79,6 +81,9 @@ fn in_place(reason: Reason) -> bool {
 
 /// What verdict and issuance come down to.
 fn effective(findings: &Findings<'_>) -> Finding {
+    if let Some(instead) = findings.instead {
+        return instead.clone();
+    }
     let verified = findings.verified;
     let good = verified.reason.opens_gate();
     match findings.issued {

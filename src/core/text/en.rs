@@ -51,6 +51,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::HostRemoved => format!("{host} is no longer in the Ingress"),
         Reason::NoHost => "the rule names no host, so there is nothing to certify".to_owned(),
         Reason::HostInvalid => format!("{host} is not a valid DNS name{note_text}; correct the host in the gateway rule"),
+        Reason::DomainMisnamed => format!("this Domain is not named by its host {host}, and so has no effect; create it under the name {} and delete this one", or(first_required, "of its host")),
         Reason::HostIsIpAddress => format!("{host} is an IP address; bind a domain name to get a certificate"),
         Reason::NotPublicName => format!("{host} is not a public domain name, so no public CA issues for it; bind a registered domain"),
         Reason::IsPublicSuffix => format!("{host} is a public suffix, for which no CA issues; bind a name below it"),
@@ -126,5 +127,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::CaPaused => format!("the CA paused issuance for {host} after many failures; the cluster's administrator must lift the pause{}", if finding.note.is_empty() { String::new() } else { format!(" at {}", finding.note) }),
         Reason::ChallengeFailed => format!("the CA's challenge for {host} was answered by something else{note_text}"),
         Reason::CertificateMissing => format!("the Certificate of {host} is gone although it is wanted; it is being brought back"),
+        Reason::RouteWithoutCertificate => format!("automatic issuance is on for a route of {host}, but there is no Certificate; switch it off and on again in the gateway page"),
+        Reason::CertificateLeftOver => format!("no route of {host} is left, but the Certificate that Rainbond's switch made{note_text} is, and is renewed for ever; delete it unless it is needed"),
     }
 }

@@ -33,8 +33,14 @@ fn planned(reason: Reason, ends: Option<i64>, approve: bool) -> RequestPlan {
     let gate = ApprovalGate { mode: GateMode::All, let_through_days: 7, approve };
     let policy = Policy { issuer: Some(IssuerRef::cluster("le")), gate, ..Policy::default() };
     let names = Ok(CsrNames { hosts: vec![host], ..CsrNames::default() });
-    let request =
-        RequestFacts { namespace: "team", issuer: IssuerRef::cluster("le"), names, word: None, labels: &NONE };
+    let request = RequestFacts {
+        namespace: "team",
+        issuer: IssuerRef::cluster("le"),
+        names,
+        word: None,
+        labels: &NONE,
+        certificate: None,
+    };
     plan(&request, &known, |_| Some(at(101)), &policy, at(100))
 }
 
