@@ -1,7 +1,7 @@
 //! Workers: take a key, plan from the world as it is, write, look again later.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     convert::Infallible,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
@@ -20,13 +20,12 @@ use super::{
     events::{self, Teller},
     metrics::ControllerMetrics,
     queue::Queue,
-    world::{IngressId, Key, Touched, World, intake::Kept as _},
+    world::{Key, Touched, World, intake::Kept as _},
 };
 use crate::{
     api::domain::{Domain, DomainStatus},
     core::{
         host::Host,
-        reason::Reason,
         reconcile::{
             Asked, Checks, Effect, Fresh, HostPlan, Notes,
             ingress::{Trouble, guarded},
@@ -38,9 +37,12 @@ use crate::{
 
 mod requests;
 mod stray;
+mod troubles;
 mod turn;
 mod twin;
 mod verified;
+
+use self::troubles::Troubles;
 
 /// The first wait after a plan whose writes failed; doubles up to the last.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -456,35 +458,6 @@ impl Shared {
             tracing::info!(%namespace, ingress = %name, host, %reason, "host cannot be served");
             self.teller.tell(&events::ingress(namespace, name, uid), reason, &message).await;
         }
-    }
-}
-
-/// What was told of Ingresses beside what their Domains tell.
-#[derive(Default)]
-struct Troubles {
-    /// By namespace and name: the Ingress' uid, and what was told of which host.
-    told: HashMap<IngressId, (String, BTreeMap<String, Reason>)>,
-}
-
-// === impl Troubles ===
-
-impl Troubles {
-    /// What of `present` has not been told yet. What is over is forgotten, so that it is told again should it return.
-    fn news(&mut self, ingress: IngressId, uid: &str, present: Vec<Trouble>) -> Vec<Trouble> {
-        if present.is_empty() {
-            self.told.remove(&ingress);
-            return Vec::new();
-        }
-        let (told_uid, told) = self.told.entry(ingress).or_default();
-        if told_uid != uid {
-            told.clear();
-            uid.clone_into(told_uid);
-        }
-        told.retain(|host, _| present.iter().any(|trouble| trouble.host == *host));
-        present
-            .into_iter()
-            .filter(|trouble| told.insert(trouble.host.clone(), trouble.reason) != Some(trouble.reason))
-            .collect()
     }
 }
 

@@ -122,8 +122,6 @@ pub struct Names {
     pub prefix: String,
     /// Whether certgate itself keeps the webhook's certificates.
     pub self_managed: bool,
-    /// Whether the status page asks visitors who they are.
-    pub page_asks: bool,
     /// The Secret with the serving certificate.
     pub tls_secret: String,
     /// The ConfigMap with the policy.
@@ -260,7 +258,6 @@ impl Names {
             namespace: namespace.to_owned(),
             prefix: prefix.to_owned(),
             self_managed: flag(webhook, "--serving-cert").is_none_or(|mode| mode == "self-managed"),
-            page_asks: flag(controller, "--page-auth") == Some("token"),
             tls_secret: mounted
                 .or_else(|| flag(webhook, "--tls-secret").map(str::to_owned))
                 .unwrap_or_else(|| format!("{prefix}-webhook-tls")),

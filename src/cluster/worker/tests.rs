@@ -144,7 +144,7 @@ async fn a_question_is_asked_once_and_its_answer_written() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert!(fixture.questions.try_recv().is_err());
     let verdict = Verdict {
-        finding: crate::core::finding::Finding::new(Reason::NoAddress, "www.example.com"),
+        finding: crate::core::finding::Finding::new(crate::core::reason::Reason::NoAddress, "www.example.com"),
         warnings: Vec::new(),
         checks: Vec::new(),
         next_check: Duration::from_secs(60),
