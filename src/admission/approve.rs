@@ -234,7 +234,7 @@ impl Approving<'_> {
         let annotation = metadata.annotations.as_ref().and_then(|all| all.get(names::AUTO_ISSUE));
         let word = annotation.or_else(|| metadata.labels.get(names::AUTO_ISSUE));
         let labels: &Labels<'_> = &metadata.labels;
-        let facts = RequestFacts { namespace: &namespace, issuer, names, word, labels };
+        let facts = RequestFacts { namespace: &namespace, issuer, names, word, labels, by_place: true };
         match judge(&facts, knowledge, policy, now) {
             Approval::Held(findings) => Answer {
                 bytes: refuse(&uid, &held(&findings)),

@@ -7,7 +7,7 @@ use prometheus_client::{
 };
 
 use super::{apply::WriteError, queue::Depth, world::World};
-use crate::core::reason::Reason;
+use crate::core::{limits::Kind, reason::Reason};
 
 /// A reason as a label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -19,6 +19,12 @@ struct ByReason {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByState {
     state: &'static str,
+}
+
+/// A limit of the CA's as a label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByLimit {
+    limit: &'static str,
 }
 
 /// How work on a key ended, as a label.
@@ -36,6 +42,8 @@ pub struct ControllerMetrics {
     plans: Family<ByOutcome, Counter>,
     queue: Family<ByState, Gauge>,
     lag: Gauge<f64, std::sync::atomic::AtomicU64>,
+    limit_left: Family<ByLimit, Gauge>,
+    limit_waiting: Gauge,
 }
 
 // === impl ControllerMetrics ===
@@ -56,6 +64,16 @@ impl ControllerMetrics {
             Unit::Seconds,
             metrics.lag.clone(),
         );
+        registry.register(
+            "limit_left",
+            "Orders or certificates left in the fullest bucket of each of the CA's limits",
+            metrics.limit_left.clone(),
+        );
+        registry.register(
+            "limit_waiting",
+            "Orders that wait for a place within the CA's limits",
+            metrics.limit_waiting.clone(),
+        );
         metrics
     }
 
@@ -66,6 +84,8 @@ impl ControllerMetrics {
             self.hosts.clear();
             self.queue.clear();
             self.lag.set(0.0);
+            self.limit_left.clear();
+            self.limit_waiting.set(0);
         }
     }
 
@@ -101,6 +121,16 @@ impl ControllerMetrics {
             self.queue.get_or_create(&ByState { state }).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         self.lag.set(depth.lag.as_secs_f64());
+        let now = jiff::Timestamp::now();
+        for kind in Kind::ALL {
+            let label = ByLimit { limit: kind.as_str() };
+            match world.least_left(kind, now) {
+                Some(left) => drop(self.limit_left.get_or_create(&label).set(i64::from(left))),
+                // All of it is there again.
+                None => drop(self.limit_left.remove(&label)),
+            }
+        }
+        self.limit_waiting.set(i64::try_from(world.waiting_for_places()).unwrap_or(i64::MAX));
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
         ingress::Ingress,
         issuer::IssuerFacts,
         knowledge::{DomainFacts, Knowledge},
+        limits::Budget,
         policy::{Policy, Profile},
         reconcile::companion::Companion,
         record::Present,
@@ -30,6 +31,7 @@ pub mod attempts;
 pub mod gate;
 pub mod intake;
 pub mod issuers;
+pub mod limits;
 pub mod view;
 
 /// An Ingress' namespace and name.
@@ -71,6 +73,8 @@ pub struct World {
     settled: bool,
     /// The namespaces that have a Domain of a host.
     claimed: HashMap<Host, BTreeSet<Arc<str>>>,
+    /// What the CAs' limits leave.
+    budget: Budget,
 }
 
 /// One namespace.
@@ -85,6 +89,7 @@ struct Namespace {
     domains: HashMap<Host, SeenDomain>,
     certificates: BTreeMap<String, Certificate>,
     attempts: Attempts,
+    orders: limits::Orders,
     /// CertificateRequests that nobody has decided on.
     requests: HashMap<Arc<str>, SeenRequest>,
     secrets: HashMap<String, SeenSecret>,
@@ -153,7 +158,8 @@ impl World {
     /// An empty world under a policy.
     pub fn new(policy: Arc<Policy>) -> Self {
         let gateway = gateway::target(&policy, std::iter::empty());
-        Self { policy, gateway, ..Self::default() }
+        let budget = Budget::new(policy.limits.clone());
+        Self { policy, gateway, budget, ..Self::default() }
     }
 
     /// The policy.
@@ -185,6 +191,7 @@ impl World {
     pub fn set_policy(&mut self, policy: Arc<Policy>) -> Touched {
         let news = self.policy != policy;
         self.policy = policy;
+        self.budget.set_policies(&self.policy.limits);
         let mut touched = self.reckon_gateway();
         touched.everything |= news;
         touched
@@ -272,6 +279,7 @@ impl Namespace {
             && self.domains.is_empty()
             && self.certificates.is_empty()
             && self.attempts.is_empty()
+            && self.orders.is_empty()
             && self.requests.is_empty()
             && self.secrets.is_empty()
             && self.issuers.is_empty()

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::limits::policy::LimitsPolicy;
+
 /// The policy file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
@@ -29,6 +31,9 @@ pub struct Policy {
     /// Which names a CA is known by in CAA records, by ACME directory URL;
     /// adds to the built-in ones (Let's Encrypt, ZeroSSL, Google).
     pub caa_identities: BTreeMap<String, Vec<String>>,
+    /// Limits of CAs, by ACME directory URL, where they differ from the built-in ones (Let's Encrypt, production and
+    /// staging). Of other CAs none are known but what stands here.
+    pub limits: BTreeMap<String, LimitsPolicy>,
     /// Exceptions, in order; for each setting the first matching rule that has it speaks.
     pub rules: Vec<Rule>,
 }

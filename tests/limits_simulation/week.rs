@@ -414,7 +414,7 @@ impl Week {
         let good = seen.progress.issued.is_some();
         let id = self.wanted[at].id.clone();
         if let Some(budget) = &mut self.budget {
-            budget.see(seen, time(now));
+            budget.see(seen);
             self.wanted[at].spent = budget.spent(&id.0, id.1.first().unwrap());
         }
         if !over {
@@ -448,10 +448,10 @@ impl Week {
             let wanted = &self.wanted[at];
             let host = wanted.id.1.first().unwrap();
             for spent in &wanted.spent {
-                budget.see(spent.seen(&wanted.id.0, host, &self.account).unwrap(), time(now));
+                budget.see(spent.seen(&wanted.id.0, host, &self.account).unwrap());
             }
             if let Some(order) = &wanted.order {
-                budget.see(self.seen(at, order, now), time(now));
+                budget.see(self.seen(at, order, now));
             } else if wanted.released {
                 budget.announce(&self.question(at, now), time(now));
             }

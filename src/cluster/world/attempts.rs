@@ -155,6 +155,7 @@ impl Kept for CertificateRequest {
 
 impl Kept for Order {
     fn see(self, world: &mut World) -> Touched {
+        world.see_order(&self);
         let name = self.name_any();
         let Some(step) = Step::of(&self.metadata, self.status).filter(|step| is_ours(&step.owner)) else {
             return Touched::default();
@@ -167,6 +168,7 @@ impl Kept for Order {
     }
 
     fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
+        world.lose_order(namespace, name);
         world.attempt(namespace, |attempts| {
             let certificate = attempts.of_order(name).map(str::to_owned);
             attempts.orders.remove(name);
@@ -177,6 +179,7 @@ impl Kept for Order {
 
 impl Kept for Challenge {
     fn see(self, world: &mut World) -> Touched {
+        world.see_challenge(&self);
         let name = self.name_any();
         let Some(step) = Step::of(&self.metadata, self.status).filter(|step| is_ours(&step.owner)) else {
             return Touched::default();
@@ -202,7 +205,7 @@ impl Namespace {
     /// How many objects of attempts are kept.
     #[cfg(test)]
     pub(super) fn attempts_kept(&self) -> usize {
-        self.attempts.requests.len() + self.attempts.orders.len() + self.attempts.challenges.len()
+        self.attempts.requests.len() + self.attempts.orders.len() + self.attempts.challenges.len() + self.orders_kept()
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{
         csr::{self, CsrError, CsrNames},
         host::Host,
         ingress::Labels,
+        limits::Place,
         names,
         policy::{GateMode, IssuerRef},
         reconcile::{
@@ -79,6 +80,11 @@ impl SeenRequest {
         self.names.as_ref().map(|names| names.hosts.as_slice()).unwrap_or_default()
     }
 
+    /// The issuer it names.
+    pub const fn issuer(&self) -> &IssuerRef {
+        &self.issuer
+    }
+
     fn facts<'a>(&'a self, namespace: &'a str) -> RequestFacts<'a> {
         RequestFacts {
             namespace,
@@ -86,6 +92,7 @@ impl SeenRequest {
             names: self.names.clone(),
             word: self.word.as_deref(),
             labels: &self.labels,
+            by_place: false,
         }
     }
 }
@@ -138,7 +145,7 @@ impl World {
     }
 
     /// The plan for a request.
-    pub fn plan_request(&self, namespace: &str, seen: &SeenRequest, now: Timestamp) -> RequestPlan {
+    pub fn plan_request(&self, namespace: &str, seen: &SeenRequest, place: &Place, now: Timestamp) -> RequestPlan {
         if self.is_terminating(namespace) {
             return RequestPlan::Leave;
         }
@@ -146,7 +153,7 @@ impl World {
             let status = self.domain_object(namespace, host)?.domain.status.as_ref()?;
             status.next_check_time.as_ref().map(|time| time.0)
         };
-        request::plan(&seen.facts(namespace), self, next_check, &self.policy, now)
+        request::plan(&seen.facts(namespace), self, place, next_check, &self.policy, now)
     }
 
     /// What the approval gate wants to know of a host, and the Certificate that asks. One whose request waits goes first.

@@ -375,6 +375,7 @@ impl Kept for issuer::Issuer {
         if ns.issuers.get(&name) != Some(&facts) {
             ns.issuers.insert(name, facts);
             touched.keys.extend(ns.all_keys(&namespace));
+            world.recount();
         }
         touched
     }
@@ -396,6 +397,9 @@ impl Kept for issuer::ClusterIssuer {
         let facts = issuers::read(self.body);
         let news = world.cluster_issuers.get(&name) != Some(&facts);
         world.cluster_issuers.insert(name, facts);
+        if news {
+            world.recount();
+        }
         Touched { everything: news, ..Touched::default() }
     }
 

@@ -7,6 +7,7 @@ use crate::core::reason::Reason;
 use simulation::Cluster;
 
 mod companion;
+mod limits;
 mod simulation;
 mod twin;
 

@@ -83,6 +83,9 @@ impl World {
             }
             (None, _) => IssuerView::Missing(String::new()),
         };
+        let named = lead.and_then(|lead| lead.terms()?.issuer.as_ref());
+        let named = named.or_else(|| gated.as_ref().map(|(gated, _)| &gated.issuer));
+        let limited = named.is_some_and(|issuer| self.is_limited(namespace, issuer));
         host::plan(&HostInput {
             host,
             now,
@@ -97,6 +100,7 @@ impl World {
             companion: ns.companions.get(companion::name(host).as_str()),
             gated: gated.map(|(gated, _)| gated),
             requested: ns.waiting_for(host).next().is_some(),
+            limited,
             checks,
             notes,
         })
@@ -187,7 +191,7 @@ impl World {
         })
     }
 
-    fn issuer_facts(&self, namespace: &str, issuer: &IssuerRef) -> Option<&IssuerFacts> {
+    pub(super) fn issuer_facts(&self, namespace: &str, issuer: &IssuerRef) -> Option<&IssuerFacts> {
         use crate::core::policy::IssuerKind;
         match issuer.kind {
             IssuerKind::ClusterIssuer => self.cluster_issuers.get(&issuer.name),

@@ -44,6 +44,7 @@ fn found(reason: Reason) -> DomainFacts {
 
 fn request(hosts: &[&str]) -> RequestFacts<'static> {
     RequestFacts {
+        by_place: true,
         namespace: "team-a",
         issuer: IssuerRef::cluster("le"),
         word: None,

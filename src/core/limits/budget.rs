@@ -36,6 +36,8 @@ pub struct Budget {
     /// What was listed and is not counted yet: it must be counted in the order in which it happened.
     listed: Option<Vec<Seen>>,
     granted: Vec<Id>,
+    /// The latest time that was told. Buckets want things in the order in which they happened.
+    latest: Timestamp,
 }
 
 /// A place that is kept for an order under way.
@@ -69,6 +71,7 @@ impl Budget {
     /// Counts what was listed. What happened before all that is known counts as if it had used up everything.
     pub fn settle(&mut self, now: Timestamp) {
         let Some(listed) = self.listed.take() else { return };
+        self.latest = self.latest.max(now);
         let mut events: Vec<(Timestamp, bool, Seen, News)> = Vec::new();
         for seen in listed {
             let (news, renewal) = self.ledger.take(&seen);
@@ -85,17 +88,18 @@ impl Budget {
     }
 
     /// An order was seen, or got further.
-    pub fn see(&mut self, seen: Seen, now: Timestamp) {
+    pub fn see(&mut self, seen: Seen) {
         if let Some(listed) = &mut self.listed {
             listed.push(seen);
             return;
         }
         let (news, renewal) = self.ledger.take(&seen);
         for news in news {
-            // Told late, it counts from now on: buckets want things in the order in which they happened.
-            self.count(&seen, &news, renewal, now.max(news.at()), |_| Bucket::full());
+            // Told late, it counts from now on.
+            self.latest = self.latest.max(news.at());
+            self.count(&seen, &news, renewal, self.latest, |_| Bucket::full());
         }
-        self.follow(&seen, renewal, now);
+        self.follow(&seen, renewal, self.latest);
     }
 
     /// An Order is gone. One that was under way comes to nothing.
@@ -114,10 +118,7 @@ impl Budget {
     }
 
     /// The CA refused.
-    pub fn refuse(&mut self, refusal: &Refusal, now: Timestamp) {
-        if refusal.until <= now {
-            return;
-        }
+    pub fn refuse(&mut self, refusal: &Refusal) {
         let limits = self.limits(&refusal.account.directory).unwrap_or_default();
         for key in refusal.keys() {
             if let Some(rate) = key.rate(&limits) {
@@ -260,6 +261,7 @@ impl Budget {
 
     /// Lets go all that can. Places that nobody used are given up.
     pub fn turn(&mut self, now: Timestamp) {
+        self.latest = self.latest.max(now);
         while let Some(id) = self.waiting.next(now) {
             let Some(waiting) = self.waiting.remove(&id) else { return };
             match self.blocked(&waiting.keys, &waiting.ask.account, now) {

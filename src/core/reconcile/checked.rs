@@ -4,12 +4,13 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    CertificateView, DomainView, Effect, HostInput, HostPlan, Terms, certificate, gate, host, matching, status,
+    CertificateView, DomainView, Effect, HostInput, HostPlan, Terms, certificate, gate, host, limit, matching, status,
 };
 use crate::{
-    api::domain::{CertificateStatus, READY},
+    api::domain::{CertificateStatus, IssuanceStatus, READY},
     core::{
         finding::{Finding, Lang},
+        limits::Place,
         policy::{Issuance, IssuerRef, Profile},
         reason::Reason,
     },
@@ -44,7 +45,14 @@ pub fn plan(input: &HostInput<'_>, domain: DomainView<'_>, gated: &Gated<'_>, pl
         secret_name: certificate.secret_name.to_owned(),
         not_after: certificate.not_after.map(Time),
     });
-    let issued = certificate::finding(input.host, gated.certificate.as_ref(), input.now);
+    let issued = match &input.checks.place {
+        // Its request waits for a place, and the certificate, where there is one, is none the worse for it.
+        Place::Waiting(wait) if !ready && input.requested => Some(limit::finding(input.host, wait)),
+        _ => certificate::finding(input.host, gated.certificate.as_ref(), input.now),
+    };
+    next.issuance = issued.as_ref().map(IssuanceStatus::of);
+    limit::write(&mut next, input);
+    plan.need = limit::kept(input, gated.certificate.as_ref(), &gated.issuer);
     let findings = status::Findings { verified: &verdict, issued: issued.as_ref(), released: false };
     let effective = status::write(&mut next, &findings, domain.generation, now);
     let news = status::reason_of(domain.status, READY) != Some(effective.reason);

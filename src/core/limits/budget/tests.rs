@@ -95,10 +95,10 @@ fn a_place_is_kept_from_the_order_to_the_certificate_and_then_used_up() {
     assert_eq!(budget.ask(ask("a", "x.example.com"), at(0)), Place::Granted);
     assert_eq!(waits_for(budget.ask(ask("a", "x.example.net"), at(0))).0, Kind::NewOrders);
     // The CA took the order: it comes back in time, while the certificate's place stays kept.
-    budget.see(seen("a", "x.example.com", "1", ordered(10)), at(10));
+    budget.see(seen("a", "x.example.com", "1", ordered(10)));
     assert_eq!(waits_for(budget.place(&ask("a", "x.example.net").id(), at(10))), (Kind::NewOrders, String::new(), 110));
     assert_eq!(waits_for(budget.ask(ask("b", "y.example.com"), at(10))).0, Kind::CertificatesPerDomain);
-    budget.see(seen("a", "x.example.com", "1", issued(20)), at(20));
+    budget.see(seen("a", "x.example.com", "1", issued(20)));
     budget.turn(at(109));
     assert_eq!(
         budget.place(&ask("a", "x.example.net").id(), at(109)),
@@ -112,7 +112,7 @@ fn a_place_is_kept_from_the_order_to_the_certificate_and_then_used_up() {
 #[test]
 fn renewals_are_exempt_as_the_ca_exempts_them() {
     let mut budget = budget(1, 1, 1);
-    budget.see(seen("a", "x.example.com", "1", issued(0)), at(0));
+    budget.see(seen("a", "x.example.com", "1", issued(0)));
     let again = |renewal| Ask { class: Class::Again, renewal, ..ask("a", "x.example.com") };
     assert!(budget.is_certified(&account(), &names("x.example.com")));
     // Orders and domain are used up, and do not count for it; the set does.
@@ -123,7 +123,7 @@ fn renewals_are_exempt_as_the_ca_exempts_them() {
     budget.withdraw(&again(Renewal::SameSet).id());
     assert_eq!(budget.ask(again(Renewal::Ari), at(200)), Place::Granted);
     // What it was certified with is no order, and no certificate of the domain, to others.
-    budget.see(seen("a", "x.example.com", "2", issued(300)), at(300));
+    budget.see(seen("a", "x.example.com", "2", issued(300)));
     assert_eq!(budget.least_left(Kind::NewOrders, at(300)), Some(1));
     let next = budget.ask(ask("a", "y.example.com"), at(1000));
     assert_eq!(next, Place::Granted);
@@ -135,7 +135,7 @@ fn failures_of_a_name_hold_that_name_alone() {
     for (uid, second) in [("1", 0), ("2", 10)] {
         let failed =
             Progress { failed: Some(at(second)), failures: names("x.example.com").hosts().to_vec(), ..ordered(second) };
-        budget.see(seen("a", "x.example.com y.example.com", uid, failed), at(second));
+        budget.see(seen("a", "x.example.com y.example.com", uid, failed));
     }
     assert_eq!(
         waits_for(budget.ask(ask("a", "x.example.com"), at(20))),
@@ -155,12 +155,12 @@ fn namespaces_take_turns_and_first_certificates_go_first() {
     budget.ask(Ask { since: at(5), ..ask("small", "s.example.com") }, at(5));
     let (mut went, mut now) = (Vec::new(), 5);
     budget.take_granted();
-    budget.see(seen("other", "o.example.com", "o", ordered(5)), at(5));
+    budget.see(seen("other", "o.example.com", "o", ordered(5)));
     while went.len() < 6 {
         now += 1;
         budget.turn(at(now));
         for id in budget.take_granted() {
-            budget.see(seen(&id.0, id.1.first().unwrap().as_str(), &format!("{now}"), ordered(now)), at(now));
+            budget.see(seen(&id.0, id.1.first().unwrap().as_str(), &format!("{now}"), ordered(now)));
             went.push(id.1.first().unwrap().to_string().replace(".example.com", ""));
         }
     }
@@ -187,14 +187,14 @@ fn the_time_that_is_told_is_the_time_at_which_it_goes() {
     budget.take_granted();
     for n in 0..2 {
         let host = format!("h{n}.example.com");
-        budget.see(seen(["a", "b"][n], &host, &host, ordered(0)), at(0));
+        budget.see(seen(["a", "b"][n], &host, &host, ordered(0)));
     }
     for second in 1..400 {
         budget.turn(at(second));
         for id in budget.take_granted() {
             assert_eq!(told.remove(&id), Some(at(second)), "{id:?}");
             let host = id.1.first().unwrap().to_string();
-            budget.see(seen(&id.0, &host, &host, ordered(second)), at(second));
+            budget.see(seen(&id.0, &host, &host, ordered(second)));
         }
     }
     assert_eq!(told, BTreeMap::new());
@@ -206,7 +206,7 @@ fn what_the_ca_refused_all_the_same_is_obeyed_for_all_that_it_concerns() {
     let text = "Failed to create Order: 429 urn:ietf:params:acme:error:rateLimited: too many certificates (10) already issued for \"example.com\" in the last 168h0m0s, retry after 2026-11-18 07:10:00 UTC: see https://x";
     let until: Timestamp = "2026-11-18T07:10:00Z".parse().unwrap();
     let now = until.checked_sub(SignedDuration::from_secs(500)).unwrap();
-    budget.refuse(&Refusal::read(text, &account(), &names("x.example.com"), now).unwrap(), now);
+    budget.refuse(&Refusal::read(text, &account(), &names("x.example.com"), now).unwrap());
     match budget.ask(ask("b", "y.example.com"), now) {
         Place::Waiting(wait) => assert_eq!((wait.until, wait.refused), (until, true)),
         other => panic!("{other:?}"),
@@ -225,7 +225,7 @@ fn of_a_ca_without_known_limits_only_refusals_count() {
     budget.settle(at(0));
     assert_eq!(budget.ask(ask("a", "x.example.com"), at(0)), Place::Free);
     let text = "429 urn:ietf:params:acme:error:rateLimited: slow down";
-    budget.refuse(&Refusal::read(text, &account(), &names("x.example.com"), at(0)).unwrap(), at(0));
+    budget.refuse(&Refusal::read(text, &account(), &names("x.example.com"), at(0)).unwrap());
     assert_eq!(waits_for(budget.ask(ask("a", "y.example.net"), at(10))).2, 3600);
     assert_eq!(budget.ask(ask("a", "y.example.net"), at(3600)), Place::Free);
 }
@@ -235,7 +235,7 @@ fn what_is_remembered_rebuilds_what_was_left() {
     let mut before = budget(4, 3, 10);
     for (n, host) in ["a.example.com", "b.example.com", "c.example.com"].iter().enumerate() {
         let second = i64::try_from(n).unwrap() * 10;
-        before.see(seen("t", host, host, issued(second)), at(second));
+        before.see(seen("t", host, host, issued(second)));
     }
     let mut after = Budget::new(policies(4, 3, 10));
     let namespace: Arc<str> = "t".into();
@@ -243,7 +243,7 @@ fn what_is_remembered_rebuilds_what_was_left() {
         let host = Host::parse(host).unwrap();
         for spent in before.spent(&namespace, &host) {
             let spent: Spent = serde_json::from_value(serde_json::to_value(spent).unwrap()).unwrap();
-            after.see(spent.seen(&namespace, &host, &account()).unwrap(), at(30));
+            after.see(spent.seen(&namespace, &host, &account()).unwrap());
         }
     }
     after.settle(at(30));
