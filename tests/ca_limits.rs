@@ -48,7 +48,7 @@ fn limits() -> AcmeLimits {
 /// The front, and the issuer that orders through it.
 async fn limited(lab: &Lab) -> Result<AcmeFront> {
     let front = lab.limit_acme(limits()).await?;
-    let solver = json!({"http01": {"ingress": {"ingressClassName": "lab", "serviceType": "ClusterIP"}, "waitInsteadOfSelfCheck": "200ms"}});
+    let solver = json!({"http01": {"ingress": {"ingressClassName": "lab", "serviceType": "ClusterIP"}}, "waitInsteadOfSelfCheck": "200ms"});
     lab.apply_value(front.cluster_issuer(ISSUER, json!([solver]))).await?;
     Ok(front)
 }
