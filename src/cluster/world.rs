@@ -15,8 +15,8 @@ use crate::{
         ingress::Ingress,
         issuer::IssuerFacts,
         knowledge::{DomainFacts, Knowledge},
-        limits::Budget,
-        policy::{Policy, Profile},
+        limits::{Budget, Names},
+        policy::{IssuerRef, Policy, Profile},
         reconcile::companion::Companion,
         record::Present,
         verdict::GatewayTarget,
@@ -90,6 +90,8 @@ struct Namespace {
     certificates: BTreeMap<String, Certificate>,
     attempts: Attempts,
     orders: limits::Orders,
+    /// CertificateRequests that are approved and not over.
+    approved: HashMap<String, (IssuerRef, Names)>,
     /// CertificateRequests that nobody has decided on.
     requests: HashMap<Arc<str>, SeenRequest>,
     secrets: HashMap<String, SeenSecret>,
@@ -280,6 +282,7 @@ impl Namespace {
             && self.certificates.is_empty()
             && self.attempts.is_empty()
             && self.orders.is_empty()
+            && self.approved.is_empty()
             && self.requests.is_empty()
             && self.secrets.is_empty()
             && self.issuers.is_empty()

@@ -15,14 +15,19 @@ use crate::{
 
 /// How often it is looked whether somebody's turn has come.
 const PERIOD: Duration = Duration::from_millis(500);
+/// After how many looks the budget is tidied whether or not somebody waits.
+const ROUNDS: u32 = 120;
 
 /// Lets those that wait go when their turn comes, for ever.
 pub async fn run(shared: Arc<Shared>) -> Infallible {
     let mut tick = tokio::time::interval(PERIOD);
+    let mut rounds = 0_u32;
     loop {
         tick.tick().await;
         let now = Timestamp::now();
-        if shared.world().has_turns(now) {
+        rounds = rounds.wrapping_add(1);
+        // Now and then also what nobody used is given up.
+        if shared.world().has_turns(now) || rounds % ROUNDS == 0 {
             shared.budget(|world| world.take_turns(now));
         }
     }

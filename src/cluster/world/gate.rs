@@ -18,7 +18,7 @@ use crate::{
         csr::{self, CsrError, CsrNames},
         host::Host,
         ingress::Labels,
-        limits::Place,
+        limits::{Names, Place},
         names,
         policy::{GateMode, IssuerRef},
         reconcile::{
@@ -101,7 +101,17 @@ impl Kept for CertificateRequest {
     fn see(self, world: &mut World) -> Touched {
         let (namespace_name, name) = (self.namespace().unwrap_or_default(), self.name_any());
         if !self.is_open() {
-            return Self::lose(world, &namespace_name, &name);
+            let touched = close(world, &namespace_name, &name);
+            if self.is_under_way() {
+                let seen = SeenRequest::read(&self);
+                if let Some(names) = Names::new(seen.hosts().iter().cloned()) {
+                    let approved = self.approved_at().unwrap_or(Timestamp::UNIX_EPOCH);
+                    world.see_approved(&namespace_name, &name, seen.issuer, names, approved);
+                }
+            } else {
+                world.lose_approved(&namespace_name, &name);
+            }
+            return touched;
         }
         let (namespace, ns) = world.enter(&namespace_name);
         let name: Arc<str> = Arc::from(name);
@@ -114,15 +124,21 @@ impl Kept for CertificateRequest {
     }
 
     fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
-        let (namespace_name, ns) = world.enter(namespace);
-        let mut touched = Touched::default();
-        if let Some((name, old)) = ns.requests.remove_entry(name) {
-            touched.keys.extend(old.hosts().iter().map(|host| Key::Host(namespace_name.clone(), host.clone())));
-            touched.keys.insert(Key::Request(namespace_name, name));
-        }
-        world.leave_if_empty(namespace);
-        touched
+        world.lose_approved(namespace, name);
+        close(world, namespace, name)
     }
+}
+
+/// Nobody is to decide on a request any more.
+fn close(world: &mut World, namespace: &str, name: &str) -> Touched {
+    let (namespace_name, ns) = world.enter(namespace);
+    let mut touched = Touched::default();
+    if let Some((name, old)) = ns.requests.remove_entry(name) {
+        touched.keys.extend(old.hosts().iter().map(|host| Key::Host(namespace_name.clone(), host.clone())));
+        touched.keys.insert(Key::Request(namespace_name, name));
+    }
+    world.leave_if_empty(namespace);
+    touched
 }
 
 impl Namespace {

@@ -10,7 +10,10 @@ use super::{Key, Namespace, World, gate::SeenRequest};
 use crate::{
     api::{
         domain::DomainStatus,
-        partial::issuance::{Challenge, Order, Progress as OrderStatus},
+        partial::{
+            certificate::Certificate,
+            issuance::{Challenge, Order, Progress as OrderStatus},
+        },
     },
     core::{
         host::Host,
@@ -159,6 +162,68 @@ impl World {
         }
         self.count_all();
         self.budget.settle(now);
+        let certificates: Vec<Certificate> =
+            self.namespaces.values().flat_map(|ns| ns.certificates.values()).cloned().collect();
+        certificates.iter().for_each(|certificate| self.certify(certificate));
+        let approved: Vec<(Arc<str>, String)> = self
+            .namespaces
+            .iter()
+            .flat_map(|(namespace, ns)| ns.approved.keys().map(move |name| (namespace.clone(), name.clone())))
+            .collect();
+        for (namespace, name) in approved {
+            self.keep_approved(&namespace, &name, now);
+        }
+    }
+
+    /// A Certificate was seen or changed. One that is being renewed, what is ordered next for its names renews. Not before
+    /// it is: a first order may still be on its way here.
+    pub(super) fn see_certificate(&mut self, certificate: &Certificate) {
+        if self.settled && certificate.is("Issuing") {
+            self.certify(certificate);
+        }
+    }
+
+    fn certify(&mut self, certificate: &Certificate) {
+        if !certificate.is_certified() {
+            return;
+        }
+        let namespace = certificate.namespace().unwrap_or_default();
+        let account = self.account(&namespace, &IssuerRef::from(&certificate.spec.issuer_ref));
+        if let (Some(account), Some(names)) = (account, Names::new(super::gate::hosts(certificate))) {
+            self.budget.certified(&account, &names);
+        }
+    }
+
+    /// A request was approved, and nothing is ordered for it yet: whoever starts anew must know.
+    pub(super) fn see_approved(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        issuer: IssuerRef,
+        names: Names,
+        now: Timestamp,
+    ) {
+        let (namespace, ns) = self.enter(namespace);
+        ns.approved.insert(name.to_owned(), (issuer, names));
+        if self.settled {
+            self.keep_approved(&namespace, name, now);
+        }
+    }
+
+    /// A request is over. What nothing was ordered for is not ordered any more.
+    pub(super) fn lose_approved(&mut self, namespace: &str, name: &str) {
+        let ns = self.namespaces.get_mut(namespace);
+        let Some((_, names)) = ns.and_then(|ns| ns.approved.remove(name)) else { return };
+        self.budget.withdraw(&(self.namespace_name(namespace), names));
+        self.leave_if_empty(namespace);
+    }
+
+    fn keep_approved(&mut self, namespace: &Arc<str>, name: &str, now: Timestamp) {
+        let approved = self.namespaces.get(namespace).and_then(|ns| ns.approved.get(name)).cloned();
+        let Some((issuer, names)) = approved else { return };
+        let Some(account) = self.account(namespace, &issuer) else { return };
+        let renewal = self.renewal(&account, &names);
+        self.budget.announce(&Ask { renewal, ..ask(namespace, account, names, now) }, now);
     }
 
     /// An issuer changed: what it ordered may belong to another account.
@@ -269,13 +334,8 @@ impl World {
         let Some(account) = self.account(namespace, seen.issuer()) else { return Place::Free };
         let ns = self.namespaces.get(namespace);
         let certificate = seen.certificate.as_ref().and_then(|(name, _)| ns?.certificates.get(name));
-        let issued = certificate.filter(|certificate| certificate.status.not_after.is_some());
-        let class = if issued.is_some() { Class::Again } else { Class::First };
-        // What stands in the Secret was certified for the names as they are, or the names have changed since.
-        let same = issued.filter(|certificate| certificate.is("Ready"));
-        if same.and_then(|certificate| Names::new(super::gate::hosts(certificate))).as_ref() == Some(&names) {
-            self.budget.certified(&account, &names);
-        }
+        let issued = certificate.is_some_and(|certificate| certificate.status.not_after.is_some());
+        let class = if issued { Class::Again } else { Class::First };
         let renewal = self.renewal(&account, &names);
         self.budget.ask(Ask { class, renewal, ..ask(namespace, account, names, now) }, now)
     }

@@ -124,3 +124,12 @@ fn a_refusal_holds_all_that_it_concerns() {
     cluster.pass(3600);
     assert_eq!(cluster.orders, ["www.example.net", "one.example.com"]);
 }
+
+#[test]
+fn status_shows_what_is_waited_for_and_until_when() {
+    let cluster = two(TIGHT);
+    let host = Host::parse("two.example.com").unwrap();
+    let row = crate::status::Row::of(&cluster.world.domain_object("team-a", &host).unwrap().domain);
+    assert!(!row.ready && !row.needs_somebody());
+    assert_eq!((row.finding.reason, row.finding.note.as_str()), (Reason::RateLimited, "2026-11-24 12:17 UTC"));
+}

@@ -273,3 +273,15 @@ fn a_place_that_nobody_uses_is_given_up() {
     budget.tidy(at(9000));
     assert_eq!(budget.place(&ask("b", "y.example.com").id(), at(9000)), Place::Granted);
 }
+
+#[test]
+fn with_ari_renewals_are_exempt_from_all_that_is_limited() {
+    let mut policies = policies(1, 1, 1);
+    policies.values_mut().for_each(|limits| limits.ari = true);
+    let mut budget = Budget::new(policies);
+    budget.settle(at(0));
+    budget.see(seen("a", "x.example.com", "1", issued(0)));
+    let again = Ask { class: Class::Again, renewal: Renewal::SameSet, ..ask("a", "x.example.com") };
+    assert_eq!(budget.ask(again, at(1)), Place::Granted);
+    assert_eq!(waits_for(budget.ask(ask("a", "y.example.com"), at(1))).0, Kind::CertificatesPerDomain);
+}

@@ -222,7 +222,7 @@ mod tests {
             certificates_per_set: limit(2, 100),
             ..AcmeLimits::default()
         });
-        let at = |second| Timestamp::from_second(1_795_000_000 + second).unwrap_or_default();
+        let at = |second: i64| Timestamp::from_second(1_795_000_000 + second).unwrap_or_default();
         let names = |name: &str| vec![name.to_owned()];
         assert!(counted.order("me", &names("a.example.com"), at(0)).is_ok());
         counted.ordered("/f/1", names("a.example.com"));
