@@ -17,8 +17,16 @@ mod cluster;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use certgate::core::{
+    host::Host,
+    limits::{Account, Names, refusal::Refusal},
+};
 use certgate_lab::{AcmeFront, AcmeLimits, Lab, LabOptions, Limit, Totals};
 use cluster::{Cluster, Team, plain};
+use kube::{
+    Api,
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
+};
 use serde_json::{Value, json};
 
 const ISSUER: &str = "limited";
@@ -79,6 +87,20 @@ async fn bear(lab: &Lab, change: impl Fn(&mut Value, &str)) -> Result<Duration> 
     Ok(begun.elapsed())
 }
 
+/// What certgate reads of the first refusal that cert-manager writes into an Order.
+async fn first_refusal(lab: &Lab) -> Result<Refusal> {
+    let kind = GroupVersionKind::gvk("acme.cert-manager.io", "v1", "Order");
+    let orders: Api<DynamicObject> =
+        Api::all_with(lab.client().await?, &ApiResource::from_gvk_with_plural(&kind, "orders"));
+    let (account, names) = (Account::new("", ""), Names::one(&Host::parse("x.example.com")?));
+    lab.wait_for("an Order is refused", WITHIN, async || {
+        let all = orders.list(&ListParams::default()).await?.items;
+        let reasons = all.iter().filter_map(|order| order.data.pointer("/status/reason")?.as_str());
+        Ok(reasons.filter_map(|reason| Refusal::read(reason, &account, &names, jiff::Timestamp::now())).next())
+    })
+    .await
+}
+
 fn tell(who: &str, totals: &Totals, took: Duration) {
     let Totals { orders, certificates, refused, beyond } = totals;
     println!(
@@ -105,11 +127,11 @@ async fn with_certgate_the_ca_never_has_to_refuse() -> Result<()> {
     let front = limited(&cluster.lab).await?;
     let waited = async {
         // Somebody had to wait, and was told for what.
-        let domains: kube::Api<certgate::api::domain::Domain> = kube::Api::all(cluster.lab.client().await?);
+        let domains: Api<certgate::api::domain::Domain> = Api::all(cluster.lab.client().await?);
         cluster
             .lab
             .wait_for("a host waits for a place", WITHIN, async || {
-                let all = domains.list(&kube::api::ListParams::default()).await?.items;
+                let all = domains.list(&ListParams::default()).await?.items;
                 let messages = all.into_iter().filter_map(|domain| domain.status?.message);
                 Ok(messages.into_iter().find(|message| message.contains("next free place")))
             })
@@ -130,11 +152,13 @@ async fn with_certgate_the_ca_never_has_to_refuse() -> Result<()> {
 async fn cert_manager_alone_is_refused() -> Result<()> {
     Lab::with(LabOptions::default(), async |lab| {
         let front = limited(lab).await?;
-        let took = bear(lab, |ingress, host| {
+        let bear = bear(lab, |ingress, host| {
             ingress["metadata"]["annotations"] = json!({"cert-manager.io/cluster-issuer": ISSUER});
             ingress["spec"]["tls"] = json!([{"hosts": [host], "secretName": format!("certgate-{host}")}]);
-        })
-        .await;
+        });
+        let (took, refusal) = tokio::join!(bear, first_refusal(lab));
+        let refusal = refusal?;
+        ensure!(refusal.limit.is_some() && refusal.until > jiff::Timestamp::UNIX_EPOCH, "{refusal:?}");
         let totals = front.totals();
         tell("cert-manager alone", &totals, *took.as_ref().unwrap_or(&WITHIN));
         ensure!(!totals.refused.is_empty(), "nothing was refused: {totals:?}");

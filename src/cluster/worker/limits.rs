@@ -27,7 +27,7 @@ pub async fn run(shared: Arc<Shared>) -> Infallible {
         let now = Timestamp::now();
         rounds = rounds.wrapping_add(1);
         // Now and then also what nobody used is given up.
-        if shared.world().has_turns(now) || rounds % ROUNDS == 0 {
+        if shared.world().has_turns(now) || rounds.is_multiple_of(ROUNDS) {
             shared.budget(|world| world.take_turns(now));
         }
     }

@@ -59,28 +59,32 @@ impl Budget {
         Self { policies, listed: Some(Vec::new()), ..Self::default() }
     }
 
-    /// Other limits are in force.
+    /// Other limits are in force: what was ordered before counts against them.
     pub fn set_policies(&mut self, policies: &BTreeMap<String, LimitsPolicy>) {
         if self.policies != *policies {
             self.policies.clone_from(policies);
             self.limits.clear();
+            self.recount(self.latest);
             self.waiting.open_all();
         }
     }
 
-    /// Counts what was listed. What happened before all that is known counts as if it had used up everything.
+    /// Counts what was listed.
     pub fn settle(&mut self, now: Timestamp) {
         let Some(listed) = self.listed.take() else { return };
         self.latest = self.latest.max(now);
-        let mut events: Vec<(Timestamp, bool, Seen, News)> = Vec::new();
         for seen in listed {
-            let (news, renewal) = self.ledger.take(&seen);
-            events.extend(news.into_iter().map(|news| (news.at(), renewal, seen.clone(), news)));
+            let (_, renewal) = self.ledger.take(&seen);
             self.follow(&seen, renewal, now);
         }
-        events.sort_by_key(|(at, ..)| *at);
-        for (_, renewal, seen, news) in events {
-            self.count(&seen, &news, renewal, news.at(), |rate| {
+        self.recount(now);
+    }
+
+    /// Fills all buckets anew. What happened before all that is known counts as if it had used up everything.
+    fn recount(&mut self, now: Timestamp) {
+        self.buckets.clear();
+        for (seen, news) in self.ledger.events() {
+            self.count(&seen, &news, seen.renewal.unwrap_or_default(), news.at(), |rate| {
                 let unknown = now.checked_sub(rate.span()).and_then(|at| at.checked_sub(rate.span()));
                 unknown.map_or(Bucket::full(), |at| Bucket::empty_at(at, rate))
             });

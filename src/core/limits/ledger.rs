@@ -155,6 +155,22 @@ impl Ledger {
         self.certified.contains(&(account.directory.clone(), names.clone()))
     }
 
+    /// All that happened, in order.
+    pub(super) fn events(&self) -> Vec<(Seen, News)> {
+        let all = self.orders.values().flat_map(|seen| {
+            let Progress { ordered, issued, failed, failures } = &seen.progress;
+            let news = [
+                ordered.map(News::Ordered),
+                issued.map(News::Issued),
+                failed.map(|at| News::Failed(at, failures.clone())),
+            ];
+            news.into_iter().flatten().map(|news| (seen.clone(), news))
+        });
+        let mut events: Vec<(Seen, News)> = all.collect();
+        events.sort_by_key(|(_, news)| news.at());
+        events
+    }
+
     /// What a host's Domain is to remember, the oldest first.
     pub(super) fn spent(&self, namespace: &Arc<str>, host: &Host) -> Vec<Spent> {
         let uids = self.by_host.get(&(namespace.clone(), host.clone())).into_iter().flatten();

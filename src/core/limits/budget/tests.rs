@@ -285,3 +285,16 @@ fn with_ari_renewals_are_exempt_from_all_that_is_limited() {
     assert_eq!(budget.ask(again, at(1)), Place::Granted);
     assert_eq!(waits_for(budget.ask(ask("a", "y.example.com"), at(1))).0, Kind::CertificatesPerDomain);
 }
+
+#[test]
+fn limits_that_come_into_force_later_count_what_was_ordered_before() {
+    let mut budget = Budget::new(BTreeMap::new());
+    budget.settle(at(0));
+    assert_eq!(budget.ask(ask("a", "x.example.com"), at(10)), Place::Free);
+    budget.see(seen("a", "x.example.com", "1", issued(10)));
+    budget.set_policies(&policies(10, 1, 5));
+    assert_eq!(
+        waits_for(budget.ask(ask("a", "y.example.com"), at(20))),
+        (Kind::CertificatesPerDomain, "example.com".into(), 1010)
+    );
+}
