@@ -10,8 +10,10 @@ GO ?= go
 # The story on real parts. KEEP=1 leaves everything running when it is told.
 DEMO ?= $(CARGO) run --quiet --package certgate-lab --bin demo --
 KEEP ?=
-# Random DNS messages thrown at the decoders: about half a minute of them.
-FUZZ_CASES ?= 40000
+# For how long hostile DNS answers and hostile reviews are tried, each.
+FUZZ_SECONDS ?= 60
+# How many test programs run at once; they wait more than they compute.
+JOBS ?= 3
 # The image's name and tag.
 IMAGE ?= certgate:dev
 
@@ -25,7 +27,7 @@ build: tools ## build the certgate command
 
 test: lint parts ## check everything: format, lints, unit, chart and lab tests
 	$(call say,tests)
-	CERTGATE_FUZZ_CASES=$(FUZZ_CASES) $(CARGO) test --locked --workspace
+	CARGO="$(CARGO)" JOBS=$(JOBS) CERTGATE_FUZZ_SECONDS=$(FUZZ_SECONDS) tests/side-by-side
 
 lint: tools ## check format, lints and, where cargo-deny is installed, dependencies
 	$(call say,format)
@@ -36,7 +38,8 @@ lint: tools ## check format, lints and, where cargo-deny is installed, dependenc
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; \
 	else echo "cargo-deny is not installed, so deny.toml is not checked (cargo install --locked cargo-deny)"; fi
 
-demo: parts ## tell the story on real parts; KEEP=1 leaves it running
+demo: tools ## tell the story on real parts; KEEP=1 leaves it running
+	$(call say,parts of the story)
 	KEEP=$(KEEP) $(DEMO)
 
 bench: tools parts ## measure the decision, the webhook, and what a CA with limits refuses
@@ -47,7 +50,7 @@ bench: tools parts ## measure the decision, the webhook, and what a CA with limi
 manifests: parts ## write anew what is generated: definitions, plain manifests, schemas, reference pages
 	CERTGATE_UPDATE=1 $(CARGO) test --quiet --locked --test generated -- --test-threads=1
 
-page: ## draw the status page in headless Chromium (apt-get install chromium); pictures go to target/page
+page: ## drive the status page in headless Chromium (apt-get install chromium npm fonts-noto-cjk); pictures go to target/page
 	$(CARGO) test --quiet --locked --test page -- --ignored
 
 certs: ## make certificates for development in certs/

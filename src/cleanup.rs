@@ -2,7 +2,8 @@
 
 use futures::TryStreamExt as _;
 use k8s_openapi::api::{
-    admissionregistration::v1::MutatingWebhookConfiguration, coordination::v1::Lease,
+    admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},
+    coordination::v1::Lease,
     networking::v1::Ingress as FullIngress,
 };
 use kube::{
@@ -18,12 +19,13 @@ use crate::{
         partial::{certificate::Certificate, ingress::Ingress},
         verified_hosts::VerifiedHosts,
     },
+    cluster::apply::FIELD_MANAGER,
     core::{
         decide::{disown, strip},
         host::Host,
         names,
         patch::PatchOp,
-        reconcile::ingress::guarded,
+        reconcile::{ingress::guarded, twin},
         record::Present,
     },
 };
@@ -121,7 +123,10 @@ pub fn ingress_patch(ingress: &crate::core::ingress::Ingress<'_>, keep: Keep) ->
 /// A controller is still running, or the API server refuses.
 pub async fn run(client: Client, settings: &Settings, report: &mut dyn Report) -> Result<(), CleanupError> {
     refuse_beside_controller(&client, settings).await?;
-    remove_webhook(&client, settings, report).await?;
+    let webhook = &settings.webhook_configuration;
+    remove_webhook::<MutatingWebhookConfiguration>(&client, settings, webhook, report).await?;
+    let gate = format!("{webhook}-approval");
+    remove_webhook::<ValidatingWebhookConfiguration>(&client, settings, &gate, report).await?;
     // The Certificate goes before the entry that asks for it: with the entry gone first,
     // ingress-shim might make it anew from the annotation that is still there.
     for ingress in list::<Ingress>(&client, "list Ingresses").await? {
@@ -133,6 +138,7 @@ pub async fn run(client: Client, settings: &Settings, report: &mut dyn Report) -
     } else {
         release_companions(&client, settings, report).await?;
     }
+    remove_conditions(&client, settings, report).await?;
     remove_all::<Domain>(&client, settings, report).await?;
     remove_all::<VerifiedHosts>(&client, settings, report).await
 }
@@ -150,12 +156,22 @@ async fn refuse_beside_controller(client: &Client, settings: &Settings) -> Resul
     }
 }
 
-async fn remove_webhook(client: &Client, settings: &Settings, report: &mut dyn Report) -> Result<(), CleanupError> {
-    let api: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
-    let name = &settings.webhook_configuration;
-    let what = format!("delete MutatingWebhookConfiguration {name}");
+async fn remove_webhook<C>(
+    client: &Client,
+    settings: &Settings,
+    name: &str,
+    report: &mut dyn Report,
+) -> Result<(), CleanupError>
+where
+    C: Resource<DynamicType = (), Scope = k8s_openapi::ClusterResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned,
+{
+    let api: Api<C> = Api::all(client.clone());
+    let what = format!("delete {} {name}", C::kind(&()));
     if api.get_opt(name).await.map_err(failed(&what))?.is_some() {
-        report.line(&format!("MutatingWebhookConfiguration {name}: deleted"));
+        report.line(&format!("{} {name}: deleted", C::kind(&())));
         if !settings.dry_run {
             api.delete(name, &DeleteParams::default()).await.map_err(failed(&what))?;
         }
@@ -215,7 +231,31 @@ async fn remove_companions(client: &Client, settings: &Settings, report: &mut dy
     Ok(())
 }
 
-/// Companions that stay must not go with their Domains.
+/// What certgate said on Certificates that are not its own.
+async fn remove_conditions(client: &Client, settings: &Settings, report: &mut dyn Report) -> Result<(), CleanupError> {
+    for certificate in list::<Certificate>(client, "list Certificates").await? {
+        if certificate.condition(names::CONDITION).is_none() {
+            continue;
+        }
+        let (namespace, name) = (certificate.namespace().unwrap_or_default(), certificate.name_any());
+        report.line(&format!("Certificate {namespace}/{name}: certgate's condition removed"));
+        if settings.dry_run {
+            continue;
+        }
+        let api: Api<Certificate> = Api::namespaced(client.clone(), &namespace);
+        // Applying nothing gives up what was applied before.
+        let nothing = serde_json::json!({"apiVersion": Certificate::api_version(&()), "kind": Certificate::kind(&()),
+            "metadata": {"name": name}, "status": {}});
+        match api.patch_status(&name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(nothing)).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(source) => return Err(failed(format!("clean Certificate {namespace}/{name}"))(source)),
+        }
+    }
+    Ok(())
+}
+
+/// Companions that stay must not go with their Domains: a twin goes with its Ingress from now on.
 async fn release_companions(client: &Client, settings: &Settings, report: &mut dyn Report) -> Result<(), CleanupError> {
     let found: Vec<PartialObjectMeta<FullIngress>> =
         Api::all(client.clone()).list_metadata(&companions()).await.map_err(failed("list companions"))?.items;
@@ -224,8 +264,16 @@ async fn release_companions(client: &Client, settings: &Settings, report: &mut d
         report.line(&format!("companion Ingress {namespace}/{name}: kept, and certgate's no longer"));
         if !settings.dry_run {
             let api: Api<FullIngress> = Api::namespaced(client.clone(), &namespace);
-            let patch = Patch::Merge(serde_json::json!({"metadata": {"ownerReferences": null}}));
             let what = format!("release companion Ingress {namespace}/{name}");
+            let original = match twin::original(&name) {
+                Some(original) => api.get_metadata_opt(original).await.map_err(failed(&what))?,
+                None => None,
+            };
+            let owner = original.map(|original| {
+                serde_json::json!([{"apiVersion": FullIngress::api_version(&()), "kind": FullIngress::kind(&()),
+                    "name": original.metadata.name, "uid": original.metadata.uid}])
+            });
+            let patch = Patch::Merge(serde_json::json!({"metadata": {"ownerReferences": owner}}));
             api.patch(&name, &PatchParams::default(), &patch).await.map_err(failed(what))?;
         }
     }

@@ -4,8 +4,10 @@ pub mod check;
 pub mod cleanup;
 pub mod controller;
 pub mod crd;
+pub mod doctor;
 pub mod explain;
 pub mod kubeconfig;
+pub mod page;
 pub mod run;
 pub mod schema;
 pub mod status;
@@ -30,6 +32,7 @@ enum Command {
     Run(Box<run::RunArgs>),
     Check(check::CheckArgs),
     Status(status::StatusArgs),
+    Doctor(doctor::DoctorArgs),
     Explain(explain::ExplainArgs),
     Cleanup(cleanup::CleanupArgs),
     Crd(crd::CrdArgs),
@@ -51,6 +54,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
         Command::Cleanup(args) => asynchronously(cleanup::run(args)),
         Command::Check(args) => asynchronously(check::run(args)),
         Command::Status(args) => asynchronously(status::run(args)),
+        Command::Doctor(args) => asynchronously(doctor::run(args)),
     }
 }
 

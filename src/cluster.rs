@@ -3,9 +3,11 @@
 //! Apart from it, [`index`] is all that the webhook knows of the cluster.
 
 pub mod apply;
+pub mod console;
 pub mod controller;
 pub mod events;
 pub mod gateway;
+pub mod health;
 pub mod index;
 pub mod lease;
 pub mod metrics;

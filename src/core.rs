@@ -7,6 +7,7 @@
 
 pub mod approval;
 pub mod caa;
+pub mod console;
 pub mod csr;
 pub mod decide;
 pub mod decision;
@@ -20,6 +21,7 @@ pub mod limits;
 pub mod names;
 pub mod patch;
 pub mod policy;
+pub mod rainbond;
 pub mod reason;
 pub mod reconcile;
 pub mod record;

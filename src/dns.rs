@@ -24,13 +24,16 @@ use self::{
     client::{Client, Said},
     message::Mode,
 };
-use crate::core::{
-    policy::Dns,
-    verdict::{
-        Ask, Consult, Request, Verdict,
-        answers::{Answer, Answers, Asked, Data, Kind, Outcome, Question},
-        judge, wanted,
+use crate::{
+    core::{
+        policy::Dns,
+        verdict::{
+            Ask, Consult, Request, Verdict,
+            answers::{Answer, Answers, Asked, Data, Kind, Outcome, Question, Rcode},
+            judge, wanted,
+        },
     },
+    telemetry::dns::DnsMetrics,
 };
 
 /// Rounds of questions about one host: each follows from the answers of the last.
@@ -67,6 +70,18 @@ impl Preflight {
     /// # Errors
     /// As for [`Preflight::new`].
     pub fn with_authoritative(policy: &Dns, servers: &[SocketAddr]) -> Result<Self, ServersError> {
+        Self::build(policy, servers, DnsMetrics::default())
+    }
+
+    /// As [`Preflight::new`], and counted.
+    ///
+    /// # Errors
+    /// As for [`Preflight::new`].
+    pub fn counted(policy: &Dns, metrics: DnsMetrics) -> Result<Self, ServersError> {
+        Self::build(policy, &[], metrics)
+    }
+
+    fn build(policy: &Dns, servers: &[SocketAddr], metrics: DnsMetrics) -> Result<Self, ServersError> {
         let consult = Consult {
             enabled: policy.authoritative,
             servers: servers.iter().map(ToString::to_string).collect(),
@@ -77,7 +92,7 @@ impl Preflight {
         Ok(Self {
             inner: Arc::new(Inner {
                 hosts: Semaphore::new(hosts * resolvers.len().min(4)),
-                client: Client::new(resolvers, policy),
+                client: Client::new(resolvers, policy, metrics),
                 consult,
                 authoritative_port: policy.authoritative_port,
                 deadline: Duration::from_secs_f64(policy.deadline_seconds.clamp(0.1, 600.0)),
@@ -88,6 +103,22 @@ impl Preflight {
     /// Checks a host. Never fails: trouble is a verdict.
     pub async fn check(&self, request: &Request) -> Verdict {
         judge(request, &self.gather(request).await)
+    }
+
+    /// How long the resolvers take to answer at all: the root's servers are asked for.
+    ///
+    /// # Errors
+    /// None answers, in words.
+    pub async fn probe(&self) -> Result<Duration, String> {
+        let question = Question::new("", Kind::Ns);
+        let said = self.inner.client.recursive(&question, Mode::Recursive, self.inner.deadline).await;
+        match said.outcome {
+            // Whatever it says of the root, it is there; but one that refuses us does so for every name.
+            Outcome::Reply(reply) if reply.rcode == Rcode::REFUSED => Err("it refuses to answer us".to_owned()),
+            Outcome::Reply(_) => Ok(said.took),
+            Outcome::Timeout => Err("no answer in time".to_owned()),
+            Outcome::Unreachable(why) | Outcome::Malformed(why) => Err(why),
+        }
     }
 
     /// The addresses of a name, AAAA first, reserved ones included.

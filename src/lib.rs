@@ -13,6 +13,7 @@ pub mod cluster;
 pub mod config;
 pub mod core;
 pub mod dns;
+pub mod doctor;
 pub mod explain;
 pub mod page;
 pub mod pki;

@@ -3,32 +3,37 @@
 //!
 //! All text of the cluster is hostile: it is escaped by maud, links lead only
 //! to paths of this page, and the content security policy names by hash the one
-//! script and the one style sheet that may be.
+//! script and the one style sheet that may be. Who calls it by a stranger's name
+//! is not answered, and where asked to it lets in those alone who may list Domains.
 
+pub mod access;
 pub mod host;
 pub mod layout;
 pub mod overview;
 pub mod plot;
 pub mod query;
+pub mod sign_in;
+pub mod timeline;
 pub mod words;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{Path, RawQuery, State},
+    extract::{Path, RawQuery, Request, State},
+    middleware::{self, Next},
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
     },
-    routing::get,
+    routing::{get, post},
 };
 use futures::{StreamExt as _, stream};
 use http::{
-    HeaderMap, StatusCode,
+    HeaderMap, HeaderValue, StatusCode,
     header::{
-        ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY,
-        X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+        ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY,
+        VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
     },
 };
 use jiff::Timestamp;
@@ -42,7 +47,11 @@ use tokio::{
     sync::{Semaphore, watch},
 };
 
-use self::query::Query;
+use self::{
+    access::{Names, Tokens},
+    layout::Frame,
+    query::Query,
+};
 use crate::{
     api::domain::Domain,
     core::finding::Lang,
@@ -64,6 +73,9 @@ pub type Rows = Option<Arc<Vec<Row>>>;
 pub struct Page {
     rows: watch::Receiver<Rows>,
     viewers: Arc<Semaphore>,
+    names: Names,
+    /// `None`: whoever reaches it may see it.
+    tokens: Option<Tokens>,
 }
 
 /// Follows the Domains of the cluster for ever: the rows, and the task that keeps them.
@@ -104,7 +116,21 @@ pub fn follow(client: Client) -> (watch::Receiver<Rows>, impl Future<Output = In
 impl Page {
     /// A page of these rows.
     pub fn new(rows: watch::Receiver<Rows>) -> Self {
-        Self { rows, viewers: Arc::new(Semaphore::new(VIEWERS)) }
+        Self { rows, viewers: Arc::new(Semaphore::new(VIEWERS)), names: Names::default(), tokens: None }
+    }
+
+    /// Answers to these names too.
+    #[must_use]
+    pub fn named(mut self, names: Names) -> Self {
+        self.names = names;
+        self
+    }
+
+    /// Lets in only those who may list Domains.
+    #[must_use]
+    pub fn guarded(mut self, tokens: Tokens) -> Self {
+        self.tokens = Some(tokens);
+        self
     }
 
     /// The routes.
@@ -113,6 +139,10 @@ impl Page {
             .route("/", get(show_overview))
             .route("/host/{namespace}/{name}", get(show_host))
             .route("/events", get(events))
+            .route_layer(middleware::from_fn_with_state(self.clone(), sign_in::check))
+            .route("/login", post(sign_in::enter))
+            .route("/logout", post(sign_in::leave))
+            .layer(middleware::from_fn_with_state(self.clone(), fence))
             .with_state(self)
     }
 
@@ -124,17 +154,43 @@ impl Page {
         axum::serve(socket, self.router()).await
     }
 
+    fn frame(&self, query: &Query, headers: &HeaderMap) -> Frame {
+        Frame { lang: language(query, headers), signed_in: self.tokens.is_some() }
+    }
+
     fn rows(&self) -> Rows {
         self.rows.borrow().clone()
     }
 }
 
+/// Answers to known names alone, and forbids in every answer what is not the page's own.
+async fn fence(State(page): State<Page>, request: Request, next: Next) -> Response {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let mut answer = if page.names.allow(host) {
+        next.run(request).await
+    } else {
+        let why =
+            "this name is not one of the status page's: call it by its address, or allow the name by --page-host\n";
+        (StatusCode::MISDIRECTED_REQUEST, why).into_response()
+    };
+    for (name, value) in [
+        (CONTENT_SECURITY_POLICY, layout::content_security_policy()),
+        (CACHE_CONTROL, "no-store"),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+    ] {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}
+
 async fn show_overview(State(page): State<Page>, RawQuery(text): RawQuery, headers: HeaderMap) -> Response {
     let query = Query::read(text.as_deref().unwrap_or_default());
-    let lang = language(&query, &headers);
+    let frame = page.frame(&query, &headers);
     match page.rows() {
-        Some(rows) => answer(StatusCode::OK, lang, &overview::render(&rows, &query, lang, Timestamp::now())),
-        None => answer(StatusCode::SERVICE_UNAVAILABLE, lang, &overview::loading(lang)),
+        Some(rows) => answer(StatusCode::OK, frame.lang, &overview::render(&rows, &query, frame, Timestamp::now())),
+        None => answer(StatusCode::SERVICE_UNAVAILABLE, frame.lang, &overview::loading(frame)),
     }
 }
 
@@ -145,11 +201,11 @@ async fn show_host(
     headers: HeaderMap,
 ) -> Response {
     let query = Query::read(text.as_deref().unwrap_or_default());
-    let lang = language(&query, &headers);
+    let frame = page.frame(&query, &headers);
     let rows = page.rows().unwrap_or_default();
     match rows.iter().find(|row| row.namespace == namespace && row.name == name) {
-        Some(row) => answer(StatusCode::OK, lang, &host::render(row, lang, Timestamp::now())),
-        None => answer(StatusCode::NOT_FOUND, lang, &host::missing(lang)),
+        Some(row) => answer(StatusCode::OK, frame.lang, &host::render(row, frame, Timestamp::now())),
+        None => answer(StatusCode::NOT_FOUND, frame.lang, &host::missing(frame)),
     }
 }
 
@@ -175,16 +231,8 @@ fn language(query: &Query, headers: &HeaderMap) -> Lang {
 }
 
 fn answer(status: StatusCode, lang: Lang, page: &Markup) -> Response {
-    let headers = [
-        (CONTENT_TYPE, "text/html; charset=utf-8"),
-        (CONTENT_SECURITY_POLICY, layout::content_security_policy()),
-        (CONTENT_LANGUAGE, words::tag(lang)),
-        (CACHE_CONTROL, "no-store"),
-        (REFERRER_POLICY, "no-referrer"),
-        (VARY, "accept-language"),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (X_FRAME_OPTIONS, "DENY"),
-    ];
+    let headers =
+        [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_LANGUAGE, words::tag(lang)), (VARY, "accept-language")];
     (status, headers, page.0.clone()).into_response()
 }
 

@@ -26,7 +26,7 @@ use self::{
 use crate::{
     core::{
         finding::{Finding, clean},
-        policy::HttpReach,
+        policy::{HttpReach, Target},
         reason::Reason,
         verdict::{Check, CheckStatus, Method, Request, Verdict, reserved},
     },
@@ -91,13 +91,14 @@ impl Reach {
             let outcome = tokio::time::timeout(DEADLINE, self.probe(request, *ip)).await;
             (*ip, outcome.unwrap_or(Outcome::Deadline))
         });
-        let outcomes = join_all(probes).await;
+        let (outcomes, gateway) = tokio::join!(join_all(probes), self.reference(request, &addresses));
         let detail = outcomes.iter().map(|(ip, outcome)| format!("{ip}: {outcome}")).collect::<Vec<_>>().join("; ");
+        let stranger = gateway.and_then(|gateway| strange(request, &outcomes, &gateway));
         let finding = judge(request, &outcomes);
         let status = match (&finding, self.mode) {
-            (None, _) => CheckStatus::Pass,
+            (None, _) if stranger.is_none() => CheckStatus::Pass,
             (Some(_), HttpReach::Block) => CheckStatus::Fail,
-            (Some(_), _) => CheckStatus::Warn,
+            _ => CheckStatus::Warn,
         };
         verdict.checks.push(Check::new("http", status, clean(&detail)));
         match finding {
@@ -106,9 +107,24 @@ impl Reach {
                 verdict.validity = Duration::ZERO;
                 verdict.finding = finding;
             }
-            finding => verdict.warnings.extend(finding),
+            // It never blocks: a CDN in front is a stranger too.
+            finding => verdict.warnings.extend(finding.or(stranger)),
         }
         verdict
+    }
+
+    /// What the gateway itself answers for the host, asked at an address of its own. Where any public address will
+    /// do, that alone tells a foreign server from the gateway.
+    async fn reference(&self, request: &Request, observed: &[IpAddr]) -> Option<(IpAddr, Answered)> {
+        let gateway = &request.gateway;
+        let ip = *gateway.addresses.iter().find(|_| gateway.target == Target::AnyPublic)?;
+        if gateway.addresses.iter().any(|own| observed.contains(own)) {
+            return None;
+        }
+        match tokio::time::timeout(DEADLINE, self.probe(request, ip)).await {
+            Ok(Outcome::Answered(answered)) => Some((ip, answered)),
+            _ => None,
+        }
     }
 
     async fn probe(&self, request: &Request, address: IpAddr) -> Outcome {
@@ -181,6 +197,19 @@ fn judge(request: &Request, outcomes: &[(IpAddr, Outcome)]) -> Option<Finding> {
         let seen: Vec<String> = servers.iter().map(|(ip, server)| format!("{ip}: {server}")).collect();
         of(Reason::HttpWrongServer).observed(&seen).note(seen.join("; "))
     })
+}
+
+/// The first answer that is not like the gateway's own.
+fn strange(request: &Request, outcomes: &[(IpAddr, Outcome)], gateway: &(IpAddr, Answered)) -> Option<Finding> {
+    let (at, own) = gateway;
+    let (ip, other) = outcomes.iter().find_map(|(ip, outcome)| match outcome {
+        Outcome::Answered(answered) if (&answered.server, answered.status) != (&own.server, own.status) => {
+            Some((ip, outcome))
+        }
+        _ => None,
+    })?;
+    let note = format!("{ip}: {other}; the gateway at {at}: {}", Outcome::Answered(own.clone()));
+    Some(Finding::new(Reason::HttpWrongServer, request.host.as_str()).observed([ip]).note(note))
 }
 
 impl std::fmt::Display for Outcome {

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use crate::{
     api::domain::{Domain, ISSUED, READY, VERIFIED},
     core::{
-        finding::{Finding, Lang},
+        finding::{self, Finding},
         host::Host,
+        policy::IssuerKind,
         reason::{Reason, WhoActs},
     },
 };
@@ -37,6 +38,10 @@ pub struct Row {
     pub certificate: Option<String>,
     /// When it ends.
     pub not_after: Option<Timestamp>,
+    /// Its Secret's name.
+    pub secret: Option<String>,
+    /// The issuer of the verdict.
+    pub issuer: Option<String>,
     /// The Ingress that orders.
     pub lead: Option<String>,
     /// What else should be known.
@@ -47,6 +52,8 @@ pub struct Row {
     pub last_check: Option<Timestamp>,
     /// Since when DNS has been good; `None`: it is not.
     pub verified_since: Option<Timestamp>,
+    /// Since when the Ingress asks for the certificate; `None`: it does not.
+    pub released_since: Option<Timestamp>,
     /// Since when the certificate has been in place; `None`: it is not.
     pub issued_since: Option<Timestamp>,
 }
@@ -55,11 +62,18 @@ pub struct Row {
 pub fn rows(domains: &[Domain]) -> Vec<Row> {
     let mut rows: Vec<Row> = domains.iter().map(Row::of).collect();
     rows.sort_by(|a, b| {
-        let rank =
-            |row: &Row| (row.ready, row.finding.reason.who_acts() == WhoActs::Nobody, row.finding.reason.who_acts());
+        let rank = |row: &Row| (row.is_settled(), row.finding.who_acts() == WhoActs::Nobody, row.finding.who_acts());
         (rank(a), a.since, &a.namespace, &a.host).cmp(&(rank(b), b.since, &b.namespace, &b.host))
     });
     rows
+}
+
+fn kind_of(kind: &IssuerKind) -> String {
+    match kind {
+        IssuerKind::ClusterIssuer => "ClusterIssuer".to_owned(),
+        IssuerKind::Issuer => "Issuer".to_owned(),
+        IssuerKind::Other(kind) => finding::clean(kind),
+    }
 }
 
 // === impl Row ===
@@ -69,17 +83,14 @@ impl Row {
     pub fn of(domain: &Domain) -> Self {
         let status = domain.status.clone().unwrap_or_default();
         let host = Host::parse(&domain.spec.host);
-        let readable = host
-            .as_ref()
-            .map_or_else(|_| crate::core::finding::clean(&domain.spec.host), |h| h.readable().into_owned());
+        let readable = host.as_ref().map_or_else(|_| finding::clean(&domain.spec.host), |h| h.readable().into_owned());
         let ready = status.conditions.iter().find(|condition| condition.type_ == READY);
         let reason = ready.and_then(|condition| Reason::from_name(&condition.reason)).unwrap_or(Reason::Pending);
         let verdict = domain.facts().verdict.map(|verdict| verdict.finding);
         let finding = match verdict {
             Some(verdict) if verdict.reason == reason => verdict,
-            // The sentence of the verdict is the particular of a renewal at risk.
-            Some(verdict) if reason == Reason::RenewalAtRisk => {
-                Finding::new(reason, &readable).note(verdict.sentence(Lang::En))
+            Some(verdict) if reason == Reason::RenewalAtRisk && !verdict.reason.opens_gate() => {
+                Finding::new(reason, &readable).because(verdict)
             }
             _ => (status.issuance.as_ref().and_then(|issuance| issuance.finding(&readable)))
                 .filter(|issued| issued.reason == reason)
@@ -103,6 +114,12 @@ impl Row {
             observed: status.observed,
             next_check: status.next_check_time.map(|time| time.0),
             since: ready.map(|condition| condition.last_transition_time.0),
+            released_since: status.released_since.map(|time| time.0),
+            issuer: status
+                .verdict
+                .and_then(|verdict| verdict.issuer)
+                .map(|issuer| format!("{} {}", kind_of(&issuer.kind), finding::clean(&issuer.name))),
+            secret: status.certificate.as_ref().map(|certificate| certificate.secret_name.clone()),
             certificate: status.certificate.as_ref().map(|certificate| certificate.name.clone()),
             not_after: status.certificate.and_then(|certificate| certificate.not_after).map(|time| time.0),
             lead: status.lead,
@@ -110,9 +127,19 @@ impl Row {
         }
     }
 
+    /// Whether its certificate is in place, but would not be renewed.
+    pub fn is_at_risk(&self) -> bool {
+        self.finding.reason == Reason::RenewalAtRisk
+    }
+
+    /// Whether it waits for nothing.
+    pub fn is_settled(&self) -> bool {
+        self.ready && !self.is_at_risk()
+    }
+
     /// Whether somebody other than certgate must act.
     pub fn needs_somebody(&self) -> bool {
-        !self.ready && self.finding.reason.who_acts() != WhoActs::Nobody
+        !self.is_settled() && self.finding.who_acts() != WhoActs::Nobody
     }
 }
 

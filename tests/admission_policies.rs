@@ -1,4 +1,4 @@
-//! The chart's admission policies, in a real API server, with no certgate running.
+//! The chart's admission policies, in a real API server: with no certgate running, and with it at work.
 
 #![allow(
     clippy::expect_used,
@@ -10,11 +10,16 @@
 
 #[path = "admission_policies/ask.rs"]
 mod ask;
+#[path = "support/cluster.rs"]
+#[allow(dead_code, reason = "each test binary uses its part of it")]
+mod cluster;
 #[path = "support/helm.rs"]
 #[allow(dead_code, reason = "shared with the tests of the chart")]
 mod helm;
 #[path = "admission_policies/injection.rs"]
 mod injection;
+#[path = "admission_policies/live.rs"]
+mod live;
 #[path = "admission_policies/rows.rs"]
 mod rows;
 

@@ -12,6 +12,8 @@
 mod alerts;
 #[path = "support/helm.rs"]
 mod helm;
+#[path = "chart/page.rs"]
+mod page;
 #[path = "chart/policies.rs"]
 mod policies;
 

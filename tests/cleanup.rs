@@ -16,14 +16,20 @@ use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 use certgate_lab::{LabOptions, certgate as installed};
-use cluster::{Cluster, PATIENCE, Team, plain};
-use kube::api::{DynamicObject, Patch, PatchParams};
+use cluster::{Cluster, PATIENCE, Team, plain, rainbond};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 
 const INLINE: &str = "inline.example.com";
 const STAND_IN: &str = "stand-in.example.com";
+/// Of Rainbond 5, with plain HTTP kept by a twin.
+const KEPT: &str = "kept.example.com";
+/// Of Rainbond 6, by its switch.
+const SWITCHED: &str = "switched.example.com";
+const SWITCHS: &str = "switched.example.comp-ps-s";
 const THEIRS: &str = "theirs.example.com";
 const TEAM: &str = "cleaned";
+const TWIN: &str = "kept-certgate-http";
 
 /// What users see of an Ingress, as stored.
 fn visible(object: &DynamicObject) -> Result<Value> {
@@ -45,7 +51,10 @@ struct Scene {
 impl Scene {
     async fn set() -> Result<Self> {
         let cluster = Cluster::start(LabOptions::default(), "pebble-fast", |policy| {
-            policy["rules"] = json!([{"match": {"hosts": [STAND_IN]}, "issuance": "companion"}]);
+            policy["rules"] = json!([{"match": {"hosts": [STAND_IN]}, "issuance": "companion"},
+                {"match": {"hosts": [KEPT]}, "http": "keep"}]);
+            policy["gate"] = json!({"mode": "annotated"});
+            policy["rainbond"] = json!({"routes": true});
         })
         .await?;
         let team = Team::new(&cluster.lab, TEAM).await?;
@@ -53,6 +62,16 @@ impl Scene {
         theirs["metadata"]["annotations"] = json!({"cert-manager.io/cluster-issuer": "pebble-fast"});
         theirs["spec"]["tls"] = json!([{"hosts": [THEIRS], "secretName": "theirs-tls"}]);
         team.lab.dns().a(THEIRS, team.lab.ip());
+        for host in [KEPT, SWITCHED] {
+            team.lab.dns().a(host, team.lab.ip());
+        }
+        team.create(rainbond("kept", KEPT, "/")).await?;
+        team.lab
+            .apply_value(json!({"apiVersion": "cert-manager.io/v1", "kind": "Certificate",
+                "metadata": {"name": SWITCHS, "namespace": TEAM, "labels": {"app_id": "6def"}},
+                "spec": {"secretName": SWITCHS, "dnsNames": [SWITCHED],
+                    "issuerRef": {"kind": "ClusterIssuer", "name": "pebble-fast"}}}))
+            .await?;
         let mut before = Vec::new();
         // Not in DNS yet, so held and as written.
         for object in [plain("inline", &[INLINE]), plain("stand-in", &[STAND_IN]), theirs] {
@@ -65,6 +84,12 @@ impl Scene {
             team.until_injected(ingress, host).await?;
             team.until_domain(host, "Ready", "True", None).await?;
         }
+        team.until_domain(SWITCHED, "Ready", "True", None).await?;
+        said(&team).await?.context("certgate has said nothing on the switch's Certificate")?;
+        team.until_domain(KEPT, "Ready", "True", None).await?;
+        team.lab
+            .wait_for("the twin", PATIENCE, async || team.ingresses().get_opt(TWIN).await.map_err(Into::into))
+            .await?;
         team.lab
             .wait_for("the user's Certificate is Ready", PATIENCE, async || {
                 let certificate = team.certificates().get("theirs-tls").await?;
@@ -119,6 +144,12 @@ impl Scene {
     }
 }
 
+/// What certgate says on the Certificate of Rainbond 6's switch.
+async fn said(team: &Team<'_>) -> Result<Option<Value>> {
+    let object = team.certificates().get(SWITCHS).await?;
+    Ok(certgate_lab::story::condition(&object, "certgate.dev/Verified").cloned())
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -127,9 +158,9 @@ fn text(bytes: &[u8]) -> String {
 async fn what_certgate_added_goes_and_what_users_made_stays() -> Result<()> {
     let scene = Scene::set().await?;
     let refused = scene.clean_up(&[])?;
-    let said = text(&refused.stderr);
+    let words = text(&refused.stderr);
     ensure!(refused.status.code() == Some(2), "{refused:?}");
-    ensure!(said.lines().count() == 1 && said.contains("is running") && said.contains("--replicas=0"), "{said}");
+    ensure!(words.lines().count() == 1 && words.contains("is running") && words.contains("--replicas=0"), "{words}");
 
     let dry = scene.without_controller().await?;
     ensure!(dry.status.success(), "{dry:?}");
@@ -155,6 +186,10 @@ async fn what_certgate_added_goes_and_what_users_made_stays() -> Result<()> {
         ensure!(team.orders(host)? == 1);
     }
     ensure!(team.ingresses().get_opt("certgate-stand-in.example.com").await?.is_none(), "no companion");
+    ensure!(team.ingresses().get_opt(TWIN).await?.is_none(), "no twin");
+    ensure!(said(&team).await?.is_none(), "nothing is said of certgate's");
+    let switchs = team.certificates().get(SWITCHS).await?;
+    ensure!(certgate_lab::story::condition(&switchs, "Ready").is_some_and(|ready| ready["status"] == "True"));
     ensure!(team.certificates().get("theirs-tls").await?.metadata.resource_version == their_version);
     ensure!(team.ingresses().get("theirs").await?.metadata.resource_version == their_ingress);
     // Again is no harm.
@@ -189,6 +224,10 @@ async fn tls_that_is_kept_goes_on_renewing_without_certgate() -> Result<()> {
             })
             .await?;
     }
+    // Plain HTTP goes with the Ingress that it belongs to.
+    ensure!(team.lab.http_get(KEPT).await?.status == 200);
+    team.ingresses().delete("kept", &DeleteParams::default()).await?;
+    team.until_gone(&team.ingresses(), TWIN).await?;
     drop(team);
     scene.cluster.lab.stop()
 }

@@ -17,8 +17,21 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use certgate_lab::{LabOptions, certgate as installed};
 use cluster::{Cluster, PATIENCE, Team, plain};
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
+use kube::{Api, api::PostParams};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const READY: Duration = Duration::from_secs(40);
+
+/// What a replica's admin port says.
+async fn page(address: std::net::Ipv4Addr, path: &str) -> Result<String> {
+    let mut socket = tokio::net::TcpStream::connect((address, 8080)).await?;
+    socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: page\r\nConnection: close\r\n\r\n").as_bytes()).await?;
+    let mut said = String::new();
+    socket.read_to_string(&mut said).await?;
+    Ok(said)
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_webhook_killed_writes_pass_and_the_controller_injects_what_was_missed() -> Result<()> {
@@ -58,6 +71,12 @@ async fn a_controller_killed_midway_converges_without_a_second_order() -> Result
     team.until_domain(host, "Verified", "False", Some("DomainNotFound")).await?;
     cluster.app.kill(&controller)?;
     team.lab.dns().a(host, team.lab.ip());
+    // What it may not read of cert-manager's holds up nothing else.
+    let roles: Api<ClusterRole> = Api::all(team.client.clone());
+    let mut role = roles.get(installed::CONTROLLER).await?;
+    let acme = |rule: &PolicyRule| rule.api_groups.iter().flatten().any(|group| group == "acme.cert-manager.io");
+    role.rules.as_mut().context("rules")?.retain(|rule| !acme(rule));
+    roles.replace(installed::CONTROLLER, &PostParams::default(), &role).await?;
     cluster.app.restart(&controller, READY).await?;
     team.until_injected("web", host).await?;
     // Killed again while the certificate is on its way, or just there.
@@ -66,6 +85,16 @@ async fn a_controller_killed_midway_converges_without_a_second_order() -> Result
     team.until_certificate(host).await?;
     team.until_domain(host, "Ready", "True", None).await?;
     ensure!(team.orders(host)? == 1);
+    let said = page(cluster.app.address(&controller)?, "/readyz").await?;
+    ensure!(said.contains("Challenge objects cannot be watched") && said.starts_with("HTTP/1.1 200"), "{said}");
+
+    // A Domain that is not named by its host is told so, instead of being passed over.
+    let misnamed = json!({"apiVersion": "certgate.dev/v1alpha1", "kind": "Domain",
+        "metadata": {"name": "shop", "namespace": "midway"}, "spec": {"host": "shop.example.com"}});
+    team.lab.apply_value(misnamed).await?;
+    let told = team.until_domain("shop", "Ready", "False", Some("DomainMisnamed")).await?;
+    let message = told.status.and_then(|status| status.message).unwrap_or_default();
+    ensure!(message.contains("under the name shop.example.com"), "{message}");
     cluster.lab.stop()
 }
 

@@ -13,10 +13,10 @@
 #[allow(dead_code, reason = "each test binary uses its part of it")]
 mod cluster;
 
-use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+use std::{collections::BTreeSet, fs, net::SocketAddr, path::Path, time::Duration};
 
-use anyhow::{Context, Result, ensure};
-use certgate_lab::{Lab, LabOptions, certgate as installed};
+use anyhow::{Context, Result, bail, ensure};
+use certgate_lab::{Identity, Lab, LabOptions, certgate as installed};
 use cluster::{Team, plain, program, rainbond};
 use k8s_openapi::api::{
     core::v1::Secret,
@@ -27,15 +27,24 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 const ACCOUNTS: [&str; 2] = ["certgate-webhook", "certgate-controller"];
 /// Used unseen: to create by server-side apply is asked for as a patch, and the right to create is checked within. An
 /// Event is patched when the same is told again within minutes, which here it may or may not be.
+/// To approve is no request at all: cert-manager's own webhook, which the lab is without, asks whether it is granted.
 const UNSEEN: &[&str] = &[
+    "certgate-controller approve cert-manager.io/signers clusterissuers.cert-manager.io/*",
+    "certgate-controller approve cert-manager.io/signers issuers.cert-manager.io/*",
     "certgate-controller patch events.k8s.io/events",
     "certgate-controller create certgate.dev/verifiedhosts",
     "certgate-controller create networking.k8s.io/ingresses",
 ];
+/// Where the gateway's Service is.
+const EDGE: &str = "edge";
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// What an account asked for.
@@ -111,6 +120,32 @@ fn unused(account: &str, rules: &[PolicyRule], used: &BTreeSet<Used>) -> Vec<Str
     found
 }
 
+/// A gateway's Service.
+async fn edge(lab: &Lab) -> Result<()> {
+    lab.namespace(EDGE).await?;
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "gateway", "namespace": EDGE},
+        "spec": {"ports": [{"port": 443}]}});
+    lab.apply_value(service).await?;
+    Ok(())
+}
+
+/// The kinds of Rainbond 6, as far as it matters that they are there.
+async fn rainbond_kinds(lab: &Lab) -> Result<()> {
+    for (group, version, kind, plural) in [
+        ("rainbond.io", "v1alpha1", "RainbondCluster", "rainbondclusters"),
+        ("apisix.apache.org", "v2", "ApisixRoute", "apisixroutes"),
+    ] {
+        let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": format!("{plural}.{group}")},
+            "spec": {"group": group, "scope": "Namespaced", "names": {"kind": kind, "plural": plural},
+                "versions": [{"name": version, "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}]}});
+        let definition = lab.apply_value(definition).await?.remove(0);
+        lab.wait_for_condition(&definition, "Established").await?;
+    }
+    Ok(())
+}
+
 /// Everything that certgate does for hosts, from the first look to the last trace.
 async fn work(lab: &Lab) -> Result<()> {
     let team = Team::new(lab, "team").await?;
@@ -134,6 +169,16 @@ async fn work(lab: &Lab) -> Result<()> {
     team.create(rainbond("kept", &kept, "/")).await?;
     lab.wait_for("the twin", WITHIN, async || Ok(team.ingresses().get_opt("kept-certgate-http").await?)).await?;
     team.until_domain(&kept, "Ready", "True", None).await?;
+    // Asked for by Rainbond 6's switch: approved, and told on the Certificate.
+    let (route, direct) = ("direct.permissions-example.comp-ps-s", "direct.permissions-example.com".to_owned());
+    lab.dns().a(&direct, lab.ip());
+    lab.apply_value(json!({"apiVersion": "cert-manager.io/v1", "kind": "Certificate",
+        "metadata": {"name": route, "namespace": "team", "labels": {"app_id": "6def"}},
+        "spec": {"secretName": route, "dnsNames": [direct],
+            "issuerRef": {"kind": "ClusterIssuer", "name": "pebble-fast"}}}))
+        .await?;
+    team.until_domain(&direct, "Ready", "True", None).await?;
+    team.certificates().delete(route, &DeleteParams::default()).await?;
     // Switched off, and gone.
     for (name, host) in [("shop", &shop), ("blog", &blog), ("kept", &kept)] {
         team.annotate(name, json!({ "certgate.dev/auto-issue": "false" })).await?;
@@ -152,6 +197,18 @@ async fn work(lab: &Lab) -> Result<()> {
     .await
 }
 
+/// Somebody opens the status page.
+async fn visit(lab: &Lab, page: SocketAddr) -> Result<()> {
+    let Identity::Token(token) = lab.service_account(installed::NAMESPACE, "visitor").await? else { bail!("no token") };
+    let mut socket = TcpStream::connect(page).await?;
+    let head = format!("GET / HTTP/1.1\r\nHost: {page}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n");
+    socket.write_all(head.as_bytes()).await?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await?;
+    ensure!(answer.starts_with("HTTP/1.1 401"), "an account without rights: {answer}");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_granted_is_used_and_what_is_used_is_granted() -> Result<()> {
     let scratch = tempfile::tempdir()?;
@@ -166,9 +223,18 @@ async fn what_is_granted_is_used_and_what_is_used_is_granted() -> Result<()> {
     };
     Lab::with(options, async |lab| {
         lab.dns().set_negative_ttl(1, 1);
+        rainbond_kinds(lab).await?;
         let mut policy = installed::policy(lab, "pebble-fast");
+        policy["gate"] = json!({"mode": "all"});
+        policy["rainbond"] = json!({"routes": true});
+        policy["gateway"]["rainbond"] = json!(true);
         policy["rules"] = json!([{"match": {"hosts": ["kept.*"]}, "http": "keep"}]);
-        let _app = installed::install(lab, installed::chart(program(), &policy)).await?;
+        // Where the gateway is reached is looked up in both places that there are.
+        policy["gateway"]["service"] = json!({"namespace": EDGE, "name": "gateway"});
+        edge(lab).await?;
+        let page = json!({"controller": {"page": {"enabled": true, "listen": "service"}}});
+        let app = installed::install(lab, installed::chart(program(), &policy).values(page)).await?;
+        visit(lab, app.service_address("certgate-page")?).await?;
         work(lab).await?;
 
         let client = lab.client().await?;
@@ -176,7 +242,10 @@ async fn what_is_granted_is_used_and_what_is_used_is_granted() -> Result<()> {
         for account in ACCOUNTS {
             let cluster: ClusterRole = Api::all(client.clone()).get(account).await?;
             let own: Role = Api::namespaced(client.clone(), installed::NAMESPACE).get(account).await?;
-            rules.push((account, cluster.rules.into_iter().flatten().chain(own.rules.into_iter().flatten()).collect()));
+            let edge: Api<Role> = Api::namespaced(client.clone(), EDGE);
+            let edge = edge.get_opt(&format!("{account}-gateway")).await?;
+            let all = [cluster.rules, own.rules, edge.and_then(|role| role.rules)];
+            rules.push((account, all.into_iter().flatten().flatten().collect()));
         }
         let rules: Vec<(&str, Vec<PolicyRule>)> = rules;
         lab.wait_for("every permission is used", WITHIN, async || {

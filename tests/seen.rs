@@ -3,121 +3,96 @@
 
 #![allow(clippy::indexing_slicing, reason = "a test may end by panicking")]
 
+#[path = "seen/ca.rs"]
+mod ca;
 #[path = "support/cluster.rs"]
 #[allow(dead_code, reason = "each test binary uses its part of it")]
 mod cluster;
+#[path = "seen/watcher.rs"]
+mod watcher;
 
-use std::net::TcpListener;
-
-use anyhow::{Context, Result, bail, ensure};
-use certgate_lab::{Lab, LabOptions, certgate as installed};
-use cluster::{Cluster, PATIENCE, SOON, Team, plain, program};
-use k8s_openapi::api::events::v1::Event;
-use kube::{Api, api::ListParams};
+use anyhow::{Context, Result, ensure};
+use certgate_lab::{
+    Identity, Lab, LabOptions, certgate as installed,
+    prometheus::{self, Text},
+};
+use cluster::{Cluster, PATIENCE, Team, plain, program};
+use kube::{
+    Api,
+    api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams},
+};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use watcher::Watcher;
 
-/// One who looks everywhere.
-struct Watcher<'l> {
-    lab: &'l Lab,
-    page: std::net::SocketAddr,
+/// Certificates of this issuer come from the lab's CA until its directory is changed.
+const CHANGING: &str = "changing";
+
+/// An issuer of another directory, made as the lab's own is.
+async fn issuer(lab: &Lab, name: &str, directory: &str) -> Result<()> {
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("cert-manager.io", "v1", "ClusterIssuer"));
+    let own = Api::<DynamicObject>::all_with(lab.client().await?, &kind).get("pebble-fast").await?;
+    let mut acme = own.data["spec"]["acme"].clone();
+    acme["server"] = json!(directory);
+    acme["privateKeySecretRef"]["name"] = json!(format!("{name}-account"));
+    lab.apply_value(json!({"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": name}, "spec": {"acme": acme}})).await?;
+    Ok(())
 }
 
-impl Watcher<'_> {
-    /// Everything says the same of a host: its reason, who acts, and a phrase of the sentence.
-    async fn sees(&self, team: &Team<'_>, host: &str, reason: &str, who: &str, phrase: &str) -> Result<()> {
-        let ready = if reason == "Issued" { "True" } else { "False" };
-        team.until_domain(host, "Ready", ready, Some(reason)).await?;
-        self.soon(&format!("columns of {host}: {reason}"), async || {
-            let row = columns(team, host).await?;
-            ensure!(
-                row.contains(&ready.to_owned()) && row.contains(&reason.to_owned()) && row.contains(&who.to_owned()),
-                "{row:?}"
-            );
-            Ok(())
-        })
+/// The token of an account that may, or may not, list Domains everywhere.
+async fn visitor(lab: &Lab, name: &str, may: bool) -> Result<String> {
+    if may {
+        lab.apply_value(json!([
+            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name},
+                "rules": [{"apiGroups": ["certgate.dev"], "resources": ["domains"], "verbs": ["list"]}]},
+            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+                "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": installed::NAMESPACE}]},
+        ]))
         .await?;
-        for kind in ["Ingress", "Domain"] {
-            self.soon(&format!("Event {reason} on the {kind} of {host}"), async || {
-                self.event(team, kind, reason, phrase).await
-            })
-            .await?;
-        }
-        let status = self.status(team, host).await?.with_context(|| format!("status knows nothing of {host}"))?;
-        ensure!(status["reason"] == reason && status["whoActs"] == who, "{status}");
-        ensure!(status["message"].as_str().is_some_and(|message| message.contains(phrase)), "{status}");
-        self.soon(&format!("page of {host}: {reason}"), async || {
-            let (code, page) = self.page(&format!("/host/{}/{host}", team.name)).await?;
-            ensure!(code == 200 && page.contains(reason) && page.contains(phrase), "{code} {page}");
-            Ok(())
-        })
-        .await
     }
-
-    async fn soon(&self, what: &str, check: impl AsyncFn() -> Result<()>) -> Result<()> {
-        self.lab.wait_for(what, SOON, async || check().await.map(Some)).await
+    match lab.service_account(installed::NAMESPACE, name).await? {
+        Identity::Token(token) => Ok(token),
+        other => anyhow::bail!("{other:?}"),
     }
-
-    async fn event(&self, team: &Team<'_>, kind: &str, reason: &str, phrase: &str) -> Result<()> {
-        let events = Api::<Event>::namespaced(team.client.clone(), &team.name).list(&ListParams::default()).await?;
-        let mut seen = Vec::new();
-        for event in events {
-            let on = event.regarding.as_ref().and_then(|object| object.kind.clone()).unwrap_or_default();
-            let (why, note) = (event.reason.unwrap_or_default(), event.note.unwrap_or_default());
-            if on == kind && why == reason && note.contains(phrase) {
-                return Ok(());
-            }
-            seen.push(format!("{on} {why}: {note}"));
-        }
-        bail!("only {seen:?}")
-    }
-
-    async fn status(&self, team: &Team<'_>, host: &str) -> Result<Option<Value>> {
-        let output = tokio::process::Command::new(program())
-            .args(["status", "--namespace", &team.name, "--output", "json", "--kubeconfig"])
-            .arg(self.lab.kubeconfig())
-            .output()
-            .await?;
-        ensure!(output.status.code().is_some_and(|code| code < 2), "{}", String::from_utf8_lossy(&output.stderr));
-        let value: Value = serde_json::from_slice(&output.stdout)?;
-        let hosts = value["hosts"].as_array().context("no hosts")?;
-        Ok(hosts.iter().find(|row| row["host"] == host).cloned())
-    }
-
-    async fn page(&self, path: &str) -> Result<(u16, String)> {
-        let mut socket = tokio::net::TcpStream::connect(self.page).await?;
-        socket.write_all(format!("GET {path} HTTP/1.1\r\nHost: page\r\nConnection: close\r\n\r\n").as_bytes()).await?;
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).await?;
-        let code = answer.split(' ').nth(1).context("no status")?.parse()?;
-        Ok((code, answer))
-    }
-}
-
-/// A Domain's row as kubectl prints it.
-async fn columns(team: &Team<'_>, host: &str) -> Result<Vec<String>> {
-    let request = http::Request::get(format!("/apis/certgate.dev/v1alpha1/namespaces/{}/domains", team.name))
-        .header("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io")
-        .body(Vec::new())?;
-    let table: Value = team.client.request(request).await?;
-    let rows = table["rows"].as_array().context("no rows")?;
-    let cells = rows.iter().filter_map(|row| row["cells"].as_array());
-    let words = cells.map(|cells| cells.iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>());
-    words.into_iter().find(|row| row.contains(&host.to_owned())).with_context(|| format!("no row of {host}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_sees_what_a_host_waits_for_from_first_write_to_switched_off() -> Result<()> {
-    let page = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let lab = Lab::start(LabOptions { audit_log: true, ..LabOptions::default() }).await?;
     lab.dns().set_negative_ttl(1, 1);
+    let ca = ca::start().await?;
+    for (name, directory) in [
+        ("limited", format!("{ca}/limited/directory")),
+        ("broken", format!("{ca}/broken/directory")),
+        (CHANGING, lab.pebble().directory()),
+    ] {
+        issuer(&lab, name, &directory).await?;
+    }
     let mut policy = installed::policy(&lab, "pebble-fast");
     policy["caaIdentities"] = json!({lab.pebble().directory(): ["ca.example"]});
+    let rule = |name: &str| json!({"match": {"hosts": [format!("{name}.example.com")]}, "issuer": {"kind": "ClusterIssuer", "name": name}});
+    policy["rules"] = json!([rule("limited"), rule("broken"), rule(CHANGING)]);
     let chart = installed::chart(program(), &policy)
-        .values(json!({"controller": {"page": {"enabled": true, "port": page.port()}}}));
+        .values(json!({"controller": {"page": {"enabled": true, "listen": "service"}}}));
     let app = installed::install(&lab, chart).await?;
+    let page = app.service_address("certgate-page")?;
+    let token = visitor(&lab, "viewer", true).await?;
     let cluster = Cluster { lab, app };
-    let result = tell(&cluster, page).await;
+    let watcher = Watcher { lab: &cluster.lab, page, token };
+    let result = async {
+        let team = Team::new(watcher.lab, "team-a").await?;
+        tokio::try_join!(
+            issued_and_off(&watcher, &team),
+            held(&watcher, &team),
+            refused_by_the_ca(&watcher, &team, &ca),
+            out_of_reach(&watcher, &team),
+            strangers(&watcher),
+        )
+    };
+    let result = match result.await {
+        Ok(_) => scrapes(&cluster).await.and_then(|()| logs(&cluster)),
+        Err(error) => Err(error),
+    };
     if result.is_err() {
         cluster.lab.print_log_tails();
     }
@@ -125,44 +100,20 @@ async fn everybody_sees_what_a_host_waits_for_from_first_write_to_switched_off()
     cluster.lab.stop()
 }
 
-async fn tell(cluster: &Cluster, page: std::net::SocketAddr) -> Result<()> {
-    let lab = &cluster.lab;
-    let watcher = Watcher { lab, page };
-    let team = Team::new(lab, "team-a").await?;
+/// NXDOMAIN → record added → issued → taken elsewhere → switched off.
+async fn issued_and_off(watcher: &Watcher<'_>, team: &Team<'_>) -> Result<()> {
+    let lab = watcher.lab;
     let host = "www.example.com";
-
-    // NXDOMAIN → record added → issued.
     team.create(plain("web", &[host])).await?;
-    watcher.sees(&team, host, "DomainNotFound", "domain-owner", "does not exist in DNS").await?;
+    watcher.sees(team, host, "DomainNotFound", "domain-owner", "does not exist in DNS").await?;
     ensure!(team.orders(host)? == 0, "nothing is ordered for a host that cannot pass");
     lab.dns().a(host, lab.ip());
-    watcher.sees(&team, host, "Issued", "nobody", "has its certificate").await?;
+    watcher.sees(team, host, "Issued", "nobody", "has its certificate").await?;
 
     // Another namespace wants it too.
     let rival = Team::new(lab, "team-b").await?;
     rival.create(plain("web", &[host])).await?;
     watcher.sees(&rival, host, "HostTaken", "app-developer", "already in use elsewhere").await?;
-
-    // Wrong target.
-    let wrong = "wrong.example.com";
-    lab.dns().a(wrong, "198.51.100.9".parse()?);
-    team.create(plain("wrong", &[wrong])).await?;
-    watcher.sees(&team, wrong, "WrongTarget", "domain-owner", "198.51.100.9").await?;
-
-    // CAA names another CA.
-    let caa = "caa.example.com";
-    lab.dns().a(caa, lab.ip());
-    lab.dns().caa(caa, 0, "issue", "other-ca.example");
-    team.create(plain("caa", &[caa])).await?;
-    watcher.sees(&team, caa, "CaaForbids", "domain-owner", "other-ca.example").await?;
-
-    // What DNS cannot tell: the CA itself refuses the order, and its words come through.
-    let blocked = certgate_lab::BLOCKED;
-    lab.dns().a(blocked, lab.ip());
-    team.create(plain("blocked", &[blocked])).await?;
-    watcher.sees(&team, blocked, "IssuanceFailed", "cluster-admin", "forbidden by policy").await?;
-    let told = team.domains().get(blocked).await?.status.unwrap_or_default().issuance.context("no issuance")?;
-    ensure!(!told.note.contains("order resource") && !told.note.contains("urn:"), "no raw blob: {told:?}");
 
     // Switched off: the Ingress says so, and the host is nowhere any more.
     team.annotate("web", json!({"certgate.dev/auto-issue": "false"})).await?;
@@ -171,9 +122,9 @@ async fn tell(cluster: &Cluster, page: std::net::SocketAddr) -> Result<()> {
     })
     .await?;
     watcher
-        .soon("Event SwitchedOff", async || watcher.event(&team, "Ingress", "SwitchedOff", "switched off").await)
+        .soon("Event SwitchedOff", async || watcher.event(team, "Ingress", "SwitchedOff", "switched off").await)
         .await?;
-    ensure!(watcher.status(&team, host).await?.is_none(), "status still knows it");
+    ensure!(watcher.status(team, host).await?.is_none(), "status still knows it");
     watcher
         .soon("the page forgets it", async || {
             let (code, _) = watcher.page(&format!("/host/team-a/{host}")).await?;
@@ -181,4 +132,199 @@ async fn tell(cluster: &Cluster, page: std::net::SocketAddr) -> Result<()> {
             Ok(())
         })
         .await
+}
+
+/// What DNS tells beforehand.
+async fn held(watcher: &Watcher<'_>, team: &Team<'_>) -> Result<()> {
+    let lab = watcher.lab;
+    let wrong = "wrong.example.com";
+    lab.dns().a(wrong, "198.51.100.9".parse()?);
+    team.create(plain("wrong", &[wrong])).await?;
+    watcher.sees(team, wrong, "WrongTarget", "domain-owner", "198.51.100.9").await?;
+
+    // CAA names another CA.
+    let caa = "caa.example.com";
+    lab.dns().a(caa, lab.ip());
+    lab.dns().caa(caa, 0, "issue", "other-ca.example");
+    team.create(plain("caa", &[caa])).await?;
+    watcher.sees(team, caa, "CaaForbids", "domain-owner", "other-ca.example").await?;
+    ensure!(team.orders(wrong)? + team.orders(caa)? == 0, "an order that could not pass");
+    Ok(())
+}
+
+/// What DNS cannot tell: the CA itself refuses, at first or when it is time to renew, and its words come through.
+async fn refused_by_the_ca(watcher: &Watcher<'_>, team: &Team<'_>, ca: &str) -> Result<()> {
+    let lab = watcher.lab;
+    let changing = format!("{CHANGING}.example.com");
+    lab.dns().a(&changing, lab.ip());
+    team.create(plain(CHANGING, &[&changing])).await?;
+
+    let limited = "limited.example.com";
+    lab.dns().a(limited, lab.ip());
+    team.create(plain("limited", &[limited])).await?;
+    watcher.sees(team, limited, "CaRateLimited", "ca", ca::LIMIT).await?;
+    watcher.sees(team, limited, "CaRateLimited", "ca", "from 2030-11-25 13:37 UTC").await?;
+
+    let blocked = certgate_lab::BLOCKED;
+    lab.dns().a(blocked, lab.ip());
+    team.create(plain("blocked", &[blocked])).await?;
+    watcher.sees(team, blocked, "IssuanceFailed", "cluster-admin", "forbidden by policy").await?;
+    for host in [limited, blocked] {
+        let told = team.domains().get(host).await?.status.unwrap_or_default().issuance.context("no issuance")?;
+        let told = serde_json::to_string(&told)?;
+        ensure!(!told.contains("order resource") && !told.contains("urn:"), "no raw blob: {told}");
+    }
+
+    watcher.sees(team, &changing, "Issued", "nobody", "has its certificate").await?;
+    issuer(lab, CHANGING, &format!("{ca}/limited/directory")).await?;
+    renew(team, &changing).await?;
+    watcher.sees(team, &changing, "RenewalAtRisk", "ca", ca::LIMIT).await
+}
+
+/// Asks cert-manager to renew, as `cmctl renew` does.
+async fn renew(team: &Team<'_>, host: &str) -> Result<()> {
+    let name = format!("certgate-{host}");
+    let certificate = team.certificates().get(&name).await?;
+    let mut conditions = certificate.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    conditions.retain(|condition| condition["type"] != "Issuing");
+    conditions.push(json!({"type": "Issuing", "status": "True", "reason": "ManuallyTriggered",
+        "message": "Certificate re-issuance manually triggered", "lastTransitionTime": jiff::Timestamp::now().to_string()}));
+    let patch: Value = json!({"status": {"conditions": conditions}});
+    team.certificates().patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+    Ok(())
+}
+
+/// The CA does not answer; cert-manager says nothing of that.
+async fn out_of_reach(watcher: &Watcher<'_>, team: &Team<'_>) -> Result<()> {
+    let host = "broken.example.com";
+    watcher.lab.dns().a(host, watcher.lab.ip());
+    team.create(plain("broken", &[host])).await?;
+    watcher.sees(team, host, "Issuing", "nobody", "is being issued").await?;
+    watcher.sees(team, host, "CaUnreachable", "cluster-admin", "cannot be reached").await
+}
+
+/// Who may not list Domains sees nothing of the page, nor who calls it by a stranger's name.
+async fn strangers(watcher: &Watcher<'_>) -> Result<()> {
+    let nobody = visitor(watcher.lab, "nobody-in-particular", false).await?;
+    let (page, token) = (watcher.page, &watcher.token);
+    watcher
+        .soon("the page has listed the hosts", async || {
+            let (code, answer) = watcher.page("/").await?;
+            ensure!(code == 200, "{answer}");
+            Ok(())
+        })
+        .await?;
+    let login = |token: &str| {
+        let body = format!("token={token}&lang=zh");
+        let head = format!(
+            "POST /login HTTP/1.1\r\nHost: certgate-page\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        );
+        (format!("{head}Content-Length: {}\r\n", body.len()), body)
+    };
+    for (head, expected) in [
+        (format!("GET / HTTP/1.1\r\nHost: {page}\r\n"), 401),
+        (format!("GET /events HTTP/1.1\r\nHost: {page}\r\n"), 401),
+        (format!("GET / HTTP/1.1\r\nHost: {page}\r\nAuthorization: Bearer {nobody}\r\n"), 401),
+        (format!("GET / HTTP/1.1\r\nHost: {page}\r\nAuthorization: Bearer made-up\r\n"), 401),
+        (format!("GET / HTTP/1.1\r\nHost: evil.example.com\r\nAuthorization: Bearer {token}\r\n"), 421),
+        (
+            format!("GET / HTTP/1.1\r\nHost: certgate-page.certgate-system.svc\r\nCookie: certgate_token={token}\r\n"),
+            200,
+        ),
+    ] {
+        let (code, answer) = watcher.ask(&head).await?;
+        ensure!(code == expected, "{code} instead of {expected} for {head:?}: {answer:?}");
+        ensure!(answer.contains("content-security-policy: default-src 'none'"), "{answer}");
+        ensure!(code == 200 || !answer.contains("example.com</a>"), "a stranger sees hosts");
+    }
+    for (token, expected) in [(token.as_str(), 303), (&nobody, 401)] {
+        let (head, body) = login(token);
+        let (code, answer) = watcher.send(&head, &body).await?;
+        ensure!(code == expected, "{answer}");
+        ensure!(
+            answer.contains(&format!("certgate_token={token}; HttpOnly; SameSite=Strict")) == (code == 303),
+            "{answer}"
+        );
+    }
+    Ok(())
+}
+
+/// Prometheus reads what both roles show, and finds in it what happened here.
+async fn scrapes(cluster: &Cluster) -> Result<()> {
+    let scrape = async |deployment: &str| -> Result<String> {
+        let replica = cluster.app.replicas_of(deployment).pop().context("no replica")?;
+        let address = (cluster.app.address(&replica)?, 8080).into();
+        let visitor = Watcher { lab: &cluster.lab, page: address, token: String::new() };
+        let (code, answer) = visitor.page("/metrics").await?;
+        ensure!(code == 200, "{answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").context("no body")?;
+        let kind = head.lines().find_map(|line| line.strip_prefix("content-type: ")).context("no content type")?;
+        prometheus::check(Text::Metrics(kind), body)
+    };
+    let series = |read: &str, metric: &str| -> usize {
+        let line = read.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
+        line.and_then(|count| count.parse().ok()).unwrap_or_default()
+    };
+    let webhook = scrape(installed::WEBHOOK).await?;
+    for metric in [
+        "certgate_admission_reviews_total",
+        "certgate_admission_hosts_total",
+        "certgate_admission_duration_seconds_bucket",
+        "certgate_index_domains",
+        "certgate_index_watch_failing_seconds",
+        "certgate_serving_certificate_not_after_timestamp_seconds",
+    ] {
+        ensure!(series(&webhook, metric) > 0, "{metric} is not in\n{webhook}");
+    }
+    let controller = scrape(installed::CONTROLLER).await?;
+    for metric in [
+        "certgate_controller_hosts",
+        "certgate_controller_checks_total",
+        "certgate_controller_queue",
+        "certgate_controller_queue_lag_seconds",
+        "certgate_controller_ready_to_injected_seconds_count",
+        "certgate_controller_injected_to_issued_seconds_count",
+        "certgate_controller_orders_spared_total",
+        "certgate_controller_watch_failing_seconds",
+        "certgate_controller_certificates_ending",
+        "certgate_controller_soonest_not_after_timestamp_seconds",
+        "certgate_dns_questions_total",
+        "certgate_dns_latency_seconds_count",
+        "certgate_ca_not_after_timestamp_seconds",
+    ] {
+        ensure!(series(&controller, metric) > 0, "{metric} is not in\n{controller}");
+    }
+    ensure!(series(&controller, "certgate_dns_latency_seconds_count") == 1, "one resolver is one series");
+    Ok(())
+}
+
+/// The controller's log, of the chart's default form, has each change of a host once, with all that one searches for.
+fn logs(cluster: &Cluster) -> Result<()> {
+    let replica = cluster.app.replicas_of(installed::CONTROLLER).pop().context("no replica")?;
+    let log = std::fs::read_to_string(cluster.app.log_path(&replica)?)?;
+    let lines = log.lines().filter(|line| line.starts_with('{')).map(serde_json::from_str::<Value>);
+    let lines = lines.collect::<Result<Vec<_>, _>>()?;
+    let of = |message: &str, host: &str| -> Vec<&Value> {
+        lines
+            .iter()
+            .filter(|line| line["message"] == message && line["host"] == host && line["namespace"] == "team-a")
+            .collect()
+    };
+    let changes = of("host changed", "www.example.com");
+    ensure!(changes.iter().all(|line| line["level"] == "INFO"), "{changes:?}");
+    let reasons: Vec<&str> = changes.iter().filter_map(|line| line["reason"].as_str()).collect();
+    let order: Vec<Option<usize>> = ["DomainNotFound", "Issuing", "Issued", "SwitchedOff"]
+        .iter()
+        .map(|reason| reasons.iter().position(|r| r == reason))
+        .collect();
+    ensure!(order.iter().all(Option::is_some) && order.is_sorted(), "{reasons:?}");
+    for reason in ["DomainNotFound", "SwitchedOff"] {
+        ensure!(reasons.iter().filter(|r| **r == reason).count() == 1, "{reason} is logged again: {reasons:?}");
+    }
+    ensure!(changes.iter().any(|line| line["ingress"] == "web" && line["sentence"].is_string()), "{changes:?}");
+    let patched = of("Ingress patched", "www.example.com");
+    let injected =
+        patched.iter().filter(|line| line["action"] == "inject" && line["ingress"] == "web" && line["level"] == "INFO");
+    ensure!(injected.count() == 1, "{patched:?}");
+    Ok(())
 }

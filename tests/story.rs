@@ -17,10 +17,10 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use certgate_lab::{
-    CertManager, Gateway, LabOptions,
+    CertManager, Gateway, Lab, LabOptions,
     story::{Cast, Silent, Story, documents},
 };
-use cluster::{Cluster, plain};
+use cluster::{Cluster, PATIENCE, Team, plain};
 use serde_json::{Value, json};
 
 fn fixture(name: &str) -> Result<Value> {
@@ -42,9 +42,33 @@ fn standard() -> Cast {
     Cast { namespace: "plain".into(), ingress: plain("web", &["www.plain-example.com"]), beside: vec![service] }
 }
 
+/// A host that policy has ordered by a companion.
+const APART: &str = "apart.example.com";
+
+/// Where a companion orders, the gateway never answers for the host with a certificate that is not the host's: the TLS
+/// entry comes when the Secret is there.
+async fn issued_apart(lab: &Lab) -> Result<usize> {
+    let team = Team::new(lab, "apart").await?;
+    team.create(plain("apart", &[APART])).await?;
+    team.until_domain(APART, "Ready", "False", Some("DomainNotFound")).await?;
+    lab.dns().a(APART, lab.ip());
+    let names = lab
+        .wait_for("an answer over HTTPS", PATIENCE, async || {
+            let answer = lab.https_get(APART).await?;
+            ensure!(answer.status == 200, "{}", answer.status);
+            Ok(answer.leaf.map(|leaf| leaf.names))
+        })
+        .await?;
+    ensure!(names == [APART], "served with a certificate of {names:?}");
+    team.until_domain(APART, "Ready", "True", Some("Issued")).await?;
+    team.orders(APART)
+}
+
 async fn tell(options: LabOptions, issuer: &str, casts: Vec<Cast>) -> Result<()> {
-    let cluster = Cluster::start(options, issuer, |_| {}).await?;
-    let mut told = 0;
+    let apart = options.gateway == Gateway::Traefik;
+    let rules = json!([{"match": {"hosts": [APART]}, "issuance": "companion"}]);
+    let cluster = Cluster::start(options, issuer, |policy| policy["rules"] = rules).await?;
+    let mut told = if apart { issued_apart(&cluster.lab).await? } else { 0 };
     for cast in casts {
         let story = Story::begin(&cluster.lab, cast, &Silent).await?;
         if let Err(error) = story.tell().await {

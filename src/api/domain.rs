@@ -103,6 +103,9 @@ pub struct DomainStatus {
     /// Certgate has injected the host; DNS trouble no longer takes that back.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub released: bool,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub released_since: Option<Time>,
     /// The Ingress that carries the issuer annotation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lead: Option<String>,
@@ -167,6 +170,9 @@ pub struct IssuanceStatus {
     /// One more particular: a time, an address, a link.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
+    /// The reason from which this one follows; what was said and the particular are then its.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
 }
 
 /// The certificate of a host.
@@ -187,16 +193,23 @@ pub struct CertificateStatus {
 impl IssuanceStatus {
     /// A finding as it is kept.
     pub fn of(finding: &Finding) -> Self {
+        let told = finding.cause.as_deref().unwrap_or(finding);
         Self {
             reason: finding.reason.as_str().to_owned(),
-            observed: finding.observed.clone(),
-            note: finding.note.clone(),
+            observed: told.observed.clone(),
+            note: told.note.clone(),
+            cause: finding.cause.as_ref().map(|cause| cause.reason.as_str().to_owned()),
         }
     }
 
     /// The finding, about that host; `None`: a reason of another version.
     pub fn finding(&self, host: &str) -> Option<Finding> {
-        Some(Finding::new(Reason::from_name(&self.reason)?, host).observed(&self.observed).note(&self.note))
+        let finding =
+            |reason| Some(Finding::new(Reason::from_name(reason)?, host).observed(&self.observed).note(&self.note));
+        match self.cause.as_deref().and_then(finding) {
+            Some(cause) => Some(Finding::new(Reason::from_name(&self.reason)?, host).because(cause)),
+            None => finding(&self.reason),
+        }
     }
 }
 

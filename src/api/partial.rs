@@ -6,13 +6,11 @@ pub mod certificate_request;
 pub mod ingress;
 pub mod issuance;
 pub mod issuer;
+pub mod route;
 
-/// Implements [`kube::Resource`] for a reduced object of one of cert-manager's groups.
-macro_rules! cert_manager_resource {
-    ($type:ty, $kind:literal, $plural:literal, $scope:ty) => {
-        $crate::api::partial::cert_manager_resource!($type, $kind, $plural, $scope, "cert-manager.io");
-    };
-    ($type:ty, $kind:literal, $plural:literal, $scope:ty, $group:literal) => {
+/// Implements [`kube::Resource`] for a reduced object.
+macro_rules! resource {
+    ($type:ty, $kind:literal, $plural:literal, $scope:ty, $group:literal, $version:literal) => {
         impl kube::Resource for $type {
             type DynamicType = ();
             type Scope = $scope;
@@ -24,7 +22,7 @@ macro_rules! cert_manager_resource {
                 $group.into()
             }
             fn version((): &()) -> std::borrow::Cow<'_, str> {
-                "v1".into()
+                $version.into()
             }
             fn plural((): &()) -> std::borrow::Cow<'_, str> {
                 $plural.into()
@@ -36,6 +34,17 @@ macro_rules! cert_manager_resource {
                 &mut self.metadata
             }
         }
+    };
+}
+use resource;
+
+/// The same for one of cert-manager's groups.
+macro_rules! cert_manager_resource {
+    ($type:ty, $kind:literal, $plural:literal, $scope:ty) => {
+        $crate::api::partial::cert_manager_resource!($type, $kind, $plural, $scope, "cert-manager.io");
+    };
+    ($type:ty, $kind:literal, $plural:literal, $scope:ty, $group:literal) => {
+        $crate::api::partial::resource!($type, $kind, $plural, $scope, $group, "v1");
     };
 }
 use cert_manager_resource;

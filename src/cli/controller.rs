@@ -9,6 +9,7 @@ use tokio::{sync::watch, task::JoinSet};
 
 use super::{
     kubeconfig::{self, KubeconfigError},
+    page::PageArgs,
     webhook::ServingCert,
 };
 use crate::{
@@ -21,7 +22,6 @@ use crate::{
     config::{self, ConfigError},
     core::policy::Policy,
     dns::ServersError,
-    page::{self, Page},
     pki::{self, LifetimeArgs, LifetimeError, PkiMetrics},
     server::{
         admin::Admin,
@@ -29,7 +29,10 @@ use crate::{
         readiness::Readiness,
         shutdown::{Phase, Shutdown, signalled},
     },
-    telemetry::log::{self, LogError, LogFormat},
+    telemetry::{
+        dns::DnsMetrics,
+        log::{self, LogError, LogFormat},
+    },
 };
 
 /// Look after Domains: check hosts, say what they wait for, bring Ingresses up to date. One replica leads.
@@ -44,10 +47,8 @@ pub struct ControllerArgs {
     /// Where /healthz, /readyz and /metrics are.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     admin_listen: SocketAddr,
-    /// Where the status page is; off when empty or "off". It asks nobody who they are, so keep it on the loopback
-    /// address and reach it by `kubectl port-forward`.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081", value_parser = page_address)]
-    page_listen: PageListen,
+    #[command(flatten)]
+    page: PageArgs,
     /// The namespace of the Lease, the Secrets and the Service.
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = "certgate-system")]
     namespace: String,
@@ -59,18 +60,6 @@ pub struct ControllerArgs {
     /// The form of the log.
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
-}
-
-/// Where the status page is, if anywhere.
-#[derive(Clone, Copy, Debug)]
-struct PageListen(Option<SocketAddr>);
-
-fn page_address(text: &str) -> Result<PageListen, String> {
-    if matches!(text, "" | "off") {
-        return Ok(PageListen(None));
-    }
-    let wrong = |error| format!("{error}; give an address as in 127.0.0.1:8081, or off");
-    text.parse().map(|address| PageListen(Some(address))).map_err(wrong)
 }
 
 /// The webhook's certificates, which the leader keeps.
@@ -96,6 +85,10 @@ pub struct ServingArgs {
     pub(super) webhook_configuration: String,
     #[command(flatten)]
     pub(super) lifetimes: LifetimeArgs,
+    /// The API server holds Ingresses against VerifiedHosts (the chart's admissionPolicy): keep one in each namespace,
+    /// and have it tell of a host before anything else does.
+    #[arg(long)]
+    pub(super) guarded: bool,
 }
 
 /// Why the controller does not run, or stopped.
@@ -150,20 +143,11 @@ pub async fn run(args: ControllerArgs) -> Result<ExitCode, RunError> {
     };
     let client = kubeconfig::client(args.kubeconfig.as_deref()).await?;
     let mut registry = Registry::default();
-    if let Some(address) = args.page_listen.0 {
-        let socket = listener::bind("--page-listen", address).await?;
-        let (rows, follow) = page::follow(client.clone());
-        tasks.spawn(async move { match follow.await {} });
-        tasks.spawn(async move {
-            let error = Page::new(rows).serve(socket).await.err();
-            tracing::error!(?error, "the status page stopped");
-            "the status page"
-        });
-    }
+    args.page.start(&client, &mut tasks).await?;
     let duties = Duties::prepare(&args.serving, &args.namespace, policies, client, args.lease, &mut registry)?;
     let socket = listener::bind("--admin-listen", args.admin_listen).await?;
     let shutdown = Shutdown::default();
-    let admin = Admin::new(Readiness::default(), registry, shutdown.clone());
+    let admin = Admin::new(duties.remarks(Readiness::default()), registry, shutdown.clone());
     tasks.spawn(async move {
         let error = admin.serve(socket).await.err();
         tracing::error!(?error, "the admin server stopped");
@@ -226,13 +210,21 @@ impl Duties {
         };
         let controller = Controller {
             client,
-            preflight: ByPolicy::new(policies.clone())?,
+            preflight: ByPolicy::new(policies.clone(), DnsMetrics::register(registry))?,
             policies,
             own_namespace: namespace.to_owned(),
+            guarded: serving.guarded,
             lease: LeaseSettings { namespace: namespace.to_owned(), name: lease, identity: identity() },
             metrics: ControllerMetrics::register(registry),
         };
         Ok(Self { controller, certificates })
+    }
+
+    /// With remarks about what cannot be watched: it goes on, but may not know all.
+    #[must_use]
+    pub fn remarks(&self, readiness: Readiness) -> Readiness {
+        let metrics = self.controller.metrics.clone();
+        readiness.remark(move || metrics.unwatched())
     }
 
     /// Leads when it is this replica's turn, until `shutdown`.

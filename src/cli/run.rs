@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::{
     controller::{Duties, RunError, ServingArgs},
     kubeconfig,
+    page::PageArgs,
     webhook::{Webhook, WebhookArgs, WebhookError},
 };
 use crate::{
@@ -42,6 +43,12 @@ pub struct RunArgs {
     ca_secret: String,
     #[command(flatten)]
     lifetimes: LifetimeArgs,
+    /// The API server holds Ingresses against VerifiedHosts (the chart's admissionPolicy): keep one in each namespace,
+    /// and have it tell of a host before anything else does.
+    #[arg(long)]
+    guarded: bool,
+    #[command(flatten)]
+    page: PageArgs,
 }
 
 /// Why the process does not run, or stopped.
@@ -63,7 +70,7 @@ pub enum BothError {
 /// # Errors
 /// Unusable configuration, or a part that stopped.
 pub async fn run(args: RunArgs) -> Result<ExitCode, BothError> {
-    let RunArgs { webhook: args, lease, service, ca_secret, lifetimes } = args;
+    let RunArgs { webhook: args, lease, service, ca_secret, lifetimes, guarded, page } = args;
     log::init(args.log_format).map_err(WebhookError::from)?;
     let (policies, follow) = match &args.policy {
         Some(file) => {
@@ -80,11 +87,16 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, BothError> {
         ca_secret,
         tls_secret: args.tls_secret.clone(),
         webhook_configuration: args.webhook_configuration.clone(),
-        approval_configuration: format!("{}-approval", args.webhook_configuration),
+        approval_configuration: args
+            .approval_configuration
+            .clone()
+            .unwrap_or_else(|| format!("{}-approval", args.webhook_configuration)),
         lifetimes,
+        guarded,
     };
     let mut registry = Registry::default();
     let duties = Duties::prepare(&serving, &args.namespace, policies.clone(), client.clone(), lease, &mut registry)?;
+    let page_client = client.clone();
     let mut webhook = Webhook::prepare(&args, policies, client, &mut registry).await?;
     if let Some(follow) = follow {
         webhook.tasks.spawn(async move {
@@ -92,8 +104,9 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, BothError> {
             "the watch on the policy file"
         });
     }
+    page.start(&page_client, &mut webhook.tasks).await.map_err(WebhookError::from)?;
     let socket = listener::bind("--admin-listen", args.admin_listen).await.map_err(WebhookError::from)?;
-    let admin = Admin::new(webhook.readiness(Readiness::default()), registry, webhook.shutdown.clone());
+    let admin = Admin::new(duties.remarks(webhook.readiness(Readiness::default())), registry, webhook.shutdown.clone());
     webhook.tasks.spawn(async move {
         let error = admin.serve(socket).await.err();
         tracing::error!(?error, "the admin server stopped");

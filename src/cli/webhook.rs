@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Du
 use arc_swap::ArcSwap;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use kube::Client;
 use prometheus_client::registry::Registry;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
@@ -63,6 +64,9 @@ pub struct WebhookArgs {
     /// The MutatingWebhookConfiguration whose caBundle the certificate must verify against.
     #[arg(long, value_name = "NAME", default_value = "certgate")]
     pub(super) webhook_configuration: String,
+    /// The ValidatingWebhookConfiguration of the approval gate, whose caBundle the certificate must verify against too.
+    #[arg(long, value_name = "NAME")]
+    pub(super) approval_configuration: Option<String>,
     /// The ServiceAccount of certgate's controller in the same namespace, whose approvals always stand.
     #[arg(long, value_name = "NAME", default_value = "certgate-controller")]
     pub(super) controller_account: String,
@@ -157,7 +161,8 @@ pub async fn run(args: WebhookArgs) -> Result<ExitCode, WebhookError> {
 pub struct Webhook {
     index: Arc<Index>,
     certificate: Arc<ServingCertificate>,
-    trust: Arc<PublishedTrust>,
+    trust: Arc<PublishedTrust<MutatingWebhookConfiguration>>,
+    approval: Option<Arc<PublishedTrust<ValidatingWebhookConfiguration>>>,
     listener: Listener<Admission>,
     /// Ends when the process does, step by step.
     pub shutdown: Shutdown,
@@ -206,7 +211,9 @@ impl Webhook {
         let listener =
             Listener::new(socket, tls, clients, admission, Limits::default(), metrics.clone(), shutdown.clone());
         let trust = PublishedTrust::new(args.webhook_configuration.clone(), args.namespace.clone(), files.is_some());
-        let mut webhook = Self { index, certificate, trust, listener, shutdown, tasks: JoinSet::new() };
+        let approval = args.approval_configuration.as_ref();
+        let approval = approval.map(|name| PublishedTrust::new(name.clone(), args.namespace.clone(), files.is_some()));
+        let mut webhook = Self { index, certificate, trust, approval, listener, shutdown, tasks: JoinSet::new() };
         webhook.watch(args, client, files, metrics);
         webhook.follow_policy(policies, policy, args.namespace.clone());
         Ok(webhook)
@@ -240,6 +247,13 @@ impl Webhook {
             trust.follow(followed).await;
             "the watch on the webhook configuration"
         });
+        if let Some(trust) = self.approval.clone() {
+            let followed = client.clone();
+            self.tasks.spawn(async move {
+                trust.follow(followed).await;
+                "the watch on the approval gate's configuration"
+            });
+        }
         let (namespace, secret) = (args.namespace.clone(), args.tls_secret.clone());
         self.tasks.spawn(async move {
             match files {
@@ -253,10 +267,15 @@ impl Webhook {
     /// What must hold for requests to come here, added to what else must.
     pub fn readiness(&self, readiness: Readiness) -> Readiness {
         let (index, watched) = (Arc::clone(&self.index), Arc::clone(&self.index));
-        let (trust, certificate) = (Arc::clone(&self.trust), Arc::clone(&self.certificate));
+        let (trust, approval, certificate) =
+            (Arc::clone(&self.trust), self.approval.clone(), Arc::clone(&self.certificate));
         readiness
             .require(move || index.complete().map_err(str::to_owned))
-            .require(move || trust.accepts(&certificate, Timestamp::now()))
+            .require(move || {
+                let now = Timestamp::now();
+                trust.accepts(&certificate, now)?;
+                approval.as_ref().map_or(Ok(()), |trust| trust.accepts(&certificate, now))
+            })
             .remark(move || {
                 let failing = watched.freshness.failing();
                 failing

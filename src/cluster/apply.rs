@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::{api::coordination::v1::Lease, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{
     Api, Client, Resource,
     api::{ApiResource, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
@@ -19,12 +19,14 @@ use crate::{
     core::{
         host::Host,
         names,
-        reconcile::{companion::Companion, twin, verified::Verified},
+        reconcile::{companion::Companion, switch::CertificateCondition, twin, verified::Verified},
     },
 };
 
 /// The field manager of all that the controller writes.
 pub const FIELD_MANAGER: &str = "certgate-controller";
+/// The field manager of the flags from Rainbond's console.
+pub const CONSOLE_MANAGER: &str = "certgate-console";
 /// The Service that companions name as their backend; nobody serves them, so it need not exist.
 const COMPANION_BACKEND: &str = "certgate-companion";
 
@@ -99,6 +101,47 @@ impl Writer {
         patiently(|| api.create(&params, &domain)).await
     }
 
+    /// Flags a Domain as the console's `rules` ask for, making it where there is none; `None` takes that back, and
+    /// leaves what others wrote. `managed`: the Domain is certgate's own.
+    ///
+    /// # Errors
+    /// The API server did not take it; a conflict: somebody else flags or exempts the host.
+    pub async fn flag_domain(
+        &self,
+        namespace: &str,
+        host: &Host,
+        rules: Option<&str>,
+        managed: bool,
+    ) -> Result<Domain, WriteError> {
+        let pair = |key: &str, value: &str| [(key.to_owned(), value.to_owned())].into();
+        let object = Domain {
+            metadata: ObjectMeta {
+                name: Some(host.object_name()),
+                labels: managed.then(|| pair(names::MANAGED_BY, names::MANAGER)),
+                annotations: rules.map(|rules| pair(names::CONSOLE_RULES, rules)),
+                ..ObjectMeta::default()
+            },
+            spec: DomainSpec { host: host.to_string(), auto_issue: rules.map(|_| true), issuer_ref: None },
+            status: None,
+        };
+        let api: Api<Domain> = Api::namespaced(self.client.clone(), namespace);
+        // A manager of its own, which owns the flag and nothing else; not forced, so a person's word stands.
+        let params = PatchParams { field_manager: Some(CONSOLE_MANAGER.to_owned()), ..PatchParams::default() };
+        let (name, patch) = (host.object_name(), Patch::Apply(object));
+        patiently(|| api.patch(&name, &params, &patch)).await
+    }
+
+    /// Notes on the leader's Lease when the console last answered.
+    ///
+    /// # Errors
+    /// The API server did not take it.
+    pub async fn note_console(&self, namespace: &str, lease: &str, at: jiff::Timestamp) -> Result<(), WriteError> {
+        let patch = json!({"metadata": {"annotations": {names::CONSOLE_ANSWERED: at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()}}});
+        let api: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
+        let (params, patch) = (manager(), Patch::Merge(patch));
+        patiently(|| api.patch(lease, &params, &patch)).await.map(|_| ())
+    }
+
     /// Replaces the status of `domain`, if it is still of that version.
     ///
     /// # Errors
@@ -155,6 +198,32 @@ impl Writer {
         let patch = json!({"metadata": {"resourceVersion": resource_version}, "status": {"conditions": conditions}});
         let api: Api<CertificateRequest> = Api::namespaced(self.client.clone(), namespace);
         let (params, patch) = (manager(), Patch::Merge(patch));
+        patiently(|| api.patch_status(name, &params, &patch)).await
+    }
+
+    /// Writes our condition on the Certificate of that uid. Applied on our behalf, it leaves cert-manager's as they are.
+    ///
+    /// # Errors
+    /// The API server did not take it.
+    pub async fn set_condition(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        condition: &CertificateCondition,
+    ) -> Result<Certificate, WriteError> {
+        let CertificateCondition { status, reason, message, since } = condition;
+        let object = json!({
+            "apiVersion": Certificate::api_version(&()),
+            "kind": Certificate::kind(&()),
+            "metadata": {"name": name, "uid": uid},
+            "status": {"conditions": [{
+                "type": names::CONDITION, "status": status, "reason": reason, "message": message,
+                "lastTransitionTime": since.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+            }]},
+        });
+        let api: Api<Certificate> = Api::namespaced(self.client.clone(), namespace);
+        let (params, patch) = (manager().force(), Patch::Apply(object));
         patiently(|| api.patch_status(name, &params, &patch)).await
     }
 

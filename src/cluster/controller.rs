@@ -14,6 +14,7 @@ use tokio::{
 
 use super::{
     apply::Writer,
+    console::ConsoleSync,
     events::Teller,
     gateway,
     lease::{self, LeaseError, LeaseSettings},
@@ -27,15 +28,16 @@ use crate::{
         domain::Domain,
         partial::{
             certificate::Certificate,
-            certificate_request::CertificateRequest as GatedRequest,
+            certificate_request::CertificateRequest,
             ingress::Ingress,
-            issuance::{CertificateRequest, Challenge, Order},
+            issuance::{Challenge, Order},
             issuer,
+            route::ApisixRoute,
         },
         verified_hosts::VerifiedHosts,
     },
     core::{
-        policy::{GateMode, Policy},
+        policy::Policy,
         verdict::{Request, Verdict},
     },
 };
@@ -46,6 +48,8 @@ const WORKERS: usize = 8;
 const CHECKS: usize = 64;
 /// What is missing where the kinds of cert-manager are.
 const CERT_MANAGER: &str = "cert-manager";
+/// What is missing where the routes of Rainbond 6 are.
+const APISIX: &str = "apisix-ingress-controller";
 /// What is missing where our own kinds are.
 const OWN_CRDS: &str = "certgate's CRDs (certgate crd | kubectl apply -f -)";
 
@@ -80,6 +84,8 @@ pub struct Controller<P> {
     pub own_namespace: String,
     /// Who answers for DNS.
     pub preflight: P,
+    /// Whether the API server holds Ingresses against VerifiedHosts.
+    pub guarded: bool,
     /// Which replica leads.
     pub lease: LeaseSettings,
     /// What is counted.
@@ -118,12 +124,13 @@ impl<P: Preflight> Controller<P> {
     /// A leader's work: never ends but by error. Dropped, it stops at once; whatever it left half done is seen and
     /// finished by the next leader.
     async fn lead(&self, teller: Teller) -> Result<Infallible, ControllerError> {
-        let Self { client, policies, own_namespace, preflight, metrics, .. } = self;
+        let Self { client, policies, own_namespace, preflight, metrics, guarded, .. } = self;
         let (jobs, questions) = mpsc::unbounded();
         let policy = gateway::exempting(&policies.borrow(), own_namespace);
         let gateway = policy.gateway.clone();
         let writer = Writer::new(client.clone());
-        let shared = Arc::new(Shared::new(World::new(policy), writer, teller, metrics.clone(), jobs));
+        let shared = Shared::new(World::new(policy), writer, teller, metrics.clone(), jobs).guarding(*guarded);
+        let shared = Arc::new(shared);
 
         let mut tasks = Tasks { set: JoinSet::new(), listed: Vec::new(), shared: shared.clone() };
         tasks.watch::<Ingress>(Api::all(client.clone()), Presence::Required);
@@ -137,11 +144,11 @@ impl<P: Preflight> Controller<P> {
         tasks.watch::<Challenge>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
         tasks.watch::<issuer::Issuer>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
         tasks.watch::<issuer::ClusterIssuer>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
-        tasks.watch_when::<GatedRequest>(
+        tasks.watch_when::<ApisixRoute>(
             Api::all(client.clone()),
-            Presence::Optional(CERT_MANAGER),
+            Presence::Optional(APISIX),
             policies.clone(),
-            |policy| policy.gate.mode != GateMode::Off,
+            |policy| policy.rainbond.routes,
         );
         let Tasks { mut set, listed, .. } = tasks;
         tokio::select! {
@@ -164,6 +171,15 @@ impl<P: Preflight> Controller<P> {
             spawn("worker", Box::pin(worker::run(shared.clone())));
         }
         spawn("pre-flight", Box::pin(answer(questions, preflight.clone(), shared.clone())));
+        let console = ConsoleSync::new(
+            client.clone(),
+            own_namespace.clone(),
+            self.lease.name.clone(),
+            shared.clone(),
+            metrics.console.clone(),
+        );
+        let looked_at = policies.clone();
+        set.spawn(async move { match console.run(looked_at).await {} });
         let (followed, shown) = (shared.clone(), shared);
         let (client, policies, own_namespace) = (client.clone(), policies.clone(), own_namespace.clone());
         set.spawn(async move { match gateway::follow(client, policies, &own_namespace, followed).await {} });

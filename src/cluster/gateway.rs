@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::{watch::patience, worker::Shared};
 use crate::core::{
+    host::Host,
     policy::{Gateway, Policy, ServiceRef},
     verdict::GatewayTarget,
 };
@@ -26,6 +27,8 @@ pub struct Found {
     pub addresses: Vec<IpAddr>,
     /// Its names.
     pub names: Vec<String>,
+    /// The suffix of the platform's default domains.
+    pub suffix: Option<String>,
 }
 
 /// Where addresses beside the policy's come from.
@@ -42,7 +45,7 @@ pub fn target<'f>(policy: &Policy, found: impl Iterator<Item = &'f Found>) -> Ga
     let gateway = &policy.gateway;
     let mut addresses = gateway.addresses.clone();
     let mut cnames = gateway.cnames.clone();
-    for Found { addresses: more, names } in found {
+    for Found { addresses: more, names, .. } in found {
         addresses.extend(more);
         cnames.extend(names.iter().cloned());
     }
@@ -61,16 +64,36 @@ pub fn of_service(service: &Service) -> Found {
     Found {
         addresses: points().filter_map(|point| point.ip.as_deref()?.parse().ok()).collect(),
         names: points().filter_map(|point| point.hostname.clone()).collect(),
+        suffix: None,
     }
 }
 
 /// The addresses in a `RainbondCluster` (`rainbond.io/v1alpha1`): those of its
-/// gateway as set or found, and its gateway nodes' outer ones.
+/// gateway as set or found, and its gateway nodes' outer ones; and the suffix of its default domains.
 pub fn of_rainbond(cluster: &DynamicObject) -> Found {
     let list = |field| cluster.data.pointer(field).and_then(Value::as_array).into_iter().flatten();
     let ips = list("/spec/gatewayIngressIPs").filter_map(Value::as_str);
     let outer = list("/spec/nodesForGateway").filter_map(|node| node.get("externalIP")?.as_str());
-    Found { addresses: ips.chain(outer).filter_map(|ip| ip.parse().ok()).collect(), names: Vec::new() }
+    let suffix = cluster.data.pointer("/spec/suffixHTTPHost").and_then(Value::as_str);
+    // Of one label it would be a whole top-level domain.
+    let suffix = suffix.and_then(|text| Host::parse(text).ok()).filter(|host| host.base().contains('.'));
+    Found {
+        addresses: ips.chain(outer).filter_map(|ip| ip.parse().ok()).collect(),
+        names: Vec::new(),
+        suffix: suffix.map(|host| host.base().to_owned()),
+    }
+}
+
+/// The policy, with the suffixes of default domains that were looked up.
+pub fn with_suffixes<'f>(policy: &Arc<Policy>, found: impl Iterator<Item = &'f Found>) -> Arc<Policy> {
+    let known = |suffix: &&String| !policy.platform_domains.contains(*suffix);
+    let more: Vec<String> = found.filter_map(|found| found.suffix.as_ref()).filter(known).cloned().collect();
+    if more.is_empty() {
+        return policy.clone();
+    }
+    let mut policy = Policy::clone(policy);
+    policy.platform_domains.extend(more);
+    Arc::new(policy)
 }
 
 /// Where Rainbond describes the cluster: the one object of that name, in whatever namespace it was installed.
@@ -88,10 +111,12 @@ fn rainbond_clusters(client: &Client) -> Api<DynamicObject> {
 /// What policy says to look up, as it is now. Trouble is left to [`follow`].
 pub async fn look(client: &Client, gateway: &Gateway) -> Vec<(Source, Found)> {
     let mut found = Vec::new();
-    if let Some(service) = &gateway.service
-        && let Ok(Some(seen)) = services(client, service).get_opt(&service.name).await
-    {
-        found.push((Source::Service, of_service(&seen)));
+    if let Some(service) = &gateway.service {
+        // Listed by name, as it is watched: that is one right fewer than to get it.
+        let named = ListParams::default().fields(&format!("metadata.name={}", service.name));
+        if let Ok(seen) = services(client, service).list(&named).await {
+            found.extend(seen.iter().map(|seen| (Source::Service, of_service(seen))));
+        }
     }
     if gateway.rainbond
         && let Ok(seen) = rainbond_clusters(client).list(&ListParams::default()).await
@@ -193,13 +218,25 @@ mod tests {
             [{"ip": "203.0.113.7"}, {"hostname": "lb.example.net"}, {"ip": "no address"}]}}}))
         .unwrap();
         let rainbond: DynamicObject = serde_json::from_value(json!({"metadata": {}, "spec": {
-            "gatewayIngressIPs": ["203.0.113.8"],
+            "gatewayIngressIPs": ["203.0.113.8"], "suffixHTTPHost": "203.0.113.8.nip.io",
             "nodesForGateway": [{"name": "n", "internalIP": "10.0.0.1", "externalIP": "203.0.113.7"}, {"internalIP": "10.0.0.2"}]}}))
         .unwrap();
         let target = target(&policy, [of_service(&service), of_rainbond(&rainbond)].iter());
         let addresses: Vec<String> = target.addresses.iter().map(ToString::to_string).collect();
         assert_eq!(addresses, ["203.0.113.7", "203.0.113.8", "203.0.113.9"]);
         assert_eq!(target.cnames, ["gw.example.net", "lb.example.net"]);
+        let policy = with_suffixes(&Arc::new(policy), [of_service(&service), of_rainbond(&rainbond)].iter());
+        assert!(policy.is_platform_domain("gr1-5000-team.203.0.113.8.nip.io"));
+        assert!(!policy.is_platform_domain("www.example.com"));
+    }
+
+    #[test]
+    fn a_suffix_that_is_no_domain_exempts_nothing() {
+        for suffix in [json!("com"), json!(""), json!("*"), json!("a b.example"), json!(7)] {
+            let cluster: DynamicObject =
+                serde_json::from_value(json!({"metadata": {}, "spec": {"suffixHTTPHost": suffix}})).unwrap();
+            assert_eq!(of_rainbond(&cluster), Found::default(), "{suffix}");
+        }
     }
 
     #[test]

@@ -1,13 +1,35 @@
 //! What the controller counts. Labels are bounded: reasons, and words listed here.
 
+mod console;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    time::Instant,
+};
+
+use jiff::{SignedDuration, Timestamp};
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
-use super::{apply::WriteError, queue::Depth, world::World};
-use crate::core::{limits::Kind, reason::Reason};
+pub use console::ConsoleMetrics;
+
+use super::{apply::WriteError, health::Health, queue::Depth, world::World};
+use crate::{
+    api::domain::{DomainStatus, ISSUED, VERIFIED},
+    core::{
+        limits::Kind,
+        reason::{Reason, WhoActs},
+    },
+};
+
+/// Upper bounds in seconds: from at once to a day, for Kubernetes' times are whole seconds.
+const PASSAGE_BUCKETS: [f64; 12] = [1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0, 86_400.0];
+/// Within how many days certificates that end are counted.
+const ENDING: [(i64, &str); 3] = [(3, "3d"), (7, "7d"), (21, "21d")];
 
 /// A reason as a label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -33,17 +55,66 @@ struct ByOutcome {
     outcome: &'static str,
 }
 
+/// A kind that is watched as a label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByKind {
+    kind: String,
+}
+
+/// A span of time as a label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Within {
+    within: &'static str,
+}
+
 /// The controller's metrics; clones share them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ControllerMetrics {
     leading: Gauge,
     hosts: Family<ByReason, Gauge>,
     checks: Family<ByReason, Counter>,
     plans: Family<ByOutcome, Counter>,
     queue: Family<ByState, Gauge>,
-    lag: Gauge<f64, std::sync::atomic::AtomicU64>,
+    lag: Gauge<f64, AtomicU64>,
     limit_left: Family<ByLimit, Gauge>,
     limit_waiting: Gauge,
+    /// Of the looks at Rainbond's console.
+    pub console: ConsoleMetrics,
+    /// Kinds that cannot be watched now, and why.
+    reasons: Arc<Mutex<BTreeMap<String, String>>>,
+    ready_to_injected: Histogram,
+    injected_to_issued: Histogram,
+    spared: Counter,
+    watches: Family<ByKind, Gauge<f64, AtomicU64>>,
+    /// How each watch is, by its kind.
+    healths: Arc<Mutex<BTreeMap<String, Arc<Health>>>>,
+    soonest: Gauge,
+    ending: Family<Within, Gauge>,
+}
+
+impl Default for ControllerMetrics {
+    fn default() -> Self {
+        let passage = || Histogram::new(PASSAGE_BUCKETS);
+        Self {
+            leading: Gauge::default(),
+            hosts: Family::default(),
+            checks: Family::default(),
+            plans: Family::default(),
+            queue: Family::default(),
+            lag: Gauge::default(),
+            limit_left: Family::default(),
+            limit_waiting: Gauge::default(),
+            console: ConsoleMetrics::default(),
+            reasons: Arc::default(),
+            ready_to_injected: passage(),
+            injected_to_issued: passage(),
+            spared: Counter::default(),
+            watches: Family::default(),
+            healths: Arc::default(),
+            soonest: Gauge::default(),
+            ending: Family::default(),
+        }
+    }
 }
 
 // === impl ControllerMetrics ===
@@ -51,8 +122,8 @@ pub struct ControllerMetrics {
 impl ControllerMetrics {
     /// Registers them.
     pub fn register(registry: &mut Registry) -> Self {
-        let metrics = Self::default();
         let registry = registry.sub_registry_with_prefix("certgate_controller");
+        let metrics = Self { console: ConsoleMetrics::register(registry), ..Self::default() };
         registry.register("leading", "1 while this replica leads", metrics.leading.clone());
         registry.register("hosts", "Hosts by the reason of their Ready condition", metrics.hosts.clone());
         registry.register("checks", "Pre-flight checks by the reason they found", metrics.checks.clone());
@@ -74,6 +145,35 @@ impl ControllerMetrics {
             "Orders that wait for a place within the CA's limits",
             metrics.limit_waiting.clone(),
         );
+        registry.register_with_unit(
+            "ready_to_injected",
+            "From a host's DNS being good to its Ingress asking for the certificate",
+            Unit::Seconds,
+            metrics.ready_to_injected.clone(),
+        );
+        registry.register_with_unit(
+            "injected_to_issued",
+            "From an Ingress asking for a certificate to the certificate being in place",
+            Unit::Seconds,
+            metrics.injected_to_issued.clone(),
+        );
+        registry.register(
+            "orders_spared",
+            "Hosts and requests held because their DNS would have failed the CA's validation, each an order not made",
+            metrics.spared.clone(),
+        );
+        registry.register_with_unit(
+            "watch_failing",
+            "For how long each watch has been failing; 0: all is well",
+            Unit::Seconds,
+            metrics.watches.clone(),
+        );
+        registry.register(
+            "soonest_not_after_timestamp_seconds",
+            "When the first of the hosts' certificates ends; 0: there is none",
+            metrics.soonest.clone(),
+        );
+        registry.register("certificates_ending", "Hosts' certificates that end within", metrics.ending.clone());
         metrics
     }
 
@@ -83,10 +183,29 @@ impl ControllerMetrics {
         if !leads {
             self.hosts.clear();
             self.queue.clear();
+            self.reasons.lock().unwrap_or_else(PoisonError::into_inner).clear();
             self.lag.set(0.0);
             self.limit_left.clear();
             self.limit_waiting.set(0);
+            self.watches.clear();
+            self.ending.clear();
+            self.soonest.set(0);
         }
+    }
+
+    /// A kind cannot be watched, for this reason, or can again.
+    pub fn watches(&self, kind: &str, trouble: Option<String>) {
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        match trouble {
+            Some(why) => drop(reasons.insert(kind.to_owned(), why)),
+            None => drop(reasons.remove(kind)),
+        }
+    }
+
+    /// The kinds that cannot be watched now, a line each.
+    pub fn unwatched(&self) -> Vec<String> {
+        let reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        reasons.iter().map(|(kind, why)| format!("{kind} objects cannot be watched: {why}")).collect()
     }
 
     /// A check found this.
@@ -106,8 +225,50 @@ impl ControllerMetrics {
         self.plans.get_or_create(&ByOutcome { outcome }).inc();
     }
 
+    /// A Domain's status changed from one to the other.
+    pub fn passed(&self, before: &DomainStatus, after: &DomainStatus) {
+        let seconds = |from: Timestamp, to: Timestamp| SignedDuration::as_secs_f64(&from.duration_until(to)).max(0.0);
+        if let (None, Some(injected)) = (&before.released_since, &after.released_since)
+            && let Some(ready) = true_since(after, VERIFIED)
+        {
+            self.ready_to_injected.observe(seconds(ready, injected.0));
+        }
+        if let (None, Some(issued)) = (true_since(before, ISSUED), true_since(after, ISSUED))
+            && let Some(injected) = &after.released_since
+        {
+            self.injected_to_issued.observe(seconds(injected.0, issued));
+        }
+        let reason = after.verdict.as_ref().and_then(|verdict| Reason::from_name(&verdict.reason));
+        let at_dns = matches!(reason.map(Reason::who_acts), Some(WhoActs::DomainOwner | WhoActs::DnsHost));
+        if before.held_since.is_none() && after.held_since.is_some() && !after.released && at_dns {
+            self.spared();
+        }
+    }
+
+    /// An order was not made that the CA would have failed.
+    pub fn spared(&self) {
+        self.spared.inc();
+    }
+
+    /// The health of a kind's watch, to be kept up to date.
+    pub fn watch(&self, kind: &str) -> Arc<Health> {
+        let mut healths = self.healths.lock().unwrap_or_else(PoisonError::into_inner);
+        healths.entry(kind.to_owned()).or_default().clone()
+    }
+
     /// How things stand.
-    pub fn show(&self, world: &World, depth: Depth) {
+    pub fn show(&self, world: &World, depth: Depth, now: Timestamp) {
+        for (kind, health) in &*self.healths.lock().unwrap_or_else(PoisonError::into_inner) {
+            let failing = health.failing_for(Instant::now()).unwrap_or_default();
+            self.watches.get_or_create(&ByKind { kind: kind.clone() }).set(failing.as_secs_f64());
+        }
+        let ends = || world.certificate_ends();
+        self.soonest.set(ends().min().map_or(0, Timestamp::as_second));
+        for (days, within) in ENDING {
+            let by = now.saturating_add(SignedDuration::from_hours(24 * days)).unwrap_or(now);
+            let count = ends().filter(|end| *end <= by).count();
+            self.ending.get_or_create(&Within { within }).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
         let counts = world.hosts_by_reason();
         for reason in Reason::ALL {
             let label = ByReason { reason: reason.as_str() };
@@ -121,7 +282,7 @@ impl ControllerMetrics {
             self.queue.get_or_create(&ByState { state }).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         self.lag.set(depth.lag.as_secs_f64());
-        let now = jiff::Timestamp::now();
+        let now = Timestamp::now();
         for kind in Kind::ALL {
             let label = ByLimit { limit: kind.as_str() };
             match world.least_left(kind, now) {
@@ -134,9 +295,54 @@ impl ControllerMetrics {
     }
 }
 
+/// Since when a condition has been true; `None`: it is not.
+fn true_since(status: &DomainStatus, kind: &str) -> Option<Timestamp> {
+    let condition = status.conditions.iter().find(|condition| condition.type_ == kind && condition.status == "True")?;
+    Some(condition.last_transition_time.0)
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    fn status(value: serde_json::Value) -> DomainStatus {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn the_way_of_a_host_is_timed_and_an_order_spared_is_counted_once() {
+        let mut registry = Registry::default();
+        let metrics = ControllerMetrics::register(&mut registry);
+        let condition = |kind: &str, at: &str| json!({"type": kind, "status": "True", "reason": "x", "message": "", "lastTransitionTime": at});
+        let (t0, t3, t9) = ("2026-11-24T12:00:00Z", "2026-11-24T12:00:03Z", "2026-11-24T12:00:09Z");
+        let verdict = |reason: &str| json!({"reason": reason});
+        let steps = [
+            json!({}),
+            json!({"verdict": verdict("DomainNotFound"), "heldSince": t0}),
+            json!({"verdict": verdict("NoAddress"), "heldSince": t3}),
+            json!({"verdict": verdict("Verified"), "conditions": [condition("Verified", t0)]}),
+            json!({"conditions": [condition("Verified", t0)], "released": true, "releasedSince": t3}),
+            json!({"conditions": [condition("Verified", t0), condition("Issued", t9)], "released": true, "releasedSince": t3}),
+            json!({"conditions": [condition("Verified", t0), condition("Issued", t9)], "released": true, "releasedSince": t3,
+                "verdict": verdict("DomainNotFound"), "heldSince": t9}),
+        ];
+        for pair in steps.windows(2) {
+            metrics.passed(&status(pair[0].clone()), &status(pair[1].clone()));
+        }
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in [
+            "certgate_controller_ready_to_injected_seconds_sum 3.0",
+            "certgate_controller_ready_to_injected_seconds_count 1",
+            "certgate_controller_injected_to_issued_seconds_sum 6.0",
+            "certgate_controller_injected_to_issued_seconds_count 1",
+            "certgate_controller_orders_spared_total 1",
+        ] {
+            assert!(text.lines().any(|have| have == line), "{line} not in\n{text}");
+        }
+    }
 
     #[test]
     fn they_read_as_prometheus_reads_them() {
@@ -144,8 +350,10 @@ mod tests {
         let metrics = ControllerMetrics::register(&mut registry);
         metrics.leads(true);
         metrics.checked(Reason::DomainNotFound);
+        metrics.watches("Order", Some("forbidden".into()));
         metrics.planned(Err(&WriteError::Conflict));
-        metrics.show(&World::default(), Depth { ready: 2, ..Depth::default() });
+        metrics.watch("Ingress").failing();
+        metrics.show(&World::default(), Depth { ready: 2, ..Depth::default() }, Timestamp::UNIX_EPOCH);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for line in [
@@ -154,10 +362,16 @@ mod tests {
             "certgate_controller_plans_total{outcome=\"conflict\"} 1",
             "certgate_controller_queue{state=\"ready\"} 2",
             "certgate_controller_queue_lag_seconds 0.0",
+            "certgate_controller_certificates_ending{within=\"7d\"} 0",
+            "certgate_controller_soonest_not_after_timestamp_seconds 0",
         ] {
             assert!(text.lines().any(|have| have == line), "{line} not in\n{text}");
         }
+        assert!(text.contains("certgate_controller_watch_failing_seconds{kind=\"Ingress\"} 0."), "{text}");
+        assert_eq!(metrics.unwatched(), ["Order objects cannot be watched: forbidden"]);
+        metrics.watches("Order", None);
         metrics.leads(false);
+        assert!(metrics.unwatched().is_empty());
         text.clear();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         assert!(!text.contains("queue{"), "who does not lead knows nothing of the queue");

@@ -12,6 +12,7 @@ use crate::{
     },
     dns::{self, ServersError},
     reach::Reach,
+    telemetry::dns::DnsMetrics,
 };
 
 /// Asks DNS, and HTTP where policy wants it, through another engine as soon as policy names other servers or limits.
@@ -19,6 +20,7 @@ use crate::{
 pub struct ByPolicy {
     policies: watch::Receiver<Arc<Policy>>,
     current: Arc<Mutex<(Dns, dns::Preflight)>>,
+    metrics: DnsMetrics,
 }
 
 // === impl ByPolicy ===
@@ -28,17 +30,17 @@ impl ByPolicy {
     ///
     /// # Errors
     /// Policy names no usable resolver, and the system's cannot be read.
-    pub fn new(policies: watch::Receiver<Arc<Policy>>) -> Result<Self, ServersError> {
+    pub fn new(policies: watch::Receiver<Arc<Policy>>, metrics: DnsMetrics) -> Result<Self, ServersError> {
         let settings = policies.borrow().dns.clone();
-        let engine = dns::Preflight::new(&settings)?;
-        Ok(Self { policies, current: Arc::new(Mutex::new((settings, engine))) })
+        let engine = dns::Preflight::counted(&settings, metrics.clone())?;
+        Ok(Self { policies, current: Arc::new(Mutex::new((settings, engine))), metrics })
     }
 
     fn engine(&self) -> dns::Preflight {
         let wanted = self.policies.borrow().dns.clone();
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.0 != wanted {
-            match dns::Preflight::new(&wanted) {
+            match dns::Preflight::counted(&wanted, self.metrics.clone()) {
                 Ok(engine) => *current = (wanted, engine),
                 Err(error) => {
                     tracing::error!(%error, "policy's DNS servers are unusable; the ones before stay in use");

@@ -15,9 +15,10 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
+    health::Health,
     worker::Shared,
     world::{Touched, intake::Kept},
 };
@@ -30,6 +31,13 @@ const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 /// How long without a failure before the first wait is that short again.
 const CALM: Duration = Duration::from_secs(60);
+
+/// How long a kind that may not be read holds up the first plan: it may be that roles are being applied.
+const FORBIDDEN_PATIENCE: Duration = Duration::from_secs(5);
+/// The same for one that cannot be read for another reason.
+const TROUBLE_PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is asked for until then, and after.
+const TROUBLE_PERIOD: Duration = Duration::from_secs(2);
 
 /// What a watch is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +63,16 @@ pub async fn run<K>(
 where
     K: Kept + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let mut feed =
-        Feed { shared, known: HashSet::new(), listing: None, listed: Some(listed), failing: false, absent: false };
+    let health = shared.metrics().watch(&K::kind(&()));
+    let mut feed = Feed {
+        shared,
+        known: HashSet::new(),
+        listing: None,
+        listed: Some(listed),
+        health,
+        failing: false,
+        absent: false,
+    };
     loop {
         if let Presence::Optional(what) = presence {
             feed.wait_for_kind(&api, what).await;
@@ -104,6 +120,7 @@ struct Feed {
     /// What the listing under way has shown so far.
     listing: Option<HashSet<Id>>,
     listed: Option<oneshot::Sender<()>>,
+    health: Arc<Health>,
     failing: bool,
     /// The kind was not installed when last asked.
     absent: bool,
@@ -128,6 +145,7 @@ impl Feed {
                     self.lose::<K>(&id);
                 }
                 self.recovered::<K>();
+                self.shared.change(|world| K::listed(world, true));
                 if std::mem::take(&mut self.absent) {
                     tracing::info!(kind = %K::kind(&()), "the kind is installed now");
                     self.shared.change(|_| Touched { everything: true, ..Touched::default() });
@@ -163,7 +181,9 @@ impl Feed {
     }
 
     fn recovered<K: Kept>(&mut self) {
+        self.health.well();
         if std::mem::take(&mut self.failing) {
+            self.shared.metrics().watches(&K::kind(&()), None);
             tracing::info!(kind = %K::kind(&()), "watching again");
         }
     }
@@ -171,11 +191,13 @@ impl Feed {
     /// One line for a series of failures.
     fn failed<K: Kept>(&mut self, error: &(dyn std::error::Error + 'static)) {
         let kind = K::kind(&());
+        self.health.failing();
         if std::mem::replace(&mut self.failing, true) {
             tracing::debug!(%kind, error, "watch still failing");
         } else {
             tracing::warn!(%kind, error, "watch failed; trying again");
         }
+        self.shared.metrics().watches(&kind, Some(error.to_string()));
     }
 
     /// The kind is not there (any more), and so none of its objects.
@@ -183,6 +205,7 @@ impl Feed {
         for id in std::mem::take(&mut self.known) {
             self.lose::<K>(&id);
         }
+        self.shared.change(|world| K::listed(world, false));
     }
 
     /// Returns once the API server knows the kind.
@@ -190,9 +213,10 @@ impl Feed {
     where
         K: Kept + Clone + Debug + DeserializeOwned,
     {
+        let begun = Instant::now();
         loop {
             match api.list(&ListParams::default().limit(1)).await {
-                Ok(_) => return,
+                Ok(_) => return self.recovered::<K>(),
                 Err(kube::Error::Api(status)) if status.code == 404 => {
                     if !std::mem::replace(&mut self.absent, true) {
                         tracing::warn!(
@@ -207,7 +231,20 @@ impl Feed {
                 }
                 Err(error) => {
                     self.failed::<K>(&error);
-                    tokio::time::sleep(Duration::from_secs(2)).await;
+                    let forbidden = matches!(&error, kube::Error::Api(status) if matches!(status.code, 401 | 403));
+                    let patience = if forbidden { FORBIDDEN_PATIENCE } else { TROUBLE_PATIENCE };
+                    if begun.elapsed() >= patience && self.listed.is_some() {
+                        tracing::error!(
+                            kind = %K::kind(&()), %error,
+                            "{what}: {}.{} cannot be read; going on without, and taking them up when they can be \
+                             (`certgate doctor` names rights that are missing)",
+                            K::plural(&()), K::group(&())
+                        );
+                        // Once it can be read, everything is planned anew.
+                        self.absent = true;
+                        self.tell_listed();
+                    }
+                    tokio::time::sleep(TROUBLE_PERIOD).await;
                 }
             }
         }

@@ -22,7 +22,7 @@ use super::{
     world::{IngressId, Key, Touched, World, intake::Kept as _},
 };
 use crate::{
-    api::domain::Domain,
+    api::domain::{Domain, DomainStatus},
     core::{
         host::Host,
         reason::Reason,
@@ -37,6 +37,7 @@ use crate::{
 
 pub mod limits;
 mod requests;
+mod stray;
 mod twin;
 mod verified;
 
@@ -73,6 +74,9 @@ pub struct Shared {
     unavailable: AtomicBool,
     /// What was told of requests that are held.
     told: Mutex<requests::Told>,
+    /// The API server holds Ingresses against VerifiedHosts.
+    guarded: bool,
+    announced: Mutex<verified::Announcements>,
     queue: Queue<Key>,
     jobs: mpsc::UnboundedSender<Job>,
     writer: Writer,
@@ -107,12 +111,19 @@ impl Shared {
             troubles: Mutex::default(),
             unavailable: AtomicBool::new(false),
             told: Mutex::default(),
+            guarded: false,
+            announced: Mutex::default(),
             queue: Queue::default(),
             jobs,
             writer,
             teller,
             metrics,
         }
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &ControllerMetrics {
+        &self.metrics
     }
 
     /// Whose turn it is.
@@ -123,6 +134,11 @@ impl Shared {
     /// The world, to be read for a moment; never across an await.
     pub fn world(&self) -> RwLockReadGuard<'_, World> {
         self.world.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What writes.
+    pub const fn writer(&self) -> &Writer {
+        &self.writer
     }
 
     fn memory(&self) -> MutexGuard<'_, HashMap<(Arc<str>, Host), Memory>> {
@@ -222,7 +238,7 @@ pub async fn show(shared: Arc<Shared>) -> Infallible {
     let mut tick = tokio::time::interval(SHOW_PERIOD);
     loop {
         tick.tick().await;
-        shared.metrics.show(&shared.world(), shared.queue.depth());
+        shared.metrics.show(&shared.world(), shared.queue.depth(), Timestamp::now());
     }
 }
 
@@ -234,6 +250,7 @@ pub async fn run(shared: Arc<Shared>) {
             Key::Ingress(namespace, name) => shared.ingress(namespace, name).await,
             Key::Verified(namespace) => shared.verified(namespace).await,
             Key::Request(namespace, name) => shared.request(namespace, name).await,
+            Key::Stray(namespace, name) => shared.stray(namespace, name).await,
         };
         shared.queue.done(&key);
         shared.metrics.planned(result.as_ref().copied());
@@ -287,6 +304,10 @@ impl Shared {
         let HostPlan { effects, wake, notes: next_notes, .. } = plan;
         let mut domain = domain;
         for effect in effects {
+            if domain.as_ref().is_some_and(|domain| self.must_wait(namespace, host, domain, &effect)) {
+                // It comes back, with all that is left to do.
+                return Ok(());
+            }
             self.effect(namespace, host, &mut domain, effect).await?;
         }
         {
@@ -322,20 +343,23 @@ impl Shared {
             }
             Effect::SetStatus(status) => {
                 let Some(before) = domain.take() else { return Ok(()) };
-                let old = before.status.as_ref().and_then(|status| status.message.clone());
+                let old = before.status.clone().unwrap_or_default();
                 let after = self.writer.set_status(before, *status).await?;
+                self.metrics.passed(&old, after.status.as_ref().unwrap_or(&DomainStatus::default()));
                 let message = after.status.as_ref().and_then(|status| status.message.clone());
-                if message != old {
+                if message != old.message {
                     let reason = after.status.as_ref().and_then(|status| {
                         crate::core::reconcile::status::reason_of(status, crate::api::domain::READY)
                     });
                     tracing::info!(
                         %namespace, %host, reason = reason.map_or("", |reason| reason.as_str()),
+                        ingress = after.status.as_ref().and_then(|status| status.lead.as_deref()),
                         sentence = message.as_deref().unwrap_or_default(), "host changed"
                     );
                 }
                 *domain = Some(after.clone());
                 self.change(|world| after.see(world));
+                self.is_told(namespace, host);
             }
             Effect::DeleteDomain => {
                 let Some(gone) = domain.take() else { return Ok(()) };
@@ -346,6 +370,15 @@ impl Shared {
             Effect::DeleteCertificate { name, uid } => {
                 self.writer.delete_certificate(namespace, &name, &uid).await?;
                 tracing::info!(%namespace, %host, certificate = name, "Certificate deleted");
+            }
+            Effect::SetCondition { certificate, uid, condition } => {
+                let after = self.writer.set_condition(namespace, &certificate, &uid, &condition).await?;
+                tracing::debug!(%namespace, %host, certificate, reason = condition.reason, "condition written");
+                self.change(|world| after.see(world));
+            }
+            Effect::TellCertificate { name, uid, reason, message } => {
+                tracing::info!(%namespace, %host, certificate = name, %reason, message, "Certificate told of");
+                self.teller.tell(&events::certificate(namespace, &name, &uid), reason, &message).await;
             }
             Effect::Nudge { ingress } => {
                 let uid = self.world().ingress_uid(namespace, &ingress).map(str::to_owned);

@@ -24,14 +24,18 @@ use crate::{
 };
 
 use self::attempts::Attempts;
-use self::gate::SeenRequest;
+use self::requests::Requests;
+use self::routes::Routes;
 use super::gateway::{self, Found, Source};
 
 pub mod attempts;
+pub mod console;
 pub mod gate;
 pub mod intake;
 pub mod issuers;
 pub mod limits;
+mod requests;
+mod routes;
 pub mod view;
 
 /// An Ingress' namespace and name.
@@ -48,6 +52,8 @@ pub enum Key {
     Verified(Arc<str>),
     /// A CertificateRequest that nobody has decided on, by namespace and name.
     Request(Arc<str>, Arc<str>),
+    /// A Domain that is of no effect, by namespace and name.
+    Stray(Arc<str>, Arc<str>),
 }
 
 /// What a change may alter.
@@ -64,6 +70,8 @@ pub struct Touched {
 /// All that the watches have shown.
 #[derive(Default)]
 pub struct World {
+    /// The policy as it is written.
+    written: Arc<Policy>,
     policy: Arc<Policy>,
     gateway: GatewayTarget,
     found: BTreeMap<Source, Found>,
@@ -71,6 +79,8 @@ pub struct World {
     cluster_issuers: HashMap<String, IssuerFacts>,
     /// All kinds have been listed; before that nothing plans, so nothing is touched.
     settled: bool,
+    /// The routes of Rainbond 6 are all seen; where their kind is not installed there are none to be known.
+    routes_known: bool,
     /// The namespaces that have a Domain of a host.
     claimed: HashMap<Host, BTreeSet<Arc<str>>>,
     /// What the CAs' limits leave.
@@ -87,13 +97,18 @@ struct Namespace {
     by_host: HashMap<Host, BTreeSet<Arc<str>>>,
     companions: HashMap<Arc<str>, Companion>,
     domains: HashMap<Host, SeenDomain>,
+    /// Domains that are not named by their host, and so of no effect.
+    strays: HashMap<Arc<str>, Domain>,
     certificates: BTreeMap<String, Certificate>,
+    /// Names of the Certificates that name a host, or a wildcard.
+    certificates_of: HashMap<Host, BTreeSet<String>>,
     attempts: Attempts,
     orders: limits::Orders,
     /// CertificateRequests that are approved and not over.
     approved: HashMap<String, (IssuerRef, Names)>,
     /// CertificateRequests that nobody has decided on.
-    requests: HashMap<Arc<str>, SeenRequest>,
+    requests: Requests,
+    routes: Routes,
     secrets: HashMap<String, SeenSecret>,
     issuers: HashMap<String, IssuerFacts>,
     verified: Option<VerifiedHostsSpec>,
@@ -161,10 +176,10 @@ impl World {
     pub fn new(policy: Arc<Policy>) -> Self {
         let gateway = gateway::target(&policy, std::iter::empty());
         let budget = Budget::new(policy.limits.clone());
-        Self { policy, gateway, budget, ..Self::default() }
+        Self { written: policy.clone(), policy, gateway, budget, ..Self::default() }
     }
 
-    /// The policy.
+    /// The policy, with the platform's domains that were looked up.
     pub fn policy(&self) -> &Arc<Policy> {
         &self.policy
     }
@@ -179,6 +194,11 @@ impl World {
         self.namespaces.get(namespace)?.domains.get(host)
     }
 
+    /// A Domain that is of no effect.
+    pub fn stray(&self, namespace: &str, name: &str) -> Option<&Domain> {
+        self.namespaces.get(namespace)?.strays.get(name)
+    }
+
     /// The VerifiedHosts of a namespace as they stand.
     pub fn verified(&self, namespace: &str) -> Option<&VerifiedHostsSpec> {
         self.namespaces.get(namespace)?.verified.as_ref()
@@ -191,23 +211,24 @@ impl World {
 
     /// Another policy is in force.
     pub fn set_policy(&mut self, policy: Arc<Policy>) -> Touched {
-        let news = self.policy != policy;
-        self.policy = policy;
-        self.budget.set_policies(&self.policy.limits);
-        let mut touched = self.reckon_gateway();
-        touched.everything |= news;
-        touched
+        self.budget.set_policies(&policy.limits);
+        self.written = policy;
+        self.reckon()
     }
 
     /// Something that policy has looked up was found, or found to have changed.
     pub fn set_found(&mut self, source: Source, found: Found) -> Touched {
         self.found.insert(source, found);
-        self.reckon_gateway()
+        self.reckon()
     }
 
-    fn reckon_gateway(&mut self) -> Touched {
+    /// Puts together what policy says and what was looked up.
+    fn reckon(&mut self) -> Touched {
+        let policy = gateway::with_suffixes(&self.written, self.found.values());
+        let news = self.policy != policy;
+        self.policy = policy;
         let gateway = gateway::target(&self.policy, self.found.values());
-        Touched { everything: self.set_gateway(gateway), ..Touched::default() }
+        Touched { everything: self.set_gateway(gateway) || news, ..Touched::default() }
     }
 
     /// Sets where the gateway is reached, whatever policy says. Whether that is news.
@@ -256,9 +277,9 @@ impl Knowledge for World {
 // === impl Namespace ===
 
 impl Namespace {
-    /// The hosts that Ingresses name or Domains are about.
+    /// The hosts that Ingresses or routes name or Domains are about.
     fn hosts(&self) -> BTreeSet<&Host> {
-        self.by_host.keys().chain(self.domains.keys()).collect()
+        self.by_host.keys().chain(self.domains.keys()).chain(self.routes.hosts()).collect()
     }
 
     fn all_keys<'a>(&'a self, name: &'a Arc<str>) -> impl Iterator<Item = Key> + 'a {
@@ -269,7 +290,8 @@ impl Namespace {
         hosts
             .map(|host| Key::Host(name.clone(), host))
             .chain(self.ingresses.keys().map(|ingress| Key::Ingress(name.clone(), ingress.clone())))
-            .chain(self.requests.keys().map(|request| Key::Request(name.clone(), request.clone())))
+            .chain(self.requests.iter().map(|(request, _)| Key::Request(name.clone(), request.clone())))
+            .chain(self.strays.keys().map(|stray| Key::Stray(name.clone(), stray.clone())))
             .chain(std::iter::once(Key::Verified(name.clone())))
     }
 
@@ -279,11 +301,13 @@ impl Namespace {
             && self.ingresses.is_empty()
             && self.companions.is_empty()
             && self.domains.is_empty()
+            && self.strays.is_empty()
             && self.certificates.is_empty()
             && self.attempts.is_empty()
             && self.orders.is_empty()
             && self.approved.is_empty()
             && self.requests.is_empty()
+            && self.routes.is_empty()
             && self.secrets.is_empty()
             && self.issuers.is_empty()
             && self.verified.is_none()

@@ -2,6 +2,7 @@
 //!
 //! Every fault names the field and says what to write instead.
 
+mod console;
 mod limits;
 mod names;
 mod network;
@@ -40,6 +41,9 @@ pub(super) fn check(policy: &Policy) -> Vec<Fault> {
         }
     });
     faults.within("gateway", |faults| network::gateway(faults, &policy.gateway));
+    if let Some(console) = &policy.console {
+        faults.within("console", |faults| console::console(faults, console));
+    }
     faults.within("dns", |faults| network::dns(faults, &policy.dns));
     let days = policy.gate.let_through_days;
     if !(1..=MAX_LET_THROUGH_DAYS).contains(&days) {

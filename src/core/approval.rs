@@ -13,7 +13,9 @@ use super::{
     host::Host,
     ingress::Labels,
     knowledge::{DomainFacts, Knowledge, PlaceFacts},
+    names,
     policy::{ApprovalGate, GateMode, IssuerRef, Policy, Subject},
+    rainbond::Origin,
     reason::Reason,
     settings::{self, Flag},
 };
@@ -33,6 +35,8 @@ pub struct RequestFacts<'a> {
     pub labels: &'a Labels<'a>,
     /// Whether what Domains say of the CA's limits counts. Not for the controller, which lets go itself.
     pub by_place: bool,
+    /// The name of the Certificate that it is for, where there is one.
+    pub certificate: Option<&'a str>,
 }
 
 /// What the gate reads of a Certificate.
@@ -44,6 +48,10 @@ pub struct Asker<'a> {
     pub word: Option<&'a str>,
     /// Its labels.
     pub labels: &'a Labels<'a>,
+    /// Its name; `None`: a request that no Certificate made.
+    pub name: Option<&'a str>,
+    /// Its issuer.
+    pub issuer: &'a IssuerRef,
 }
 
 /// What the gate says of a request.
@@ -99,7 +107,7 @@ pub fn judge<K: Knowledge>(request: &RequestFacts<'_>, knowledge: &K, policy: &P
     };
     let domains: Vec<(&Host, Option<&DomainFacts>)> =
         names.hosts.iter().map(|host| (host, knowledge.domain(request.namespace, host.as_str()))).collect();
-    let asker = Asker { namespace: request.namespace, word: request.word, labels: request.labels };
+    let asker = request.asker();
     let looked_after =
         |host: &Host, domain: Option<&DomainFacts>| asker.gates(host, knowledge, policy) || leads(domain);
     if gate.mode == GateMode::Annotated && !domains.iter().any(|(host, domain)| looked_after(host, *domain)) {
@@ -193,6 +201,16 @@ fn must_let_through(ends: Timestamp, gate: &ApprovalGate, now: Timestamp) -> boo
     ends.duration_since(now) <= last_days
 }
 
+// === impl RequestFacts ===
+
+impl RequestFacts<'_> {
+    /// It speaks as its Certificate would.
+    pub fn asker(&self) -> Asker<'_> {
+        let Self { namespace, issuer, word, labels, certificate, .. } = self;
+        Asker { namespace, word: *word, labels, name: *certificate, issuer }
+    }
+}
+
 // === impl Asker ===
 
 impl Asker<'_> {
@@ -201,18 +219,29 @@ impl Asker<'_> {
         match policy.gate.mode {
             GateMode::Off => false,
             GateMode::All => true,
-            GateMode::Annotated => {
-                let subject = Subject {
-                    host: Some(host.as_str()),
-                    namespace: self.namespace,
-                    namespace_label: |key: &str| knowledge.namespace_label(self.namespace, key),
-                    label: |key: &str| self.labels.get(key),
-                    class: None,
-                };
-                let domain = knowledge.domain(self.namespace, host.as_str());
-                settings::flag(self.word, domain, &subject, policy) == Flag::On
-            }
+            GateMode::Annotated => self.flags(host, knowledge, policy),
         }
+    }
+
+    /// Whether something flags a host of the Certificate. Rainbond's switch is a word of the Certificate's own.
+    pub fn flags<K: Knowledge>(&self, host: &Host, knowledge: &K, policy: &Policy) -> bool {
+        let subject = Subject {
+            host: Some(host.as_str()),
+            namespace: self.namespace,
+            namespace_label: |key: &str| knowledge.namespace_label(self.namespace, key),
+            label: |key: &str| self.labels.get(key),
+            class: None,
+        };
+        let switch = policy.rainbond.routes && self.is_switch(host);
+        let word = self.word.or_else(|| switch.then_some("true"));
+        let domain = knowledge.domain(self.namespace, host.as_str());
+        settings::flag(word, domain, &subject, policy) == Flag::On
+    }
+
+    /// Whether Rainbond's switch made it for that host.
+    pub fn is_switch(&self, host: &Host) -> bool {
+        let app_id = self.labels.get(names::RAINBOND_APP_ID);
+        self.name.is_some_and(|name| Origin { name, app_id, issuer: self.issuer }.is_switch(host))
     }
 }
 

@@ -222,7 +222,7 @@ impl<'a, K: Knowledge> Subject<'a, K> {
         if self.user_issuer == UserIssuer::Conflict {
             return Standing::out(Reason::UserIssuerConflict);
         }
-        if self.scope.is_platform_domain(host) {
+        if self.scope.policy.is_platform_domain(host) {
             return Standing::out(Reason::PlatformDomain);
         }
         if let Some(domain) = domain

@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{reason::Reason, text};
+use super::{
+    reason::{Reason, WhoActs},
+    text,
+};
 
 /// The longest piece of foreign text (a record, a server's message) that is kept.
 const MAX_FOREIGN_TEXT: usize = 200;
@@ -43,6 +46,9 @@ pub struct Finding {
     /// One more particular: a server's own words, a limit's name, a time.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
+    /// What it comes from, where it is another finding's consequence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Box<Self>>,
 }
 
 // === impl Finding ===
@@ -56,6 +62,7 @@ impl Finding {
             observed: Vec::new(),
             required: Vec::new(),
             note: String::new(),
+            cause: None,
         }
     }
 
@@ -79,6 +86,19 @@ impl Finding {
         let note = note.as_ref();
         self.note = if is_link(note) { note.to_owned() } else { clean(note) };
         self
+    }
+
+    /// As the consequence of another finding.
+    #[must_use]
+    pub fn because(mut self, cause: Self) -> Self {
+        self.cause = Some(Box::new(cause));
+        self
+    }
+
+    /// Who must act: where it follows from another finding, whoever that one names.
+    pub fn who_acts(&self) -> WhoActs {
+        let cause = self.cause.as_ref().map(|cause| cause.reason.who_acts());
+        cause.filter(|who| *who != WhoActs::Nobody).unwrap_or_else(|| self.reason.who_acts())
     }
 
     /// The sentence for a person.

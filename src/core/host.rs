@@ -116,6 +116,12 @@ impl Host {
         self.0.strip_prefix("*.").unwrap_or(&self.0)
     }
 
+    /// The wildcard that covers it; `None` for a wildcard and for a name of one label.
+    pub fn wildcard(&self) -> Option<Self> {
+        let (_, parent) = self.as_str().split_once('.').filter(|_| !self.is_wildcard())?;
+        Self::parse(&format!("*.{parent}")).ok()
+    }
+
     /// Whether a certificate or TLS entry for `self` also serves `other`
     /// (RFC 6125 §6.4.3: a wildcard stands for exactly one label).
     pub fn covers(&self, other: &Self) -> bool {

@@ -11,7 +11,7 @@ use super::{finding::Finding, host::Host, reason::Reason};
 
 /// How long the CA may take to accept an order before it counts as out of
 /// reach: cert-manager says nothing of failed connections, it just tries again.
-const ORDER_PATIENCE: SignedDuration = SignedDuration::from_secs(60);
+const ORDER_PATIENCE: SignedDuration = SignedDuration::from_secs(30);
 /// How long cert-manager's own check of a challenge may fail before it is told:
 /// solver and gateway need some seconds.
 const CHALLENGE_PATIENCE: SignedDuration = SignedDuration::from_secs(120);

@@ -10,6 +10,12 @@ pub const INJECTED: &str = "certgate.dev/injected";
 pub const CHECK_NOW: &str = "certgate.dev/check-now";
 /// Ingress annotation whose only use is that writing it makes a watcher look again.
 pub const NUDGE: &str = "certgate.dev/nudge";
+/// Domain annotation: the rules of Rainbond's console for which it is flagged (see [`super::console`]).
+pub const CONSOLE_RULES: &str = "certgate.dev/console-rules";
+/// Annotation of the controller's Lease: when Rainbond's console last answered.
+pub const CONSOLE_ANSWERED: &str = "certgate.dev/console-answered";
+/// Condition on a Certificate that Rainbond's switch made: what certgate has found out.
+pub const CONDITION: &str = "certgate.dev/Verified";
 /// Label on objects that certgate made.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY`].
@@ -48,3 +54,7 @@ pub const RAINBOND_OPERATOR: &str = "rainbond-operator";
 pub const L4_ENABLE: &str = "nginx.ingress.kubernetes.io/l4-enable";
 /// Rainbond 5: annotation that redirects HTTP to HTTPS.
 pub const FORCE_SSL_REDIRECT: &str = "nginx.ingress.kubernetes.io/force-ssl-redirect";
+/// Rainbond 6: label on a route that its switch for automatic issuance is on for.
+pub const RAINBOND_ISSUANCE: &str = "cert-manager-enabled";
+/// Rainbond: label with the application that an object belongs to.
+pub const RAINBOND_APP_ID: &str = "app_id";

@@ -1,12 +1,18 @@
 //! [`Policy`]: what the cluster's administrator wants. Plain data with serde
 //! and JSON-schema; reading files and reporting their faults is [`crate::config`]'s job.
 
+mod console;
+
 use std::collections::BTreeMap;
 
+pub use console::Console;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod rainbond;
+
 use super::limits::policy::LimitsPolicy;
+pub use rainbond::{LeftOver, Rainbond};
 
 /// The policy file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -28,12 +34,16 @@ pub struct Policy {
     pub gate: ApprovalGate,
     /// Whether a fetch over HTTP backs the DNS verdict.
     pub http_reach: HttpReach,
+    /// What Rainbond 6's own switch for automatic issuance means.
+    pub rainbond: Rainbond,
     /// Which names a CA is known by in CAA records, by ACME directory URL;
     /// adds to the built-in ones (Let's Encrypt, ZeroSSL, Google).
     pub caa_identities: BTreeMap<String, Vec<String>>,
     /// Limits of CAs, by ACME directory URL, where they differ from the built-in ones (Let's Encrypt, production and
     /// staging). Of other CAs none are known but what stands here.
     pub limits: BTreeMap<String, LimitsPolicy>,
+    /// Where Rainbond 5 keeps its flags for auto-issuance; unset: nobody looks there.
+    pub console: Option<Console>,
     /// Exceptions, in order; for each setting the first matching rule that has it speaks.
     pub rules: Vec<Rule>,
 }
@@ -91,7 +101,8 @@ pub struct Gateway {
     /// A LoadBalancer Service whose status adds addresses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceRef>,
-    /// Whether `RainbondCluster.spec.gatewayIngressIPs` and gateway nodes add addresses.
+    /// Whether `RainbondCluster.spec.gatewayIngressIPs` and gateway nodes add addresses, and `suffixHTTPHost` a platform
+    /// domain.
     pub rainbond: bool,
     /// Whether an Ingress' own `status.loadBalancer` adds addresses.
     pub ingress_status: bool,
@@ -109,7 +120,8 @@ pub enum Target {
     Addresses,
     /// A CNAME to one of `cnames`.
     Cname,
-    /// Any public address: for gateways behind NAT or a CDN whose addresses nobody knows.
+    /// Any public address: for gateways behind NAT or a CDN whose addresses nobody knows. `addresses` may then be
+    /// those within the cluster: with `httpReach` a server that does not answer as they do is warned of.
     AnyPublic,
 }
 
@@ -270,6 +282,14 @@ impl Policy {
     /// Whether a namespace is left alone.
     pub fn excludes(&self, namespace: &str) -> bool {
         namespace == KUBE_SYSTEM || self.exclude_namespaces.iter().any(|name| name == namespace)
+    }
+
+    /// Whether a host lies under one of the platform's own suffixes.
+    pub fn is_platform_domain(&self, host: &str) -> bool {
+        self.platform_domains.iter().any(|suffix| {
+            let suffix = suffix.trim_start_matches("*.").trim_start_matches('.');
+            !suffix.is_empty() && host.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'))
+        })
     }
 
     /// The issuers that the policy names, the default first.

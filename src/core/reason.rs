@@ -115,6 +115,8 @@ reasons! {
     NoHost: Nobody, Skip;
     /// The text is no DNS name.
     HostInvalid: AppDeveloper, Skip;
+    /// The Domain is not named by its host, so that it would be a second one for it.
+    DomainMisnamed: AppDeveloper, Skip;
     /// The host is an IP address.
     HostIsIpAddress: AppDeveloper, Skip;
     /// No public CA issues below this suffix.
@@ -253,6 +255,10 @@ reasons! {
     ChallengeFailed: DomainOwner, Inject;
     /// The Certificate is not there although wanted; it is being brought back.
     CertificateMissing: Nobody, Inject;
+    /// Rainbond's switch is on for a route of the host, but there is no Certificate.
+    RouteWithoutCertificate: AppDeveloper, Inject;
+    /// Rainbond's switch made the Certificate, and no route of the host is left.
+    CertificateLeftOver: AppDeveloper, Inject;
 }
 
 impl Reason {

@@ -28,6 +28,7 @@ pub mod limit;
 pub mod matching;
 pub mod request;
 pub mod status;
+pub mod switch;
 pub mod twin;
 pub mod verified;
 
@@ -57,6 +58,8 @@ pub struct HostInput<'a> {
     pub companion: Option<&'a companion::Companion>,
     /// What the approval gate wants to know of the host.
     pub gated: Option<checked::Gated<'a>>,
+    /// How it stands with Rainbond's switch, where policy heeds that.
+    pub switch: Option<switch::Switch<'a>>,
     /// A CertificateRequest waits for the verdict.
     pub requested: bool,
     /// The issuer's CA has limits that are known.
@@ -253,6 +256,8 @@ pub struct Notes {
     pub nudged_at: Option<Timestamp>,
     /// A CertificateRequest waited for the verdict.
     pub requested: bool,
+    /// Since when no route serves the host of a Certificate that Rainbond's switch made.
+    pub unrouted_since: Option<Timestamp>,
     /// Which Ingresses (by uid) have been told which reason.
     pub told: std::collections::BTreeMap<String, Reason>,
 }
@@ -279,6 +284,26 @@ pub enum Effect {
         name: String,
         /// Its uid.
         uid: String,
+    },
+    /// Write our condition on a Certificate, if it still is this very one.
+    SetCondition {
+        /// The Certificate's name.
+        certificate: String,
+        /// Its uid.
+        uid: String,
+        /// The condition.
+        condition: switch::CertificateCondition,
+    },
+    /// Publish an Event about a Certificate.
+    TellCertificate {
+        /// Its name.
+        name: String,
+        /// Its uid.
+        uid: String,
+        /// Why.
+        reason: Reason,
+        /// In a sentence.
+        message: String,
     },
     /// Write an annotation on an Ingress so that ingress-shim looks again.
     Nudge {

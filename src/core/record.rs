@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn entries_with_our_own_secret_names_are_ours_without_a_record() {
         let on = ingress(
-            r#"{"spec":{"tls":[{"hosts":["a.example.com"],"secretName":"certgate-a.example.com"},{"hosts":["b.example.com"],"secretName":"certgate-a.example.com"}]}}"#,
+            r#"{"metadata":{},"spec":{"tls":[{"hosts":["a.example.com"],"secretName":"certgate-a.example.com"},{"hosts":["b.example.com"],"secretName":"certgate-a.example.com"}]}}"#,
         );
         assert_eq!(Present::on(&on).entries, [0]);
     }
@@ -226,7 +226,9 @@ mod tests {
 
     #[test]
     fn user_tls_covers_exactly_what_their_entries_say() {
-        let on = ingress(r#"{"spec":{"tls":[{"hosts":["a.example.com","*.wild.example.com"],"secretName":"s"}]}}"#);
+        let on = ingress(
+            r#"{"metadata":{},"spec":{"tls":[{"hosts":["a.example.com","*.wild.example.com"],"secretName":"s"}]}}"#,
+        );
         let user = UserTls::of(&on, &[], false);
         for (host, expected) in [
             ("a.example.com", true),
@@ -239,7 +241,7 @@ mod tests {
             assert_eq!(user.covers(host), expected, "{host}");
         }
         assert!(UserTls::of(&on, &[], true).covers("b.example.com"));
-        let hostless = ingress(r#"{"spec":{"tls":[{"secretName":"s"}]}}"#);
+        let hostless = ingress(r#"{"metadata":{},"spec":{"tls":[{"secretName":"s"}]}}"#);
         assert!(UserTls::of(&hostless, &[], false).covers("any.example.com"));
     }
 }

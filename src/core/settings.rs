@@ -167,14 +167,6 @@ impl<'a, K: Knowledge> Scope<'a, K> {
     pub fn plain_http(&self, host: &'a str) -> PlainHttp {
         self.rules(Some(host)).find_map(|rule| rule.http).unwrap_or(PlainHttp::Redirect)
     }
-
-    /// Whether the host lies under one of the platform's own suffixes.
-    pub fn is_platform_domain(&self, host: &str) -> bool {
-        self.policy.platform_domains.iter().any(|suffix| {
-            let suffix = suffix.trim_start_matches("*.").trim_start_matches('.');
-            !suffix.is_empty() && host.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'))
-        })
-    }
 }
 
 /// The profile by class and labels alone.

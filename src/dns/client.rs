@@ -12,9 +12,12 @@ use std::{
 use moka::{Expiry, future::Cache};
 
 use super::{exchange::exchange, limits::Limits, message::Mode};
-use crate::core::{
-    policy::Dns,
-    verdict::answers::{Kind, Outcome, Question, Rcode},
+use crate::{
+    core::{
+        policy::Dns,
+        verdict::answers::{Kind, Outcome, Question, Rcode},
+    },
+    telemetry::dns::DnsMetrics,
 };
 
 /// How often a question is put before it counts as unanswered.
@@ -46,6 +49,7 @@ pub(super) struct Client {
     patience: Duration,
     limits: Limits,
     remembered: Cache<(Question, Mode), Arc<Said>>,
+    metrics: DnsMetrics,
     started: Instant,
 }
 
@@ -56,12 +60,13 @@ struct Server {
 }
 
 impl Client {
-    pub(super) fn new(servers: Vec<SocketAddr>, policy: &Dns) -> Self {
+    pub(super) fn new(servers: Vec<SocketAddr>, policy: &Dns, metrics: DnsMetrics) -> Self {
         Self {
             servers: servers.into_iter().map(|addr| Server { addr, shunned_until: AtomicU64::new(0) }).collect(),
             patience: Duration::from_secs_f64(policy.timeout_seconds.clamp(0.05, 60.0)),
             limits: Limits::new(policy),
             remembered: Cache::builder().max_capacity(MAX_REMEMBERED).expire_after(ByTtl).build(),
+            metrics,
             started: Instant::now(),
         }
     }
@@ -108,7 +113,9 @@ impl Client {
             let begun = Instant::now();
             let outcome = exchange(*server, question, mode, patience).await;
             drop(turn);
-            took += begun.elapsed();
+            let elapsed = begun.elapsed();
+            took += elapsed;
+            self.metrics.asked(*server, mode != Mode::Iterative, &outcome, elapsed);
             let settled = self.settles(*server, &outcome, mode);
             // A failure that says something is kept over one that says nothing.
             if settled || !matches!((&last, &outcome), (Some(_), Outcome::Timeout | Outcome::Unreachable(_))) {

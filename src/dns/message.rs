@@ -297,4 +297,6 @@ fn text(name: &Name) -> String {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
 use super::words::{self, Words};
-use crate::core::finding::Lang;
+use crate::{core::finding::Lang, status::Row};
 
 const STYLE: &str = include_str!("layout/page.css");
 const SCRIPT: &str = include_str!("layout/follow.js");
@@ -29,8 +29,18 @@ pub fn content_security_policy() -> &'static str {
     &POLICY
 }
 
+/// What every page is put into.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame {
+    /// The language.
+    pub lang: Lang,
+    /// The visitor has signed in and may leave again.
+    pub signed_in: bool,
+}
+
 /// A page. `body` is what is replaced when something changes; `other` is the same page in the other language.
-pub fn page(lang: Lang, title: &str, other: &str, controls: &Markup, body: &Markup) -> Markup {
+pub fn page(frame: Frame, title: &str, other: &str, controls: &Markup, body: &Markup) -> Markup {
+    let Frame { lang, signed_in } = frame;
     let words = words::of(lang);
     html! {
         (DOCTYPE)
@@ -46,9 +56,13 @@ pub fn page(lang: Lang, title: &str, other: &str, controls: &Markup, body: &Mark
                 a.skip href="#main" { (words.skip) }
                 header {
                     a.brand href=(home(lang)) { "certgate" }
-                    nav { a href=(other) hreflang=(words::tag(words::other(lang))) lang=(words::tag(words::other(lang))) { (words.other_language) } }
+                    span id="pulse" role="status" {}
+                    nav {
+                        a href=(other) hreflang=(words::tag(words::other(lang))) lang=(words::tag(words::other(lang))) { (words.other_language) }
+                        @if signed_in { form method="post" action="/logout" { button.quiet type="submit" { (words.sign_out) } } }
+                    }
                 }
-                main id="main" tabindex="-1" {
+                main id="main" tabindex="-1" data-copy=(words.copy) data-copied=(words.copied) data-live=(words.live) data-lost=(words.lost) {
                     h1 { (title) }
                     (controls)
                     div id="live" { (body) }
@@ -80,12 +94,23 @@ pub fn time(at: Option<Timestamp>, now: Timestamp, lang: Lang) -> Markup {
     }
 }
 
+/// The class of a host's state.
+pub fn state_class(row: &Row) -> &'static str {
+    match (row.needs_somebody(), row.is_settled()) {
+        (true, _) => "bad",
+        (false, true) => "good",
+        (false, false) => "busy",
+    }
+}
+
 /// A mark and a word for a state; never colour alone.
-pub fn mark(words: &Words, ready: bool, needs_somebody: bool) -> Markup {
-    let (class, sign, word) = match (ready, needs_somebody) {
-        (true, _) => ("good", "●", words.ready),
-        (false, true) => ("bad", "▲", words.needs_action),
-        (false, false) => ("busy", "◐", words.in_progress),
+pub fn mark(words: &Words, row: &Row) -> Markup {
+    let class = state_class(row);
+    let (sign, word) = match class {
+        "good" => ("●", words.ready),
+        "busy" => ("◐", words.in_progress),
+        _ if row.is_at_risk() => ("▲", words.at_risk),
+        _ => ("▲", words.needs_action),
     };
     html! { span class={"mark " (class)} { span aria-hidden="true" { (sign) } " " (word) } }
 }

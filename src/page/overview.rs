@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::{
-    layout::{self, host_address, mark, time},
+    layout::{self, Frame, host_address, mark, time},
     plot,
     query::{Query, State, WHO},
-    words::{self, Words},
+    words,
 };
 use crate::{
-    core::{finding::Lang, reason::Reason, text},
+    core::{finding::Lang, reason::WhoActs, text},
     status::Row,
 };
 
@@ -20,7 +20,8 @@ pub const PER_PAGE: usize = 100;
 const SHORT: usize = 5;
 
 /// The overview.
-pub fn render(rows: &[Row], query: &Query, lang: Lang, now: Timestamp) -> Markup {
+pub fn render(rows: &[Row], query: &Query, frame: Frame, now: Timestamp) -> Markup {
+    let lang = frame.lang;
     let words = words::of(lang);
     let listed: Vec<&Row> = rows.iter().filter(|row| query.lists(row)).collect();
     let last = listed.len().div_ceil(PER_PAGE).max(1);
@@ -28,20 +29,24 @@ pub fn render(rows: &[Row], query: &Query, lang: Lang, now: Timestamp) -> Markup
     let shown = listed.iter().skip((page - 1) * PER_PAGE).take(PER_PAGE).copied();
     let other = Query { lang: Some(words::other(lang)), ..query.clone() }.address(page);
     let body = html! {
-        (counts(rows, words))
-        div.two {
-            section aria-labelledby="longest" {
-                h2 id="longest" { (words.longest) }
-                (short(longest(rows), |row| row.since, lang, now))
+        (counts(rows, query, lang))
+        (waited_for(rows, query, lang))
+        // Who looks for something finds it first.
+        @if !query.is_narrow() {
+            div.three {
+                section aria-labelledby="longest" {
+                    h2 id="longest" { (words.longest) }
+                    (short(longest(rows), |row| row.since, lang, now))
+                }
+                section aria-labelledby="soonest" {
+                    h2 id="soonest" { (words.soonest) }
+                    (short(soonest(rows), |row| row.not_after, lang, now))
+                }
+                section aria-labelledby="plot" {
+                    h2 id="plot" { (words.plot) }
+                    (plot::render(rows, lang, now))
+                }
             }
-            section aria-labelledby="soonest" {
-                h2 id="soonest" { (words.soonest) }
-                (short(soonest(rows), |row| row.not_after, lang, now))
-            }
-        }
-        section aria-labelledby="plot" {
-            h2 id="plot" { (words.plot) }
-            (plot::render(rows, lang, now))
         }
         section aria-labelledby="hosts" {
             h2 id="hosts" { (words.hosts) }
@@ -49,25 +54,65 @@ pub fn render(rows: &[Row], query: &Query, lang: Lang, now: Timestamp) -> Markup
             (pages(query, page, last, lang))
         }
     };
-    layout::page(lang, words.title, &other, &form(query, lang), &body)
+    layout::page(frame, words.title, &other, &form(query, lang), &body)
 }
 
 /// The overview before the hosts are listed.
-pub fn loading(lang: Lang) -> Markup {
-    let words = words::of(lang);
-    layout::page(lang, words.title, &layout::home(words::other(lang)), &html! {}, &html! { p { (words.loading) } })
+pub fn loading(frame: Frame) -> Markup {
+    let words = words::of(frame.lang);
+    let other = layout::home(words::other(frame.lang));
+    layout::page(frame, words.title, &other, &html! {}, &html! { p { (words.loading) } })
 }
 
-fn counts(rows: &[Row], words: &Words) -> Markup {
-    let count = |of: fn(&&Row) -> bool| rows.iter().filter(of).count();
-    let cards = [
-        (words.hosts, rows.len()),
-        (words.ready, count(|row| row.ready)),
-        (words.in_progress, count(|row| !row.ready && !row.needs_somebody())),
-        (words.needs_action, count(|row| row.needs_somebody())),
-        (words.at_risk, count(|row| row.finding.reason == Reason::RenewalAtRisk)),
-    ];
-    html! { ul.cards { @for (label, number) in cards { li { strong { (number) } (label) } } } }
+/// How many there are of each state; each leads to its list.
+fn counts(rows: &[Row], query: &Query, lang: Lang) -> Markup {
+    let states = [State::All, State::Ready, State::Progress, State::Action, State::Risk];
+    html! {
+        ul.cards {
+            @for state in states {
+                @let address = Query { state, lang: Some(lang), ..Query::default() }.address(1);
+                @let here = query.state == state && query.who.is_none() && query.search.is_empty();
+                li {
+                    a href=(address) aria-current=[here.then_some("page")] {
+                        strong { (rows.iter().filter(|row| state.has(row)).count()) } (state_word(state, lang))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn state_word(state: State, lang: Lang) -> &'static str {
+    let words = words::of(lang);
+    match state {
+        State::All => words.hosts,
+        State::Waiting => words.waiting,
+        State::Ready => words.ready,
+        State::Progress => words.in_progress,
+        State::Action => words.needs_action,
+        State::Risk => words.at_risk,
+    }
+}
+
+/// How many hosts wait for each of those who can act.
+fn waited_for(rows: &[Row], query: &Query, lang: Lang) -> Markup {
+    let waits = |who| rows.iter().filter(|row| !row.is_settled() && row.finding.who_acts() == who).count();
+    let some: Vec<_> = WHO
+        .into_iter()
+        .filter(|who| *who != WhoActs::Nobody)
+        .map(|who| (who, waits(who)))
+        .filter(|(who, count)| *count > 0 || query.who == Some(*who))
+        .collect();
+    html! {
+        @if !some.is_empty() {
+            ul.chips aria-label=(words::of(lang).who) {
+                @for (who, count) in some {
+                    @let address = Query { who: Some(who), lang: Some(lang), ..Query::default() }.address(1);
+                    li { a href=(address) aria-current=[(query.who == Some(who)).then_some("page")] { (text::who(who, lang)) " · " (count) } }
+                }
+            }
+        }
+    }
 }
 
 /// The hosts that wait longest.
@@ -93,7 +138,7 @@ fn least<'r>(rows: impl Iterator<Item = &'r Row>, at: fn(&Row) -> Option<Timesta
 fn short(rows: Vec<&Row>, at: fn(&Row) -> Option<Timestamp>, lang: Lang, now: Timestamp) -> Markup {
     html! {
         @if rows.is_empty() { p.soft { (words::of(lang).nothing) } }
-        ol.plain {
+        ol.plain.short {
             @for row in rows {
                 li { a href=(host_address(&row.namespace, &row.name, lang)) { (row.host) } " " (time(at(row), now, lang)) }
             }
@@ -103,13 +148,13 @@ fn short(rows: Vec<&Row>, at: fn(&Row) -> Option<Timestamp>, lang: Lang, now: Ti
 
 fn form(query: &Query, lang: Lang) -> Markup {
     let words = words::of(lang);
-    let states = [(State::All, words.all), (State::Waiting, words.waiting), (State::Ready, words.ready)];
     html! {
         form method="get" action="/" role="search" {
-            label { (words.search) input type="search" name="q" value=(query.search) placeholder=(words.search_hint) maxlength="253"; }
+            label.find { (words.search) input type="search" name="q" value=(query.search) placeholder=(words.search_hint) maxlength="253"; }
             label { (words.state)
                 select name="state" {
-                    @for (state, label) in states {
+                    @for state in State::ALL {
+                        @let label = if state == State::All { words.all } else { state_word(state, lang) };
                         option value=(state.as_str()) selected[query.state == state] { (label) }
                     }
                 }
@@ -124,6 +169,7 @@ fn form(query: &Query, lang: Lang) -> Markup {
             }
             input type="hidden" name="lang" value=(words::short(lang));
             button type="submit" { (words.show) }
+            @if query.is_narrow() { a.back href=(layout::home(lang)) { (words.clear) } }
         }
     }
 }
@@ -144,12 +190,12 @@ fn table<'r>(rows: impl Iterator<Item = &'r Row>, caption: &str, lang: Lang, now
                 @for row in rows {
                     tr {
                         th scope="row" { a href=(host_address(&row.namespace, &row.name, lang)) { (row.host) } }
-                        td data-label=(words.namespace) { (row.namespace) }
-                        td data-label=(words.state) { (mark(words, row.ready, row.needs_somebody())) }
+                        td.ns data-label=(words.namespace) { (row.namespace) }
+                        td data-label=(words.state) { (mark(words, row)) }
                         td.what data-label=(words.what) { (row.finding.sentence(lang)) }
-                        td data-label=(words.since) { (time(row.since, now, lang)) }
-                        td data-label=(words.next) { (time(row.next_check, now, lang)) }
-                        td data-label=(words.expires) { (time(row.not_after, now, lang)) }
+                        td data-label=(words.since) class=[row.since.is_none().then_some("empty")] { (time(row.since, now, lang)) }
+                        td data-label=(words.next) class=[row.next_check.is_none().then_some("empty")] { (time(row.next_check, now, lang)) }
+                        td data-label=(words.expires) class=[row.not_after.is_none().then_some("empty")] { (time(row.not_after, now, lang)) }
                     }
                 }
             }

@@ -22,6 +22,12 @@ pub enum State {
     Waiting,
     /// Those that are ready.
     Ready,
+    /// Those that nobody needs to act for.
+    Progress,
+    /// Those that somebody must act for.
+    Action,
+    /// Those whose renewal would fail.
+    Risk,
 }
 
 /// What is asked for. Whatever cannot be read is as if it were not there.
@@ -42,12 +48,30 @@ pub struct Query {
 // === impl State ===
 
 impl State {
+    /// All that can be asked for.
+    pub const ALL: [Self; 6] = [Self::All, Self::Waiting, Self::Action, Self::Progress, Self::Risk, Self::Ready];
+
+    /// Whether a host is in it.
+    pub fn has(self, row: &Row) -> bool {
+        match self {
+            Self::All => true,
+            Self::Waiting => !row.ready,
+            Self::Ready => row.ready,
+            Self::Progress => !row.ready && !row.needs_somebody(),
+            Self::Action => row.needs_somebody(),
+            Self::Risk => row.is_at_risk(),
+        }
+    }
+
     /// The word in the address.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::All => "",
             Self::Waiting => "waiting",
             Self::Ready => "ready",
+            Self::Progress => "progress",
+            Self::Action => "action",
+            Self::Risk => "risk",
         }
     }
 }
@@ -61,13 +85,7 @@ impl Query {
         for (key, value) in form_urlencoded::parse(text.as_bytes()).take(MAX_FIELDS) {
             match key.as_ref() {
                 "q" => query.search = value.trim().to_lowercase().chars().take(MAX_SEARCH).collect(),
-                "state" => {
-                    query.state = match value.as_ref() {
-                        "waiting" => State::Waiting,
-                        "ready" => State::Ready,
-                        _ => State::All,
-                    }
-                }
+                "state" => query.state = State::ALL.into_iter().find(|s| s.as_str() == value).unwrap_or_default(),
                 "who" => query.who = who(&value),
                 "page" => query.page = value.parse().unwrap_or(1).max(1),
                 "lang" => query.lang = tagged(&value),
@@ -75,6 +93,11 @@ impl Query {
             }
         }
         query
+    }
+
+    /// Whether just some of the hosts are asked for.
+    pub fn is_narrow(&self) -> bool {
+        !self.search.is_empty() || self.state != State::All || self.who.is_some()
     }
 
     /// The address of the overview for this, on another page.
@@ -101,16 +124,11 @@ impl Query {
 
     /// Whether a host is listed.
     pub fn lists(&self, row: &Row) -> bool {
-        let state = match self.state {
-            State::All => true,
-            State::Waiting => !row.ready,
-            State::Ready => row.ready,
-        };
-        let who = self.who.is_none_or(|who| !row.ready && row.finding.reason.who_acts() == who);
+        let who = self.who.is_none_or(|who| !row.is_settled() && row.finding.who_acts() == who);
         let found = || {
             row.host.contains(&self.search) || row.name.contains(&self.search) || row.namespace.contains(&self.search)
         };
-        state && who && (self.search.is_empty() || found())
+        self.state.has(row) && who && (self.search.is_empty() || found())
     }
 }
 

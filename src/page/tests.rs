@@ -43,11 +43,18 @@ fn page(rows: Vec<Row>) -> Router {
 }
 
 async fn get(router: Router, address: &str, language: &str) -> (StatusCode, HeaderMap, String) {
-    let request =
-        http::Request::get(address).header(ACCEPT_LANGUAGE, language).body(axum::body::Body::empty()).unwrap();
+    let request = http::Request::get(address)
+        .header(HOST, "127.0.0.1")
+        .header(ACCEPT_LANGUAGE, language)
+        .body(axum::body::Body::empty())
+        .unwrap();
     let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     (parts.status, parts.headers, String::from_utf8(body.to_vec()).unwrap())
+}
+
+fn frame(lang: Lang) -> Frame {
+    Frame { lang, signed_in: false }
 }
 
 /// The page without style and script, a tag a line.
@@ -58,13 +65,13 @@ fn bare(page: &str) -> String {
 
 #[test]
 fn the_overview_shows_counts_lists_and_every_host() {
-    let page = overview::render(&some(), &Query::read(""), Lang::En, now()).0;
+    let page = overview::render(&some(), &Query::read(""), frame(Lang::En), now()).0;
     insta::assert_snapshot!(bare(&page));
 }
 
 #[test]
 fn a_hosts_page_shows_what_is_seen_and_what_is_needed() {
-    insta::assert_snapshot!(bare(&host::render(&some()[0], Lang::ZhCn, now()).0));
+    insta::assert_snapshot!(bare(&host::render(&some()[0], frame(Lang::ZhCn), now()).0));
 }
 
 #[tokio::test]
@@ -93,7 +100,7 @@ async fn hostile_names_and_messages_are_inert() {
     hostile["status"]["lead"] = json!("javascript:alert(1)");
     let rows = read(vec![hostile]);
     let search = format!("/?q={}", url::form_urlencoded::byte_serialize(evil.as_bytes()).collect::<String>());
-    let host = host::render(&rows[0], Lang::En, now()).0;
+    let host = host::render(&rows[0], frame(Lang::En), now()).0;
     for body in [get(page(rows.clone()), "/", "en").await.2, get(page(rows), &search, "en").await.2, host] {
         assert_eq!(body.matches("<script").count(), 1, "the page's own script alone");
         assert!(!body.contains("<img") && !body.contains("<svg onload") && !body.contains("href=\"javascript"));
@@ -148,7 +155,7 @@ async fn what_is_not_listed_yet_is_no_empty_cluster() {
 #[tokio::test]
 async fn a_change_is_told_to_those_who_follow() {
     let (tell, seen) = watch::channel(Some(Arc::new(some())));
-    let request = http::Request::get("/events").body(axum::body::Body::empty()).unwrap();
+    let request = http::Request::get("/events").header(HOST, "localhost").body(axum::body::Body::empty()).unwrap();
     let mut body = Page::new(seen).router().oneshot(request).await.unwrap().into_body();
     tell.send_replace(Some(Arc::default()));
     let frame = tokio::time::timeout(Duration::from_secs(5), body.frame()).await.unwrap().unwrap().unwrap();
@@ -160,7 +167,7 @@ async fn a_change_is_told_to_those_who_follow() {
 fn each_page_lists_a_hundred_of_ten_thousand() {
     let rows =
         read((0..10_000).map(|n| domain("team", &format!("h{n:05}.example.com"), "WrongTarget", n % 2 == 0)).collect());
-    let page = overview::render(&rows, &Query::read("page=3&state=waiting"), Lang::En, now()).0;
+    let page = overview::render(&rows, &Query::read("page=3&state=waiting"), frame(Lang::En), now()).0;
     assert_eq!(page.matches("<th scope=\"row\">").count(), overview::PER_PAGE);
     assert!(page.contains("3 / 50") && page.contains("page=4"));
     // What is sent does not grow with the number of hosts.

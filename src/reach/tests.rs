@@ -177,6 +177,31 @@ async fn addresses_served_by_different_software_are_told_apart() {
     assert_eq!(finding.observed, ["127.0.0.2: nginx", "127.0.0.3: Apache"]);
 }
 
+#[rstest]
+#[case::a_parking_page(
+    "200 OK",
+    "Server: parking\r\n",
+    Some("127.0.0.3: 200 (parking); the gateway at 127.0.0.2: 404 (openresty)")
+)]
+#[case::the_gateway_itself("404 Not Found", "Server: openresty\r\n", None)]
+#[tokio::test]
+async fn where_any_address_will_do_a_foreign_server_is_told_by_what_the_gateway_says(
+    #[case] status: &str,
+    #[case] server: &str,
+    #[case] expected: Option<&str>,
+) {
+    let dns = dns();
+    let port = serve("127.0.0.2", 0, http("404 Not Found", "Server: openresty\r\n"), None).await;
+    serve("127.0.0.3", port, http(status, server), None).await;
+    let mut request = request(&["127.0.0.2"]);
+    request.gateway.target = Target::AnyPublic;
+    for mode in [HttpReach::Warn, HttpReach::Block] {
+        let verdict = reach(&dns, mode, port, 1).back(&request, verified(&["127.0.0.3"])).await;
+        assert!(verdict.ready(), "a CDN may stand in front, so it never blocks");
+        assert_eq!(verdict.warnings.first().map(|warning| warning.note.as_str()), expected);
+    }
+}
+
 #[tokio::test]
 async fn a_redirect_into_the_cluster_is_not_followed() {
     let dns = dns();

@@ -9,14 +9,16 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use futures::StreamExt as _;
 use jiff::Timestamp;
-use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, WebhookClientConfig};
+use k8s_openapi::{ClusterResourceScope, api::admissionregistration::v1::WebhookClientConfig};
 use kube::{
-    Api, Client,
+    Api, Client, Resource,
     runtime::{WatchStreamExt as _, watcher},
 };
 
+use serde::de::DeserializeOwned;
+
 use super::certificate::ServingCertificate;
-use crate::pki::{store::Configuration as _, x509};
+use crate::pki::{store::Configuration, x509};
 
 /// A condition: nothing, or what is missing, in a line.
 type Condition = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -30,13 +32,13 @@ pub struct Readiness {
     remarks: Vec<Remark>,
 }
 
-/// The published caBundle, as the watch shows it.
-pub struct PublishedTrust {
+/// The published caBundle of a webhook configuration of kind `C`, as the watch shows it.
+pub struct PublishedTrust<C> {
     name: String,
     namespace: String,
     /// Whether an absent caBundle means the system's roots, which cannot be checked from here.
     system_roots: bool,
-    state: ArcSwapOption<Option<MutatingWebhookConfiguration>>,
+    state: ArcSwapOption<Option<C>>,
 }
 
 // === impl Readiness ===
@@ -69,15 +71,19 @@ impl Readiness {
 
 // === impl PublishedTrust ===
 
-impl PublishedTrust {
-    /// The caBundle of the MutatingWebhookConfiguration `name`, for Services in `namespace`.
+impl<C> PublishedTrust<C>
+where
+    C: Configuration + Resource<DynamicType = (), Scope = ClusterResourceScope>,
+    C: Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
+{
+    /// The caBundle of the configuration `name`, for Services in `namespace`.
     pub fn new(name: String, namespace: String, system_roots: bool) -> Arc<Self> {
         Arc::new(Self { name, namespace, system_roots, state: ArcSwapOption::empty() })
     }
 
     /// Follows the configuration for as long as it is polled.
     pub async fn follow(&self, client: Client) {
-        let api: Api<MutatingWebhookConfiguration> = Api::all(client);
+        let api: Api<C> = Api::all(client);
         let mut objects = std::pin::pin!(watcher::watch_object(api, &self.name).default_backoff());
         while let Some(event) = objects.next().await {
             match event {
@@ -91,7 +97,7 @@ impl PublishedTrust {
         }
     }
 
-    fn take(&self, object: Option<MutatingWebhookConfiguration>) {
+    fn take(&self, object: Option<C>) {
         self.state.store(Some(Arc::new(object)));
     }
 
@@ -103,13 +109,13 @@ impl PublishedTrust {
         let Some(loaded) = certificate.current() else {
             return Err("no serving certificate yet".to_owned());
         };
-        let name = &self.name;
+        let (kind, name) = (C::kind(&()), &self.name);
         let state = self.state.load();
         let Some(object) = state.as_deref() else {
-            return Err(format!("MutatingWebhookConfiguration {name} is not read yet"));
+            return Err(format!("{kind} {name} is not read yet"));
         };
         let Some(object) = object else {
-            return Err(format!("MutatingWebhookConfiguration {name} does not exist"));
+            return Err(format!("{kind} {name} does not exist"));
         };
         let webhooks = object.webhooks();
         let ours = webhooks.iter().filter_map(|(webhook, client)| Some((*webhook, *client, self.host(client)?)));

@@ -46,7 +46,7 @@ pub fn json(rows: &[Row], lang: Lang) -> Result<String, serde_json::Error> {
             host: &row.host,
             ready: row.ready,
             reason: row.finding.reason.as_str(),
-            who_acts: row.finding.reason.who_acts().as_str(),
+            who_acts: row.finding.who_acts().as_str(),
             message: row.finding.sentence(lang),
             observed: &row.observed,
             required: &row.finding.required,
@@ -69,22 +69,23 @@ pub fn person(rows: &[Row], wide: bool, lang: Lang, now: Timestamp) -> String {
     let ready = rows.iter().filter(|row| row.ready).count();
     let _ = writeln!(out, "{bold}{}{bold:#}", words.summary(rows.len(), ready));
     let mut last: Option<WhoActs> = None;
-    for row in rows.iter().filter(|row| !row.ready) {
-        let who = row.finding.reason.who_acts();
+    for row in rows.iter().filter(|row| !row.is_settled()) {
+        let who = row.finding.who_acts();
         if last != Some(who) {
             let style = Style::new()
                 .bold()
                 .fg_color(Some(if who == WhoActs::Nobody { AnsiColor::Cyan } else { AnsiColor::Yellow }.into()));
-            let count = rows.iter().filter(|other| !other.ready && other.finding.reason.who_acts() == who).count();
+            let count = rows.iter().filter(|other| !other.is_settled() && other.finding.who_acts() == who).count();
             let _ = writeln!(out, "\n{style}{}{style:#} ({count})", words.group(who, lang));
             last = Some(who);
         }
         waiting(row, wide, lang, now, &words, &mut out);
     }
-    if wide && ready > 0 {
+    let settled = rows.iter().filter(|row| row.is_settled()).count();
+    if wide && settled > 0 {
         let style = Style::new().bold().fg_color(Some(AnsiColor::Green.into()));
-        let _ = writeln!(out, "\n{style}{}{style:#} ({ready})", words.ready);
-        for row in rows.iter().filter(|row| row.ready) {
+        let _ = writeln!(out, "\n{style}{}{style:#} ({settled})", words.ready);
+        for row in rows.iter().filter(|row| row.is_settled()) {
             let _ = writeln!(out, "  {}  {}  {}", row.host, row.namespace, row.finding.sentence(lang));
         }
     }

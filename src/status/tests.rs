@@ -2,6 +2,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::*;
+use crate::core::finding::Lang;
 
 fn now() -> Timestamp {
     "2026-11-24T12:00:00Z".parse().unwrap()
@@ -75,6 +76,27 @@ fn programs_get_every_host_with_its_reason() {
     assert_eq!(reasons, ["DomainNotFound", "IssuerMissing", "Pending", "Issued"]);
     assert_eq!(value["hosts"][0]["whoActs"], "domain-owner");
     assert_eq!(value["hosts"][0]["nextCheckTime"], "2026-11-24T12:00:30Z");
+}
+
+#[test]
+fn a_renewal_at_risk_is_told_in_the_readers_language_with_its_cause() {
+    let mut issuance = domain("team-a", "www.example.com", true, Reason::RenewalAtRisk);
+    let status = issuance.status.as_mut().unwrap();
+    status.verdict.as_mut().unwrap().reason = "Verified".into();
+    let cause = Finding::new(Reason::CaRateLimited, "www.example.com").note("2026-11-25 13:37 UTC");
+    let finding = Finding::new(Reason::RenewalAtRisk, "www.example.com").because(cause);
+    status.issuance = Some(crate::api::domain::IssuanceStatus::of(&finding));
+    let mut dns = domain("team-a", "www.example.com", true, Reason::RenewalAtRisk);
+    dns.status.as_mut().unwrap().verdict.as_mut().unwrap().reason = "DomainNotFound".into();
+    for (domain, zh, en) in [
+        (issuance, "11-25 13:37 UTC 起可再次申请", "it takes the next order from 2026-11-25 13:37 UTC"),
+        (dns, "www.example.com 在 DNS 中尚不存在", "does not exist in DNS yet"),
+    ] {
+        let row = Row::of(&domain);
+        let said = row.finding.sentence(Lang::ZhCn);
+        assert!(said.contains("续期将会失败") && said.contains(zh) && !said.contains("DNS yet"), "{said}");
+        assert!(row.finding.sentence(Lang::En).contains(en));
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use kube::{Client, client::Body};
 use serde_json::{Value, json};
 
 /// Everybody who asks is of this group, which has all rights: what is refused, a policy refuses.
-const EVERYBODY: &str = "lab:everybody";
+pub(crate) const EVERYBODY: &str = "lab:everybody";
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq)]

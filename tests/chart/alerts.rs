@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use certgate::core::reason::{Action, Reason, WhoActs};
+use certgate_lab::prometheus::{self, Text};
 
 use super::{helm, render};
 
@@ -41,9 +42,12 @@ fn assert_metrics_exist(sources: &str, what: &str, expression: &str) {
     for name in names {
         // What the exposition format adds.
         let bare = ["_total", "_bucket"].iter().fold(name, |name, end| name.strip_suffix(end).unwrap_or(name));
-        let known = [bare, bare.trim_end_matches("_seconds"), bare.trim_start_matches("certgate_controller_")]
+        // The registries of controller and DNS put their prefix in front.
+        let within = ["certgate_controller_", "certgate_dns_"].iter().find_map(|prefix| bare.strip_prefix(prefix));
+        let known = [Some(bare), within]
             .into_iter()
-            .chain([bare.trim_start_matches("certgate_controller_").trim_end_matches("_seconds")])
+            .flatten()
+            .flat_map(|name| [name, name.trim_end_matches("_seconds")])
             .any(|name| sources.contains(&format!("\"{name}\"")));
         assert!(known, "{what}: no metric {name} is registered");
     }
@@ -55,6 +59,28 @@ fn every_alert_is_of_a_metric_that_is_registered() {
     for (alert, expression) in alerts() {
         assert_metrics_exist(&sources, &alert, &expression);
     }
+}
+
+#[test]
+fn prometheus_reads_the_rules_and_the_dashboards_queries() {
+    let objects =
+        render(&["--set", "monitoring.prometheusRule.enabled=true", "--set", "monitoring.dashboard.enabled=true"]);
+    let rules = &helm::find(&objects, "PrometheusRule", "certgate")["spec"];
+    let read = prometheus::check(Text::Rules, &rules.to_string()).unwrap();
+    assert_eq!(read.trim(), format!("certgate {}", alerts().len()));
+    let map = helm::find(&objects, "ConfigMap", "certgate-dashboard");
+    let dashboard: serde_json::Value = serde_json::from_str(map["data"]["certgate.json"].as_str().unwrap()).unwrap();
+    let queries: Vec<String> = dashboard["panels"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|panel| panel["targets"].as_array().unwrap())
+        // What Grafana puts in.
+        .map(|target| target["expr"].as_str().unwrap().replace("$__rate_interval", "5m").replace("$__range", "1h"))
+        .collect();
+    assert!(queries.len() > 10);
+    prometheus::check(Text::Queries, &queries.join("\n")).unwrap();
+    assert!(prometheus::check(Text::Queries, "sum(certgate_controller_hosts").is_err());
 }
 
 #[test]

@@ -169,3 +169,23 @@ readinessProbe:
   timeoutSeconds: 2
   failureThreshold: 2
 {{- end -}}
+
+{{/* The status page's Service; empty: it has none. */}}
+{{- define "certgate.pageService" -}}
+{{- with .Values.controller.page }}{{ if and .enabled (eq .listen "service") }}{{ include "certgate.name" $ }}-page{{ end }}{{ end }}
+{{- end -}}
+
+{{/* Whether the status page asks who its visitors are; empty: no. */}}
+{{- define "certgate.pageAsks" -}}
+{{- with .Values.controller.page }}{{ if and .enabled (or (eq .auth "token") (and (eq .auth "auto") (eq .listen "service"))) }}yes{{ end }}{{ end }}
+{{- end -}}
+
+{{/* The names by which the status page may be called, as JSON. */}}
+{{- define "certgate.pageHosts" -}}
+{{- $hosts := .Values.controller.page.hosts }}
+{{- with include "certgate.pageService" . }}
+{{- $own := printf "%s.%s" . $.Release.Namespace }}
+{{- $hosts = concat $hosts (list . $own (printf "%s.svc" $own)) }}
+{{- end }}
+{{- toJson $hosts }}
+{{- end -}}

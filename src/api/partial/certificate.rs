@@ -77,6 +77,9 @@ pub struct Condition {
     /// The generation of the object that it is about.
     #[serde(rename = "observedGeneration")]
     pub observed_generation: Option<i64>,
+    /// Since when the status is that one.
+    #[serde(rename = "lastTransitionTime")]
+    pub last_transition_time: Option<Time>,
 }
 
 super::cert_manager_resource!(Certificate, "Certificate", "certificates", NamespaceResourceScope);

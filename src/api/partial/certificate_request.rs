@@ -1,4 +1,4 @@
-//! [`CertificateRequest`]: what of cert-manager's CertificateRequest the approval gate reads.
+//! [`CertificateRequest`]: what of cert-manager's CertificateRequest tells what it asks for and what became of it.
 
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
@@ -45,6 +45,15 @@ super::cert_manager_resource!(CertificateRequest, "CertificateRequest", "certifi
 // === impl CertificateRequest ===
 
 impl CertificateRequest {
+    /// Why it failed or was denied, in words.
+    pub fn failure(&self) -> Option<&str> {
+        fn text<'c>(condition: &'c Value, field: &str) -> &'c str {
+            condition.get(field).and_then(Value::as_str).unwrap_or_default()
+        }
+        let ready = self.status.conditions.iter().find(|one| text(one, "type") == "Ready")?;
+        matches!(text(ready, "reason"), "Failed" | "Denied").then(|| text(ready, "message"))
+    }
+
     /// Whether nobody has approved or denied it yet.
     pub fn is_open(&self) -> bool {
         let decided =

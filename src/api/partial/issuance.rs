@@ -1,29 +1,11 @@
-//! What cert-manager writes on the way to a certificate, reduced to how far it
-//! got. Keys, tokens and requests are never read.
+//! What cert-manager writes on the way from a CertificateRequest to a certificate, reduced to how far it
+//! got. Keys and tokens are never read.
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::ObjectMeta;
 use serde::Deserialize;
 
-use super::certificate::{Condition, Issuer};
-
-/// A `cert-manager.io/v1` CertificateRequest.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct CertificateRequest {
-    /// `metadata`.
-    pub metadata: ObjectMeta,
-    /// `status`.
-    pub status: RequestStatus,
-}
-
-/// The parts of a CertificateRequest's status.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct RequestStatus {
-    /// `Ready` above all.
-    pub conditions: Vec<Condition>,
-}
+use super::certificate::Issuer;
 
 /// An `acme.cert-manager.io/v1` Order.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -69,7 +51,6 @@ pub struct Progress {
     pub reason: String,
 }
 
-super::cert_manager_resource!(CertificateRequest, "CertificateRequest", "certificaterequests", NamespaceResourceScope);
 super::cert_manager_resource!(Order, "Order", "orders", NamespaceResourceScope, "acme.cert-manager.io");
 super::cert_manager_resource!(Challenge, "Challenge", "challenges", NamespaceResourceScope, "acme.cert-manager.io");
 

@@ -4,7 +4,6 @@
 use std::{
     convert::Infallible,
     pin::pin,
-    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -26,7 +25,7 @@ use prometheus_client::{
 use tokio::sync::Notify;
 
 use super::Index;
-use crate::api::domain::Domain;
+use crate::{api::domain::Domain, cluster::health::Health};
 
 /// How long one watch request lasts, in seconds. A connection that died
 /// silently is noticed when this is over, so it bounds how stale the index gets in a partition.
@@ -34,24 +33,12 @@ const WATCH_SECONDS: u32 = 60;
 /// Objects in one page of a list. A page is held as a whole, and more than once over, while it is read; small
 /// ones keep the memory that a list leaves behind small.
 const PAGE: u32 = 100;
-/// Watches that fail say so again at latest after this: the longest pause between attempts, and the attempt itself.
-const RETRIED_WITHIN: Duration = Duration::from_secs(60);
 
 /// How the watches are doing.
 #[derive(Debug, Default)]
 pub struct Freshness {
     pub(super) domains: Health,
     pub(super) namespaces: Health,
-}
-
-/// How one watch is doing.
-#[derive(Debug, Default)]
-pub(super) struct Health(Mutex<Option<Failing>>);
-
-#[derive(Clone, Copy, Debug)]
-struct Failing {
-    since: Instant,
-    last: Instant,
 }
 
 /// Shows the index and its watches as metrics, read when they are scraped.
@@ -143,35 +130,6 @@ impl Freshness {
         [("Domains", &self.domains), ("Namespaces", &self.namespaces)]
             .into_iter()
             .filter_map(|(what, health)| Some((what, health.failing_for(Instant::now())?)))
-    }
-}
-
-// === impl Health ===
-
-impl Health {
-    pub(super) fn well(&self) {
-        *self.lock() = None;
-    }
-
-    /// Notes a failure; true if it is the first in a row.
-    pub(super) fn failing(&self) -> bool {
-        let now = Instant::now();
-        let mut failing = self.lock();
-        let since = failing.filter(|f| now.duration_since(f.last) < RETRIED_WITHIN).map(|f| f.since);
-        *failing = Some(Failing { since: since.unwrap_or(now), last: now });
-        since.is_none()
-    }
-
-    /// A watch that resumes and has nothing to report gives no sign of it; one
-    /// that still fails does. So silence after the time of a retry means that all is well.
-    fn failing_for(&self, now: Instant) -> Option<Duration> {
-        let failing = (*self.lock())?;
-        (now.saturating_duration_since(failing.last) < RETRIED_WITHIN)
-            .then(|| now.saturating_duration_since(failing.since))
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Failing>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -75,6 +75,7 @@ impl Shared {
             RequestPlan::Hold { findings, message, until } => {
                 if tells(&findings) && self.told().is_news(id, &findings) {
                     tracing::info!(%namespace, request = %name, message, "CertificateRequest held");
+                    self.metrics.spared();
                     let reason =
                         findings.iter().map(|finding| finding.reason).find(|reason| *reason != Reason::Pending);
                     let reason = reason.unwrap_or(Reason::Pending);

@@ -8,7 +8,10 @@ use kube::{ResourceExt as _, api::ObjectMeta};
 
 use super::{Key, Namespace, Touched, World, intake::Kept};
 use crate::{
-    api::partial::issuance::{CertificateRequest, Challenge, Order, Progress},
+    api::partial::{
+        certificate_request::CertificateRequest,
+        issuance::{Challenge, Order, Progress},
+    },
     core::{
         issuance::{self, Attempt},
         names,
@@ -127,30 +130,28 @@ impl World {
     }
 }
 
-impl Kept for CertificateRequest {
-    fn see(self, world: &mut World) -> Touched {
-        let Some(certificate) = self.metadata.annotations.as_ref().and_then(|all| all.get(names::CERTIFICATE_NAME))
-        else {
-            return Touched::default();
-        };
-        if !is_ours(certificate) {
-            return Touched::default();
-        }
-        let ready = self.status.conditions.into_iter().find(|condition| condition.kind == "Ready");
-        let failure =
-            ready.filter(|ready| matches!(ready.reason.as_str(), "Failed" | "Denied")).map(|ready| ready.message);
-        let request = Request { certificate: certificate.clone(), created: created(&self.metadata), failure };
-        let name = self.metadata.name.unwrap_or_default();
-        world.attempt(&self.metadata.namespace.unwrap_or_default(), |attempts| {
-            let certificate = request.certificate.clone();
-            attempts.requests.insert(name, request);
-            Some(certificate)
-        })
+/// What a CertificateRequest says of an attempt to issue one of our Certificates.
+pub(super) fn see_request(request: &CertificateRequest, world: &mut World) -> Touched {
+    let meta = &request.metadata;
+    let Some(certificate) = meta.annotations.as_ref().and_then(|all| all.get(names::CERTIFICATE_NAME)) else {
+        return Touched::default();
+    };
+    if !is_ours(certificate) {
+        return Touched::default();
     }
+    let failure = request.failure().map(str::to_owned);
+    let seen = Request { certificate: certificate.clone(), created: created(meta), failure };
+    let name = request.name_any();
+    world.attempt(meta.namespace.as_deref().unwrap_or_default(), |attempts| {
+        let certificate = seen.certificate.clone();
+        attempts.requests.insert(name, seen);
+        Some(certificate)
+    })
+}
 
-    fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
-        world.attempt(namespace, |attempts| attempts.requests.remove(name).map(|request| request.certificate))
-    }
+/// The CertificateRequest is gone.
+pub(super) fn lose_request(world: &mut World, namespace: &str, name: &str) -> Touched {
+    world.attempt(namespace, |attempts| attempts.requests.remove(name).map(|request| request.certificate))
 }
 
 impl Kept for Order {
@@ -273,6 +274,9 @@ mod tests {
         assert_eq!(world.namespaces["n"].attempts_kept(), 2);
         Order::lose(&mut world, "n", "certgate-a-1-9");
         CertificateRequest::lose(&mut world, "n", "certgate-a-1");
+        assert!(world.namespaces.values().all(|ns| ns.attempts_kept() == 0));
+        // One that nobody has decided on the gate keeps, whosever it is.
+        CertificateRequest::lose(&mut world, "n", "theirs-1");
         assert!(world.namespaces.is_empty());
     }
 }

@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use serde_json::Value;
 
 use super::{
-    Key, Namespace, Touched, World,
+    Key, Namespace, Touched, World, attempts,
     intake::{Kept, version},
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
         ingress::Labels,
         limits::{Names, Place},
         names,
-        policy::{GateMode, IssuerRef},
+        policy::IssuerRef,
         reconcile::{
             checked::Gated,
             request::{self, RequestPlan},
@@ -53,8 +53,14 @@ fn owned_labels(labels: Option<&BTreeMap<String, String>>) -> Labels<'static> {
     Labels(pairs.map(|(key, value)| (Cow::Owned(key.clone()), Cow::Owned(value.clone()))).collect())
 }
 
+/// The labels of an object as core reads them.
+pub(super) fn labels(object: &impl kube::Resource<DynamicType = ()>) -> Labels<'_> {
+    let pairs = object.meta().labels.iter().flatten();
+    Labels(pairs.map(|(key, value)| (Cow::Borrowed(key.as_str()), Cow::Borrowed(value.as_str()))).collect())
+}
+
 /// What an object itself says: annotation before label.
-fn word(object: &impl kube::Resource<DynamicType = ()>) -> Option<&String> {
+pub(super) fn word(object: &impl kube::Resource<DynamicType = ()>) -> Option<&String> {
     let (annotations, labels) = (&object.meta().annotations, &object.meta().labels);
     [annotations, labels].into_iter().find_map(|all| all.as_ref()?.get(names::AUTO_ISSUE))
 }
@@ -93,6 +99,7 @@ impl SeenRequest {
             word: self.word.as_deref(),
             labels: &self.labels,
             by_place: false,
+            certificate: self.certificate.as_ref().map(|(name, _)| name.as_str()),
         }
     }
 }
@@ -100,8 +107,9 @@ impl SeenRequest {
 impl Kept for CertificateRequest {
     fn see(self, world: &mut World) -> Touched {
         let (namespace_name, name) = (self.namespace().unwrap_or_default(), self.name_any());
+        let mut touched = attempts::see_request(&self, world);
         if !self.is_open() {
-            let touched = close(world, &namespace_name, &name);
+            touched.merge(world.decided(&namespace_name, &name));
             if self.is_under_way() {
                 let seen = SeenRequest::read(&self);
                 if let Some(names) = Names::new(seen.hosts().iter().cloned()) {
@@ -116,7 +124,6 @@ impl Kept for CertificateRequest {
         let (namespace, ns) = world.enter(&namespace_name);
         let name: Arc<str> = Arc::from(name);
         let seen = SeenRequest::read(&self);
-        let mut touched = Touched::default();
         touched.keys.extend(seen.hosts().iter().map(|host| Key::Host(namespace.clone(), host.clone())));
         touched.keys.insert(Key::Request(namespace, name.clone()));
         ns.requests.insert(name, seen);
@@ -125,30 +132,25 @@ impl Kept for CertificateRequest {
 
     fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
         world.lose_approved(namespace, name);
-        close(world, namespace, name)
-    }
-}
-
-/// Nobody is to decide on a request any more.
-fn close(world: &mut World, namespace: &str, name: &str) -> Touched {
-    let (namespace_name, ns) = world.enter(namespace);
-    let mut touched = Touched::default();
-    if let Some((name, old)) = ns.requests.remove_entry(name) {
-        touched.keys.extend(old.hosts().iter().map(|host| Key::Host(namespace_name.clone(), host.clone())));
-        touched.keys.insert(Key::Request(namespace_name, name));
-    }
-    world.leave_if_empty(namespace);
-    touched
-}
-
-impl Namespace {
-    /// The requests that ask for a host and that nobody has decided on.
-    pub(super) fn waiting_for<'w>(&'w self, host: &'w Host) -> impl Iterator<Item = &'w Arc<str>> {
-        self.requests.iter().filter(|(_, seen)| seen.hosts().contains(host)).map(|(name, _)| name)
+        let mut touched = attempts::lose_request(world, namespace, name);
+        touched.merge(world.decided(namespace, name));
+        touched
     }
 }
 
 impl World {
+    /// Somebody has decided on a request, or it is gone.
+    fn decided(&mut self, namespace: &str, name: &str) -> Touched {
+        let mut touched = Touched::default();
+        let Some((namespace, ns)) = self.enter_known(namespace) else { return touched };
+        if let Some((name, old)) = ns.requests.remove(name) {
+            touched.keys.extend(old.hosts().iter().map(|host| Key::Host(namespace.clone(), host.clone())));
+            touched.keys.insert(Key::Request(namespace.clone(), name));
+        }
+        self.leave_if_empty(&namespace);
+        touched
+    }
+
     /// A request that nobody has decided on.
     pub fn request(&self, namespace: &str, name: &str) -> Option<&SeenRequest> {
         self.namespaces.get(namespace)?.requests.get(name)
@@ -180,46 +182,49 @@ impl World {
         host: &Host,
     ) -> Option<(Gated<'w>, Option<&'w Certificate>)> {
         let policy = &self.policy;
-        if policy.gate.mode == GateMode::Off || policy.excludes(namespace) {
+        if policy.excludes(namespace) {
             return None;
         }
         let named = |issuer: &IssuerRef| policy.issuers().any(|one| one == issuer);
         let own = host.secret_name();
-        let waits = |certificate: &Certificate| {
-            ns.requests
-                .values()
-                .any(|request| request.certificate.as_ref().map(|(name, _)| name) == certificate.metadata.name.as_ref())
-        };
         let certificate = ns
-            .certificates
-            .values()
-            .filter(|certificate| {
-                let names_host = certificate.spec.dns_names.iter().any(|name| name.eq_ignore_ascii_case(host.as_str()));
-                names_host && named(&IssuerRef::from(&certificate.spec.issuer_ref))
-            })
+            .certificates_naming(host)
+            .filter(|certificate| named(&IssuerRef::from(&certificate.spec.issuer_ref)))
             // ingress-shim's for our own parts: whether it is wanted the Ingresses say.
             .filter(|certificate| {
                 let by_ingress = certificate.controller().is_some_and(|owner| owner.kind == "Ingress");
                 !(by_ingress && certificate.metadata.name.as_deref() == Some(own.as_str()))
             })
-            .filter(|certificate| {
-                let labels = owned_labels(certificate.metadata.labels.as_ref());
-                let word = word(*certificate).map(String::as_str);
-                Asker { namespace, word, labels: &labels }.gates(host, self, policy)
-            })
-            .max_by_key(|certificate| waits(certificate));
+            .filter(|certificate| self.asks(namespace, certificate, host))
+            .max_by_key(|certificate| ns.requests.has_for(certificate.metadata.name.as_deref().unwrap_or_default()));
         if let Some(certificate) = certificate {
-            let issuer = IssuerRef::from(&certificate.spec.issuer_ref);
+            let issuer = Some(IssuerRef::from(&certificate.spec.issuer_ref));
             return Some((Gated { issuer, certificate: Some(ns.certificate_view(certificate)) }, Some(certificate)));
         }
         // A request that no Certificate made must not wait for ever.
-        let request = ns.requests.values().find(|request| {
-            let asker = Asker { namespace, word: request.word.as_deref(), labels: &request.labels };
-            request.certificate.is_none()
-                && request.hosts().contains(host)
-                && named(&request.issuer)
-                && asker.gates(host, self, policy)
-        })?;
-        Some((Gated { issuer: request.issuer.clone(), certificate: None }, None))
+        let request = ns.requests.for_host(host).filter_map(|name| ns.requests.get(name)).find(|request| {
+            let facts = request.facts(namespace);
+            request.certificate.is_none() && named(&request.issuer) && facts.asker().gates(host, self, policy)
+        });
+        if let Some(request) = request {
+            return Some((Gated { issuer: Some(request.issuer.clone()), certificate: None }, None));
+        }
+        self.is_flagged_by_route(namespace, ns, host)
+            .then(|| (Gated { issuer: self.issuer_of_route(namespace, ns, host), certificate: None }, None))
+    }
+
+    /// Whether a Certificate has a host checked: by the gate, or as what Rainbond's switch is.
+    fn asks(&self, namespace: &str, certificate: &Certificate, host: &Host) -> bool {
+        let (labels, issuer) = (labels(certificate), IssuerRef::from(&certificate.spec.issuer_ref));
+        let asker = Asker {
+            namespace,
+            word: word(certificate).map(String::as_str),
+            labels: &labels,
+            name: certificate.metadata.name.as_deref(),
+            issuer: &issuer,
+        };
+        let policy = &self.policy;
+        asker.gates(host, self, policy)
+            || (policy.rainbond.routes && asker.is_switch(host) && asker.flags(host, self, policy))
     }
 }

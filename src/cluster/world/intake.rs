@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1;
 use kube::{Resource, ResourceExt, api::ObjectMeta, core::PartialObjectMeta};
 
-use super::{Key, Namespace, NamespaceMeta, SeenDomain, SeenIngress, SeenSecret, Touched, World, issuers};
+use super::{Key, Namespace, NamespaceMeta, SeenDomain, SeenIngress, SeenSecret, Touched, World, gate, issuers};
 use crate::{
     api::{
         domain::Domain,
@@ -27,6 +27,10 @@ pub trait Kept: Resource<DynamicType = ()> + Sized {
     fn see(self, world: &mut World) -> Touched;
     /// An object is gone.
     fn lose(world: &mut World, namespace: &str, name: &str) -> Touched;
+    /// The kind is installed and has been listed, or it is not installed (any more).
+    fn listed(_world: &mut World, _installed: bool) -> Touched {
+        Touched::default()
+    }
 }
 
 /// The host whose Certificate, as ingress-shim makes it for us, this one is by its name.
@@ -58,6 +62,14 @@ impl World {
         };
         let entry = self.namespaces.entry(name.clone()).or_default();
         (name, entry)
+    }
+
+    /// The namespace, where anything is known of it.
+    pub(super) fn enter_known(&mut self, namespace: &str) -> Option<(Arc<str>, &mut Namespace)> {
+        let (name, _) = self.namespaces.get_key_value(namespace)?;
+        let name = name.clone();
+        let entry = self.namespaces.get_mut(namespace)?;
+        Some((name, entry))
     }
 
     pub(super) fn leave_if_empty(&mut self, namespace: &str) {
@@ -192,6 +204,20 @@ impl Namespace {
         touched
     }
 
+    /// Takes a Certificate out of the index of hosts.
+    fn drop_certificate(&mut self, namespace: &Arc<str>, name: &str, touched: &mut Touched) {
+        let Some(old) = self.certificates.remove(name) else { return };
+        self.concerned(namespace, &old, touched);
+        for host in gate::hosts(&old) {
+            if let Some(named) = self.certificates_of.get_mut(&host) {
+                named.remove(name);
+                if named.is_empty() {
+                    self.certificates_of.remove(&host);
+                }
+            }
+        }
+    }
+
     /// The hosts that a Certificate of that name and those names concerns.
     fn concerned(&self, namespace: &Arc<str>, certificate: &Certificate, touched: &mut Touched) {
         let key = |host: &Host| Key::Host(namespace.clone(), host.clone());
@@ -214,13 +240,23 @@ impl Namespace {
 impl Kept for Domain {
     fn see(self, world: &mut World) -> Touched {
         let mut touched = Touched::default();
-        let Ok(host) = Host::parse(&self.spec.host) else { return touched };
         // One host, one object: a Domain of another name would be a second one.
-        if self.name_any() != host.object_name() {
-            return touched;
-        }
+        let host = match Host::parse(&self.spec.host) {
+            Ok(host) if host.object_name() == self.name_any() => host,
+            _ => {
+                let (name, namespace) = (self.name_any(), self.namespace().unwrap_or_default());
+                // It may have been one of effect until its host was edited.
+                touched.merge(Self::lose(world, &namespace, &name));
+                let (namespace, ns) = world.enter(&namespace);
+                let name: Arc<str> = name.into();
+                ns.strays.insert(name.clone(), self);
+                touched.keys.insert(Key::Stray(namespace, name));
+                return touched;
+            }
+        };
         let namespace_name = self.namespace().unwrap_or_default();
         let (namespace, ns) = world.enter(&namespace_name);
+        ns.strays.remove(&*self.name_any());
         let facts = self.facts();
         let old = ns.domains.get(&host);
         if old.is_some_and(|old| {
@@ -233,7 +269,9 @@ impl Kept for Domain {
             let named = ns.by_host.get(&host).into_iter().flatten();
             touched.keys.extend(named.map(|ingress| Key::Ingress(namespace.clone(), ingress.clone())));
             touched.keys.insert(Key::Verified(namespace.clone()));
-            touched.keys.extend(ns.waiting_for(&host).map(|request| Key::Request(namespace.clone(), request.clone())));
+            touched
+                .keys
+                .extend(ns.requests.for_host(&host).map(|request| Key::Request(namespace.clone(), request.clone())));
         }
         touched.keys.insert(Key::Host(namespace.clone(), host.clone()));
         let news =
@@ -250,8 +288,12 @@ impl Kept for Domain {
     fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
         let (namespace_name, ns) = world.enter(namespace);
         let mut touched = Touched::default();
+        ns.strays.remove(name);
         let host = ns.domains.iter().find(|(_, seen)| seen.domain.name_any() == name).map(|(host, _)| host.clone());
-        let Some(host) = host else { return touched };
+        let Some(host) = host else {
+            world.leave_if_empty(namespace);
+            return touched;
+        };
         ns.domains.remove(&host);
         let named = ns.by_host.get(&host).into_iter().flatten();
         touched.keys.extend(named.map(|ingress| Key::Ingress(namespace_name.clone(), ingress.clone())));
@@ -348,10 +390,11 @@ impl Kept for Certificate {
         let (namespace, ns) = world.enter(&self.namespace().unwrap_or_default());
         let name = self.name_any();
         let mut touched = Touched::default();
-        if let Some(old) = ns.certificates.get(&name) {
-            ns.concerned(&namespace, old, &mut touched);
-        }
+        ns.drop_certificate(&namespace, &name, &mut touched);
         ns.concerned(&namespace, &self, &mut touched);
+        for host in gate::hosts(&self) {
+            ns.certificates_of.entry(host).or_default().insert(name.clone());
+        }
         ns.certificates.insert(name, self);
         touched
     }
@@ -359,9 +402,7 @@ impl Kept for Certificate {
     fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
         let (namespace_name, ns) = world.enter(namespace);
         let mut touched = Touched::default();
-        if let Some(old) = ns.certificates.remove(name) {
-            ns.concerned(&namespace_name, &old, &mut touched);
-        }
+        ns.drop_certificate(&namespace_name, name, &mut touched);
         world.leave_if_empty(namespace);
         touched
     }

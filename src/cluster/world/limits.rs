@@ -278,7 +278,7 @@ impl World {
             | (limit::Need::Ask { .. } | limit::Need::Keep { .. }, Place::Granted) => false,
             // Who asks is a request of the same names.
             (limit::Need::None, _) => {
-                self.namespaces.get(namespace).is_none_or(|ns| ns.waiting_for(host).next().is_none())
+                self.namespaces.get(namespace).is_none_or(|ns| ns.requests.for_host(host).next().is_none())
             }
             _ => true,
         }
@@ -360,7 +360,7 @@ impl World {
     fn keys_of(&self, (namespace, names): &Id) -> Vec<Key> {
         let hosts = names.hosts().iter().map(|host| Key::Host(namespace.clone(), host.clone()));
         let Some(ns) = self.namespaces.get(namespace) else { return hosts.collect() };
-        let requests = names.first().into_iter().flat_map(|host| ns.waiting_for(host));
+        let requests = names.first().into_iter().flat_map(|host| ns.requests.for_host(host));
         hosts.chain(requests.map(|name| Key::Request(namespace.clone(), name.clone()))).collect()
     }
 

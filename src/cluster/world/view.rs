@@ -4,9 +4,12 @@ use std::{borrow::Cow, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::{IngressId, Namespace, SeenIngress, World, issuers};
+use super::{IngressId, Namespace, SeenIngress, World, gate, issuers};
 use crate::{
-    api::{domain::DomainStatus, partial::certificate::Certificate},
+    api::{
+        domain::{Domain, DomainStatus},
+        partial::certificate::Certificate,
+    },
     core::{
         host::Host,
         issuer::IssuerFacts,
@@ -15,7 +18,9 @@ use crate::{
         reason::Reason,
         reconcile::{
             CertificateView, Checks, Claim, DomainView, HostInput, HostPlan, IssuerView, Notes, Owner, SecretView,
-            Want, claim, companion, host,
+            Want,
+            checked::Gated,
+            claim, companion, host,
             ingress::{self, IngressPlan, Trouble},
             lead, twin,
             verified::{self, Verified, Wanted},
@@ -63,10 +68,9 @@ impl World {
         let own = host.secret_name();
         let certificate = ns.certificates.get(&own).map(|certificate| ns.certificate_view(certificate));
         let others: Vec<CertificateView<'_>> = ns
-            .certificates
-            .iter()
-            .filter(|(name, certificate)| **name != own && may_cover(certificate, host))
-            .map(|(_, certificate)| ns.certificate_view(certificate))
+            .certificates_covering(host)
+            .filter(|certificate| certificate.metadata.name.as_deref() != Some(own.as_str()))
+            .map(|certificate| ns.certificate_view(certificate))
             .collect();
         let owner = certificate.map(|certificate| certificate.owner).unwrap_or_default();
         let current = domain.and_then(|domain| domain.status.lead.as_deref());
@@ -77,14 +81,14 @@ impl World {
                 let ingress = ns.ingresses.get(lead.name);
                 self.issuer(namespace, issuer, host, |key| ingress.and_then(|seen| seen.ingress.label(key)))
             }
-            (None, Some((gated, certificate))) if lead.is_none() => {
+            (None, Some((Gated { issuer: Some(issuer), .. }, certificate))) if lead.is_none() => {
                 let labels = certificate.and_then(|certificate| certificate.metadata.labels.as_ref());
-                self.issuer(namespace, &gated.issuer, host, |key| labels?.get(key).map(String::as_str))
+                self.issuer(namespace, issuer, host, |key| labels?.get(key).map(String::as_str))
             }
             (None, _) => IssuerView::Missing(String::new()),
         };
         let named = lead.and_then(|lead| lead.terms()?.issuer.as_ref());
-        let named = named.or_else(|| gated.as_ref().map(|(gated, _)| &gated.issuer));
+        let named = named.or_else(|| gated.as_ref().and_then(|(gated, _)| gated.issuer.as_ref()));
         let limited = named.is_some_and(|issuer| self.is_limited(namespace, issuer));
         host::plan(&HostInput {
             host,
@@ -99,7 +103,8 @@ impl World {
             gateway: &self.gateway_of(ns, host),
             companion: ns.companions.get(companion::name(host).as_str()),
             gated: gated.map(|(gated, _)| gated),
-            requested: ns.waiting_for(host).next().is_some(),
+            switch: self.switch(namespace, ns, host),
+            requested: ns.requests.for_host(host).next().is_some(),
             limited,
             checks,
             notes,
@@ -136,6 +141,22 @@ impl World {
             }
         });
         Some(verified::collect(wanted, &self.policy, now))
+    }
+
+    /// The Secret that VerifiedHosts would name for a host whose Domain were this one; `None`: it would not name the host.
+    pub fn would_verify(&self, namespace: &str, host: &Host, domain: &Domain, now: Timestamp) -> Option<String> {
+        let ns = self.namespaces.get(namespace)?;
+        let facts = domain.facts();
+        let lead = ns.ingresses.get(facts.lead.as_deref()?)?;
+        let Want::Yes(terms) = self.want(lead, host) else { return None };
+        let wanted = std::iter::once(Wanted { host, facts: &facts, issuance: terms.issuance });
+        verified::collect(wanted, &self.policy, now).hosts.remove(host.as_str())
+    }
+
+    /// Whether certgate looks after a namespace: it is there, is not going, and is not exempted.
+    pub fn is_open(&self, namespace: &str) -> bool {
+        let meta = self.namespaces.get(namespace).and_then(|ns| ns.meta.as_ref());
+        meta.is_some_and(|meta| !meta.terminating) && !self.policy.excludes(namespace)
     }
 
     /// The Ingresses of a namespace that a host is on, oldest first.
@@ -259,6 +280,11 @@ impl World {
         self.namespaces.get_key_value(namespace).map_or_else(|| Arc::from(namespace), |(name, _)| name.clone())
     }
 
+    /// When the hosts' certificates end.
+    pub fn certificate_ends(&self) -> impl Iterator<Item = Timestamp> {
+        self.namespaces.values().flat_map(|ns| ns.domains.values()).filter_map(|seen| seen.facts.not_after)
+    }
+
     /// How many hosts there are by the reason of their Ready condition.
     pub fn hosts_by_reason(&self) -> std::collections::BTreeMap<Reason, u64> {
         let mut counts = std::collections::BTreeMap::new();
@@ -272,15 +298,22 @@ impl World {
     }
 }
 
-/// Whether a Certificate might cover a host; cheap, and right in the negative.
-fn may_cover(certificate: &Certificate, host: &Host) -> bool {
-    certificate.spec.dns_names.iter().any(|name| {
-        name.eq_ignore_ascii_case(host.as_str())
-            || name.strip_prefix("*.").is_some_and(|base| host.as_str().ends_with(&base.to_ascii_lowercase()))
-    })
-}
-
 impl Namespace {
+    /// The Certificates that name a host itself.
+    pub(super) fn certificates_naming(&self, host: &Host) -> impl Iterator<Item = &Certificate> {
+        let named = self.certificates_of.get(host).into_iter().flatten();
+        named.filter_map(|name| self.certificates.get(name))
+    }
+
+    /// The Certificates that name a host, or the wildcard that covers it.
+    fn certificates_covering(&self, host: &Host) -> impl Iterator<Item = &Certificate> {
+        let wildcard = host.wildcard().and_then(|wildcard| self.certificates_of.get(&wildcard));
+        let by_wildcard = wildcard.into_iter().flatten().filter_map(|name| self.certificates.get(name));
+        let named = self.certificates_of.get(host).into_iter().flatten().filter_map(|name| self.certificates.get(name));
+        // One that names both counts once.
+        named.chain(by_wildcard.filter(|one| !gate::hosts(one).any(|name| name == *host)))
+    }
+
     fn uid_of(&self, ingress: &str) -> Option<&str> {
         let app = self.ingresses.get(ingress).map(|seen| seen.ingress.metadata.uid.as_ref());
         app.or_else(|| self.companions.get(ingress).map(|companion| companion.uid.as_str()))

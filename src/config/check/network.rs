@@ -21,7 +21,10 @@ pub(super) fn gateway(faults: &mut Faults, gateway: &Gateway) {
     faults.each("addresses", &gateway.addresses, |faults, address| {
         if address.is_unspecified() || address.is_multicast() {
             faults.add(format!("nobody can connect to {address}; write the gateway's public address"));
-        } else if let Some(what) = reserved(*address).filter(|_| !gateway.allow_reserved) {
+        } else if let Some(what) = reserved(*address).filter(|_| {
+            // Where any public address will do, these are the gateway's within.
+            !gateway.allow_reserved && gateway.target != Target::AnyPublic
+        }) {
             faults.add(format!(
                 "{address} is no public address ({what}), and a public CA never connects to one; write the address \
                  that the gateway has outside, or set gateway.allowReserved: true for a lab or a private CA"

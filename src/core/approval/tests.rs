@@ -52,6 +52,7 @@ fn request(hosts: &[&str]) -> RequestFacts<'static> {
         issuer: IssuerRef::cluster("le"),
         word: None,
         labels: &NONE,
+        certificate: None,
         names: Ok(CsrNames { hosts: hosts.iter().map(|h| Host::parse(h).unwrap()).collect(), ..CsrNames::default() }),
     }
 }
@@ -187,5 +188,30 @@ fn others_approve_only_what_has_its_place_within_the_cas_limits() {
             other => panic!("{other:?}"),
         };
         assert_eq!(reason, expected);
+    }
+}
+
+#[test]
+fn rainbonds_switch_is_a_word_of_its_certificates_own_where_policy_heeds_it() {
+    let labels = Labels(vec![(names::RAINBOND_APP_ID.into(), "6def".into())]);
+    let request = |word, certificate| RequestFacts {
+        labels: &labels,
+        certificate: Some(certificate),
+        word,
+        ..request(&["3w.example.com"])
+    };
+    let known = Known(BTreeMap::from([("3w.example.com", found(Reason::DomainNotFound))]));
+    let heeding = Policy {
+        rainbond: crate::core::policy::Rainbond { routes: true, ..Default::default() },
+        ..policy(GateMode::Annotated)
+    };
+    for (word, certificate, policy, held) in [
+        (None, "w.example.comp-ps-s", &heeding, true),
+        (Some("false"), "w.example.comp-ps-s", &heeding, false),
+        (None, "shop-tls", &heeding, false),
+        (None, "w.example.comp-ps-s", &policy(GateMode::Annotated), false),
+    ] {
+        let verdict = judge(&request(word, certificate), &known, policy, now());
+        assert_eq!(!verdict.permits(), held, "{word:?} {certificate} {:?}", policy.rainbond);
     }
 }

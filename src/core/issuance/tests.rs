@@ -217,10 +217,10 @@ fn the_challenge_tells_more_than_an_order_without_a_reason() {
 fn an_order_that_the_ca_never_accepts_means_it_is_out_of_reach() {
     let order = Order { created: at(0), accepted: false, state: "", reason: "" };
     let attempt = Attempt { order: Some(order), ..Attempt::default() };
-    assert_eq!(trouble(&host(), &attempt, None, at(59)), None);
-    assert_eq!(look_again(&attempt, at(59)), Some(at(60)));
-    assert_eq!(trouble(&host(), &attempt, None, at(60)).map(|found| found.reason), Some(Reason::CaUnreachable));
-    assert_eq!(look_again(&attempt, at(60)), None);
+    assert_eq!(trouble(&host(), &attempt, None, at(29)), None);
+    assert_eq!(look_again(&attempt, at(29)), Some(at(30)));
+    assert_eq!(trouble(&host(), &attempt, None, at(30)).map(|found| found.reason), Some(Reason::CaUnreachable));
+    assert_eq!(look_again(&attempt, at(30)), None);
     let accepted = Attempt { order: Some(Order { accepted: true, state: "pending", ..order }), ..attempt };
     assert_eq!(trouble(&host(), &accepted, None, at(600)), None);
 }

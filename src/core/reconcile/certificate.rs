@@ -10,12 +10,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{CertificateView, Effect, HostInput, HostPlan, Notes, Owner};
-use crate::core::{
-    finding::{Finding, Lang},
-    host::Host,
-    issuance,
-    reason::Reason,
-};
+use crate::core::{finding::Finding, host::Host, issuance, reason::Reason};
 
 /// How long ingress-shim is given before a missing Certificate is missed, and
 /// our own watches to catch up with each other.
@@ -49,7 +44,7 @@ pub fn finding(host: &Host, certificate: Option<&CertificateView<'_>>, now: Time
         Some(trouble) if certificate.ready && trouble.reason == Reason::IssuanceFailed => {
             found(Reason::RenewalAtRisk).note(trouble.note)
         }
-        Some(trouble) if certificate.ready => found(Reason::RenewalAtRisk).note(trouble.sentence(Lang::En)),
+        Some(trouble) if certificate.ready => found(Reason::RenewalAtRisk).because(trouble),
         Some(trouble) => trouble,
         None if certificate.ready => found(Reason::Issued)
             .note(certificate.not_after.map(|at| at.strftime("%Y-%m-%d").to_string()).unwrap_or_default()),

@@ -1,15 +1,17 @@
-//! A host that no Ingress wants a certificate for, but a Certificate or a
-//! CertificateRequest of the approval gate does: it is checked, and nothing else.
+//! A host that no Ingress wants a certificate for, but a Certificate or CertificateRequest of the approval gate or a
+//! route of Rainbond 6 does: it is checked, and nothing else.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
     CertificateView, DomainView, Effect, HostInput, HostPlan, Terms, certificate, gate, host, limit, matching, status,
+    switch,
 };
 use crate::{
     api::domain::{CertificateStatus, IssuanceStatus, READY},
     core::{
         finding::{Finding, Lang},
+        knowledge::Bind,
         limits::Place,
         policy::{Issuance, IssuerRef, Profile},
         reason::Reason,
@@ -19,9 +21,9 @@ use crate::{
 /// What the approval gate wants to know of a host.
 #[derive(Clone, Debug)]
 pub struct Gated<'a> {
-    /// For which issuer.
-    pub issuer: IssuerRef,
-    /// The Certificate that asks; `None`: a request that no Certificate made.
+    /// For which issuer; `None`: nothing names one.
+    pub issuer: Option<IssuerRef>,
+    /// The Certificate that asks; `None`: a request that no Certificate made, or a route.
     pub certificate: Option<CertificateView<'a>>,
 }
 
@@ -32,7 +34,7 @@ pub fn plan(input: &HostInput<'_>, domain: DomainView<'_>, gated: &Gated<'_>, pl
     plan.notes.told.clear();
     let mut next = domain.status.clone();
     (next.lead, next.profile, next.released) = (None, None, false);
-    let terms = Terms { issuer: Some(gated.issuer.clone()), profile: Profile::Standard, issuance: Issuance::Inline };
+    let terms = Terms { issuer: gated.issuer.clone(), profile: Profile::Standard, issuance: Issuance::Inline };
     let ready = gated.certificate.is_some_and(|certificate| certificate.ready);
     let standing = gate::by_issuer(input, &terms);
     host::look(input, domain, standing, &terms, ready, &mut next, plan);
@@ -45,17 +47,24 @@ pub fn plan(input: &HostInput<'_>, domain: DomainView<'_>, gated: &Gated<'_>, pl
         secret_name: certificate.secret_name.to_owned(),
         not_after: certificate.not_after.map(Time),
     });
+    // A request that waits is not under way.
+    let waits = |finding: &Finding| finding.reason == Reason::Issuing && !verdict.reason.opens_gate();
     let issued = match &input.checks.place {
         // Its request waits for a place, and the certificate, where there is one, is none the worse for it.
         Place::Waiting(wait) if !ready && input.requested => Some(limit::finding(input.host, wait)),
-        _ => certificate::finding(input.host, gated.certificate.as_ref(), input.now),
+        _ => issued(input, gated, next.bind.as_ref()).filter(|finding| !waits(finding)),
     };
     next.issuance = issued.as_ref().map(IssuanceStatus::of);
     limit::write(&mut next, input);
-    plan.need = limit::kept(input, gated.certificate.as_ref(), &gated.issuer);
-    let findings = status::Findings { verified: &verdict, issued: issued.as_ref(), released: false };
+    if let Some(issuer) = &gated.issuer {
+        plan.need = limit::kept(input, gated.certificate.as_ref(), issuer);
+    }
+    let left_over = input.switch.as_ref().and_then(|switch| switch.left_over(input.host.as_str(), now, plan));
+    let findings =
+        status::Findings { verified: &verdict, issued: issued.as_ref(), released: false, instead: left_over.as_ref() };
     let effective = status::write(&mut next, &findings, domain.generation, now);
-    let news = status::reason_of(domain.status, READY) != Some(effective.reason);
+    let before = status::reason_of(domain.status, READY);
+    let news = before != Some(effective.reason);
     if next != *domain.status {
         plan.effects.push(Effect::SetStatus(Box::new(next)));
     }
@@ -63,9 +72,22 @@ pub fn plan(input: &HostInput<'_>, domain: DomainView<'_>, gated: &Gated<'_>, pl
         let message = effective.sentence(Lang::En);
         plan.effects.push(Effect::Tell { ingress: None, reason: effective.reason, message });
     }
+    switch::plan(input, &verdict, left_over.as_ref(), before == Some(Reason::CertificateLeftOver), plan);
     // What an Ingress left behind that no longer wants a certificate.
     if let Some(companion) = input.companion {
         plan.effects.push(Effect::DeleteCompanion { name: companion.name.clone() });
     }
     certificate::withdraw(input, plan);
+}
+
+/// How it stands with the certificate. `None`: none is on its way that certgate knows of.
+fn issued(input: &HostInput<'_>, gated: &Gated<'_>, bind: Option<&Bind>) -> Option<Finding> {
+    if let Some(finding) = certificate::finding(input.host, gated.certificate.as_ref(), input.now) {
+        return Some(finding);
+    }
+    input.switch.as_ref().filter(|switch| switch.flagged)?;
+    Some(match bind {
+        Some(bind) => Finding::new(Reason::BoundExisting, input.host).note(&bind.secret_name),
+        None => Finding::new(Reason::RouteWithoutCertificate, input.host),
+    })
 }

@@ -10,7 +10,7 @@ use super::{
     check::{self, Due},
     checked, companion,
     gate::{self, Standing},
-    lead, limit, matching, status,
+    lead, limit, matching, status, switch,
 };
 use crate::{
     api::domain::{CertificateStatus, DomainStatus, IssuanceStatus, READY},
@@ -56,7 +56,7 @@ pub fn plan(input: &HostInput<'_>) -> HostPlan {
     // A question takes no time and cannot fail; an Event is only sent of what was written.
     plan.effects.sort_by_key(|effect| match effect {
         Effect::Check { .. } => 0,
-        Effect::Tell { .. } => 2,
+        Effect::Tell { .. } | Effect::TellCertificate { .. } => 2,
         _ => 1,
     });
     plan
@@ -77,6 +77,7 @@ fn unwanted(input: &HostInput<'_>, domain: DomainView<'_>, plan: &mut HostPlan) 
 
     let mut next = domain.status.clone();
     next.released = next.released && dropped && secret_stays;
+    next.released_since = next.released_since.take().filter(|_| next.released);
     status::write_unwanted(&mut next, &why, domain.generation, now);
     if why.reason == Reason::UserTls {
         // So that decisions about the other Ingresses of the host know of it.
@@ -140,6 +141,7 @@ fn wanted(input: &HostInput<'_>, domain: DomainView<'_>, lead: &Claim<'_>, terms
     // Bound to somebody else's certificate is not released: an order of our own has its own gate.
     let in_place = companion_orders || input.claims.iter().any(|claim| claim.serves && claim.refers);
     next.released = bind.is_none() && (next.released || in_place);
+    next.released_since = if next.released { next.released_since.take().or(Some(Time(now))) } else { None };
     next.lead = Some(lead.name.to_owned());
     next.profile = Some(terms.profile);
     next.bind.clone_from(&bind);
@@ -174,10 +176,12 @@ fn wanted(input: &HostInput<'_>, domain: DomainView<'_>, lead: &Claim<'_>, terms
     }
     next.issuance = issued.as_ref().map(IssuanceStatus::of);
     limit::write(&mut next, input);
-    let findings = status::Findings { verified: &verdict, issued: issued.as_ref(), released: next.released };
+    let findings =
+        status::Findings { verified: &verdict, issued: issued.as_ref(), released: next.released, instead: None };
     let effective = status::write(&mut next, &findings, domain.generation, now);
     announce(input, domain, &effective, next, plan);
     write_companion(input, terms, bind.as_ref(), open, plan);
+    switch::plan(input, &verdict, None, false, plan);
 }
 
 /// Brings a host's verdict up to date, or asks for one. `issued`: only a renewal is at stake.

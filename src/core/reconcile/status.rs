@@ -19,6 +19,8 @@ pub struct Findings<'a> {
     pub issued: Option<&'a Finding>,
     /// Our parts are in place, so a Certificate is on its way.
     pub released: bool,
+    /// What the whole comes down to, whatever the others say.
+    pub instead: Option<&'a Finding>,
 }
 
 /// Writes conditions, message and who acts. Returns the finding that the
@@ -38,9 +40,9 @@ pub fn write(status: &mut DomainStatus, findings: &Findings<'_>, generation: i64
     let word = |yes: bool| if yes { "True" } else { "False" };
     set(VERIFIED, verified, findings.verified);
     set(ISSUED, word(has_certificate), issued);
-    set(READY, word(has_certificate && verified == "True"), &effective);
+    set(READY, word(has_certificate && verified == "True" && findings.instead.is_none()), &effective);
     status.message = Some(effective.sentence(Lang::En));
-    status.who_acts = Some(effective.reason.who_acts().as_str().to_owned());
+    status.who_acts = Some(effective.who_acts().as_str().to_owned());
     effective
 }
 
@@ -64,6 +66,7 @@ pub fn write_unwanted(status: &mut DomainStatus, why: &Finding, generation: i64,
         released: status.released,
         // What was ordered counts at the CA, whoever wants it now.
         orders: std::mem::take(&mut status.orders),
+        released_since: status.released_since.take(),
         ..DomainStatus::default()
     };
 }
@@ -80,6 +83,9 @@ fn in_place(reason: Reason) -> bool {
 
 /// What verdict and issuance come down to.
 fn effective(findings: &Findings<'_>) -> Finding {
+    if let Some(instead) = findings.instead {
+        return instead.clone();
+    }
     let verified = findings.verified;
     let good = verified.reason.opens_gate();
     match findings.issued {
@@ -88,7 +94,7 @@ fn effective(findings: &Findings<'_>) -> Finding {
         Some(issued) if in_place(issued.reason) => Finding::new(Reason::RenewalAtRisk, &issued.subject)
             .observed(&verified.observed)
             .required(&verified.required)
-            .note(verified.sentence(Lang::En)),
+            .because(verified.clone()),
         _ if findings.released && good => Finding::new(Reason::Issuing, &verified.subject),
         _ => verified.clone(),
     }

@@ -21,9 +21,13 @@ fn seen(finding: &Finding) -> String {
     if finding.observed.is_empty() { "other addresses".to_owned() } else { finding.observed.join(", ") }
 }
 
-/// " (note)" or nothing.
+/// " (note)", the cause in its place, or nothing.
 fn note(finding: &Finding) -> String {
-    if finding.note.is_empty() { String::new() } else { format!(" ({})", finding.note) }
+    match &finding.cause {
+        Some(cause) => format!(" ({})", sentence(cause)),
+        None if finding.note.is_empty() => String::new(),
+        None => format!(" ({})", finding.note),
+    }
 }
 
 /// `: "what was seen"` or nothing.
@@ -60,6 +64,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::HostRemoved => format!("{host} is no longer in the Ingress"),
         Reason::NoHost => "the rule names no host, so there is nothing to certify".to_owned(),
         Reason::HostInvalid => format!("{host} is not a valid DNS name{note_text}; correct the host in the gateway rule"),
+        Reason::DomainMisnamed => format!("this Domain is not named by its host {host}, and so has no effect; create it under the name {} and delete this one", or(first_required, "of its host")),
         Reason::HostIsIpAddress => format!("{host} is an IP address; bind a domain name to get a certificate"),
         Reason::NotPublicName => format!("{host} is not a public domain name, so no public CA issues for it; bind a registered domain"),
         Reason::IsPublicSuffix => format!("{host} is a public suffix, for which no CA issues; bind a name below it"),
@@ -135,5 +140,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::CaPaused => format!("the CA paused issuance for {host} after many failures; the cluster's administrator must lift the pause{}", if finding.note.is_empty() { String::new() } else { format!(" at {}", finding.note) }),
         Reason::ChallengeFailed => format!("the CA's challenge for {host} was answered by something else{note_text}"),
         Reason::CertificateMissing => format!("the Certificate of {host} is gone although it is wanted; it is being brought back"),
+        Reason::RouteWithoutCertificate => format!("automatic issuance is on for a route of {host}, but there is no Certificate; switch it off and on again in the gateway page"),
+        Reason::CertificateLeftOver => format!("no route of {host} is left, but the Certificate that Rainbond's switch made{note_text} is, and is renewed for ever; delete it unless it is needed"),
     }
 }

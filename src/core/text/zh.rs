@@ -18,9 +18,13 @@ fn seen(finding: &Finding) -> String {
     if finding.observed.is_empty() { "其他地址".to_owned() } else { finding.observed.join("、") }
 }
 
-/// "（note）" or nothing.
+/// "（note）", the cause in its place, or nothing.
 fn note(finding: &Finding) -> String {
-    if finding.note.is_empty() { String::new() } else { format!("（{}）", finding.note) }
+    match &finding.cause {
+        Some(cause) => format!("（{}）", sentence(cause)),
+        None if finding.note.is_empty() => String::new(),
+        None => format!("（{}）", finding.note),
+    }
 }
 
 /// The limit that is used up, and of what.
@@ -52,6 +56,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::HostRemoved => format!("{host} 已不在该 Ingress 中"),
         Reason::NoHost => "该规则没有填写域名，无需签发证书".to_owned(),
         Reason::HostInvalid => format!("{host} 不是合法的域名{note_text}；请修改网关规则中的域名"),
+        Reason::DomainMisnamed => format!("该 Domain 的名称与其域名 {host} 不符，因而不起作用；请以名称 {} 重新创建并删除它", or(first_required, "（其域名）")),
         Reason::HostIsIpAddress => format!("{host} 是 IP 地址；请绑定域名后再申请证书"),
         Reason::NotPublicName => format!("{host} 不是公网域名，公共证书机构不会为其签发；请绑定已注册的域名"),
         Reason::IsPublicSuffix => format!("{host} 是公共后缀，证书机构不会为其签发；请绑定其下的域名"),
@@ -127,5 +132,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::CaPaused => format!("{host} 多次失败，证书机构已暂停签发；集群管理员需解除暂停{}", if finding.note.is_empty() { String::new() } else { format!("：{}", finding.note) }),
         Reason::ChallengeFailed => format!("证书机构对 {host} 的验证由其他服务应答{note_text}"),
         Reason::CertificateMissing => format!("{host} 的 Certificate 已丢失但仍需要，正在恢复"),
+        Reason::RouteWithoutCertificate => format!("{host} 的路由已开启自动签发，但没有 Certificate；请在网关页面关闭后重新开启"),
+        Reason::CertificateLeftOver => format!("{host} 已无路由，但 Rainbond 自动签发开关留下的 Certificate{note_text} 仍在，会一直续期；不再需要时请删除"),
     }
 }

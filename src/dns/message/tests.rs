@@ -1,6 +1,6 @@
 use hickory_proto::rr::{
     RData,
-    rdata::{A, CNAME, NS, NULL, SOA, TXT},
+    rdata::{A, CNAME, NULL, SOA, TXT},
 };
 use proptest::prelude::*;
 use rstest::rstest;
@@ -163,67 +163,10 @@ fn numbers_of_records_are_bounded() {
     assert_eq!(decode(&with(257), 7, &question), Err(NoReply::Malformed("too many answers")));
 }
 
-/// Messages of every kind, from which the fuzzing below starts.
-fn corpus() -> Vec<(Kind, Vec<u8>)> {
-    let fill = |kind: Kind| {
-        response(&question(kind), |message| {
-            message.answers.push(record("www.example.com", 60, RData::CNAME(CNAME(name("x.example.com")))));
-            message.answers.push(match kind {
-                Kind::A => record("x.example.com", 60, RData::A(A::new(1, 2, 3, 4))),
-                Kind::Aaaa => record("x.example.com", 60, unknown(RecordType::AAAA, &[1; 16])),
-                Kind::Caa => record("x.example.com", 60, unknown(RecordType::CAA, b"\x00\x05issueca.example; a=b")),
-                Kind::Ns => record("x.example.com", 60, RData::NS(NS(name("ns.example.com")))),
-                Kind::Txt => record("x.example.com", 60, RData::TXT(TXT::new(vec!["a".into(), "b".into()]))),
-            });
-            let soa = SOA::new(name("ns.example.com"), name("admin.example.com"), 1, 2, 3, 4, 5);
-            message.authorities.push(record("example.com", 60, RData::SOA(soa)));
-            let mut edns = Edns::new();
-            edns.options_mut()
-                .insert(hickory_proto::rr::rdata::opt::EdnsOption::Unknown(15, b"\x00\x06bogus".to_vec()));
-            message.edns = Some(edns);
-        })
-    };
-    [Kind::A, Kind::Aaaa, Kind::Caa, Kind::Ns, Kind::Txt].into_iter().map(|kind| (kind, fill(kind))).collect()
-}
-
-#[test]
-fn the_corpus_is_readable_to_begin_with() {
-    for (kind, bytes) in corpus() {
-        let reply = decode(&bytes, 7, &question(kind)).unwrap();
-        assert_eq!(reply.records.len(), 2, "{kind:?}");
-        assert!(reply.soa.is_some() && reply.extended.len() == 1, "{kind:?}");
-    }
-}
-
 proptest! {
-    // CERTGATE_FUZZ_CASES raises the number in CI.
-    #![proptest_config(ProptestConfig::with_cases(
-        std::env::var("CERTGATE_FUZZ_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(4000)
-    ))]
-
     #[test]
     fn no_octets_break_the_decoder(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
-        let _ = read(&bytes, 7, &question(Kind::Caa));
-    }
-
-    #[test]
-    fn no_change_to_a_message_breaks_the_decoder(
-        index in 0..5_usize,
-        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
-        cut in any::<prop::sample::Index>(),
-        keep: bool,
-    ) {
-        let (kind, mut bytes) = corpus().swap_remove(index);
-        for (at, value) in changes {
-            let at = at.index(bytes.len());
-            bytes[at] = value;
-        }
-        if !keep {
-            bytes.truncate(cut.index(bytes.len()));
-        }
         // Not through `decode`, which would hide a panic.
-        if let Ok(reply) = read(&bytes, 7, &question(kind)) {
-            prop_assert!(reply.records.len() <= MAX_ANSWERS && reply.extended.len() <= MAX_EXTENDED);
-        }
+        let _ = read(&bytes, 7, &question(Kind::Caa));
     }
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use k8s_openapi::ByteString;
+use k8s_openapi::{ByteString, api::admissionregistration::v1::MutatingWebhookConfiguration};
 use serde_json::json;
 
 use super::*;
@@ -29,7 +29,7 @@ struct World {
     ca: Pair,
     other: Pair,
     certificate: ServingCertificate,
-    trust: Arc<PublishedTrust>,
+    trust: Arc<PublishedTrust<MutatingWebhookConfiguration>>,
 }
 
 fn world(system_roots: bool) -> World {
@@ -73,4 +73,24 @@ fn files_may_rest_on_roots_that_only_the_api_server_knows() {
     assert_eq!(world.says(Some(configuration("certgate-system", None))), Ok(()));
     let other = &world.other.certificate;
     assert!(world.says(Some(configuration("certgate-system", Some(other)))).is_err(), "a bundle that is there counts");
+}
+
+#[test]
+fn the_gates_bundle_counts_as_the_other_does() {
+    use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
+    let World { ca, other, certificate, .. } = world(false);
+    let trust = PublishedTrust::<ValidatingWebhookConfiguration>::new(
+        "certgate-approval".to_owned(),
+        "certgate-system".to_owned(),
+        false,
+    );
+    let says = |bundle: &str| {
+        let object = serde_json::to_value(configuration("certgate-system", Some(bundle))).unwrap();
+        trust.take(Some(serde_json::from_value(object).unwrap()));
+        trust.accepts(&certificate, now())
+    };
+    let not_read = trust.accepts(&certificate, now());
+    assert_eq!(not_read, Err("ValidatingWebhookConfiguration certgate-approval is not read yet".to_owned()));
+    assert!(says(&other.certificate).unwrap_err().contains("certgate-approval"));
+    assert_eq!(says(&ca.certificate), Ok(()));
 }

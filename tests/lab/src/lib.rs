@@ -77,6 +77,7 @@ pub mod parts;
 mod pebble;
 pub mod pki;
 pub mod process;
+pub mod prometheus;
 mod service_ips;
 mod site;
 pub mod story;

@@ -32,11 +32,13 @@ pub enum Part {
     Traefik,
     /// apisix-ingress-controller.
     Apisix,
+    /// Prometheus' parsers of scrapes, rules and queries.
+    Promcheck,
 }
 
 impl Part {
     /// All of them, in the order in which they are worth building.
-    pub const ALL: [Self; 4] = [Self::Core, Self::CertManager117, Self::Apisix, Self::Traefik];
+    pub const ALL: [Self; 5] = [Self::Core, Self::Promcheck, Self::CertManager117, Self::Apisix, Self::Traefik];
 
     /// The name on the command line and in the cache.
     pub fn name(self) -> &'static str {
@@ -45,6 +47,7 @@ impl Part {
             Self::CertManager117 => "cert-manager-1.17",
             Self::Traefik => "traefik",
             Self::Apisix => "apisix",
+            Self::Promcheck => "promcheck",
         }
     }
 
@@ -96,6 +99,14 @@ impl Part {
                 }],
                 crds: Some(("github.com/apache/apisix-ingress-controller", "samples/deploy/crd/v1")),
                 takes: "about 2 min",
+            },
+            Self::Promcheck => Recipe {
+                module: "promcheck",
+                sources: &["go.mod", "go.sum", "main.go"],
+                ldflags: "",
+                packages: vec![Package { path: ".", builds: "promcheck", program: "promcheck" }],
+                crds: None,
+                takes: "half a minute",
             },
         }
     }

@@ -13,19 +13,25 @@ use serde_json::{Value, json};
 use crate::{
     api::{
         domain::Domain,
-        partial::{certificate::Certificate, ingress::Ingress, issuance::Order, issuer::ClusterIssuer},
+        partial::{
+            certificate::Certificate, certificate_request::CertificateRequest, ingress::Ingress, issuance::Order,
+            issuer::ClusterIssuer, route::ApisixRoute,
+        },
         verified_hosts::VerifiedHosts,
     },
     cluster::world::{Key, Touched, World, intake::Kept, view::SeenTwin},
     core::{
         finding::Finding,
         host::Host,
+        names,
         policy::Policy,
         reason::Reason,
         reconcile::{Asked, Checks, Effect, Fresh, Notes, companion::Companion, ingress::guarded, twin},
         verdict::{Request, Verdict},
     },
 };
+
+mod cert_manager;
 
 /// Kind, namespace, name.
 type Id = (&'static str, String, String);
@@ -50,6 +56,8 @@ pub(super) struct Cluster {
     pub(super) writes: Vec<String>,
     /// ingress-shim does not look.
     pub(super) shim_is_down: bool,
+    /// cert-manager makes requests and waits until they are approved.
+    pub(super) gated: bool,
     /// Certificates that the garbage collector has yet to take.
     doomed: Vec<Id>,
 }
@@ -77,6 +85,7 @@ impl Cluster {
             told: Vec::new(),
             writes: Vec::new(),
             shim_is_down: false,
+            gated: false,
             doomed: Vec::new(),
         };
         cluster.put("Namespace", json!({"metadata": {"name": "team-a"}}));
@@ -130,6 +139,8 @@ impl Cluster {
             "Secret" => PartialObjectMeta::<v1::Secret>::lose(&mut self.world, namespace, name),
             "VerifiedHosts" => VerifiedHosts::lose(&mut self.world, namespace, name),
             "Order" => Order::lose(&mut self.world, namespace, name),
+            "CertificateRequest" => CertificateRequest::lose(&mut self.world, namespace, name),
+            "ApisixRoute" => ApisixRoute::lose(&mut self.world, namespace, name),
             other => panic!("{other}"),
         };
         self.take(touched);
@@ -213,8 +224,8 @@ impl Cluster {
                 Key::Host(namespace, host) => self.host(key, &namespace, &host),
                 Key::Ingress(namespace, name) => self.ingress(&namespace, &name),
                 Key::Verified(namespace) => self.verified(key, &namespace),
-                // No CertificateRequests in these stories.
-                Key::Request(..) => {}
+                Key::Request(namespace, name) => self.request(key, &namespace, &name),
+                Key::Stray(..) => {}
             }
         }
         panic!("plans do not come to rest");
@@ -268,6 +279,16 @@ impl Cluster {
                 assert_eq!(self.objects[&("Certificate", namespace.clone(), name.clone())]["metadata"]["uid"], uid.as_str());
                 self.delete_in("Certificate", namespace, &name);
             }
+            Effect::SetCondition { certificate, uid, condition } => {
+                let mut object = self.objects[&("Certificate", namespace.clone(), certificate)].clone();
+                assert_eq!(object["metadata"]["uid"], uid.as_str());
+                let conditions = object["status"]["conditions"].as_array_mut().unwrap();
+                conditions.retain(|one| one["type"] != names::CONDITION);
+                conditions.push(json!({"type": names::CONDITION, "status": condition.status, "reason": condition.reason,
+                    "message": condition.message, "lastTransitionTime": condition.since.map(|at| at.to_string())}));
+                self.put("Certificate", object);
+            }
+            Effect::TellCertificate { name, reason, .. } => self.told.push(format!("{name} {reason}")),
             Effect::Nudge { ingress } => {
                 let mut object = self.objects[&("Ingress", namespace.clone(), ingress.clone())].clone();
                 object["metadata"]["annotations"]["certgate.dev/nudge"] = json!(self.now.to_string());
@@ -350,72 +371,6 @@ impl Cluster {
         }
     }
 
-    /// ingress-shim (cert-manager `certificate-shim/sync.go`): acts on this one Ingress, as it is now.
-    fn shim(&mut self, id: &Id) {
-        let Some(ingress) = self.objects.get(id).filter(|_| !self.shim_is_down).cloned() else { return };
-        let annotations = &ingress["metadata"]["annotations"];
-        let Some(issuer) = annotations["cert-manager.io/cluster-issuer"].as_str() else { return };
-        let uid = ingress["metadata"]["uid"].clone();
-        let entries: Vec<Value> = ingress["spec"]["tls"].as_array().cloned().unwrap_or_default();
-        for entry in &entries {
-            let secret = entry["secretName"].as_str().unwrap();
-            let certificate = ("Certificate", id.1.clone(), secret.to_owned());
-            let spec = json!({"secretName": secret, "dnsNames": entry["hosts"], "issuerRef": {"name": issuer, "kind": "ClusterIssuer"}});
-            match self.objects.get(&certificate).cloned() {
-                None => self.put("Certificate", json!({"metadata": {"namespace": id.1, "name": secret, "ownerReferences": [
-                    {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": id.2, "uid": uid, "controller": true}]}, "spec": spec})),
-                Some(mut old) if old["metadata"]["ownerReferences"][0]["uid"] == uid && old["spec"] != spec => {
-                    old["spec"] = spec;
-                    self.put("Certificate", old);
-                }
-                // Owned by somebody else: passed over, without a word.
-                Some(_) => {}
-            }
-        }
-        let unneeded: Vec<String> = self
-            .objects
-            .iter()
-            .filter(|(other, object)| {
-                other.0 == "Certificate" && object["metadata"]["ownerReferences"][0]["uid"] == uid
-            })
-            .filter(|(other, _)| !entries.iter().any(|entry| entry["secretName"] == other.2.as_str()))
-            .map(|(other, _)| other.2.clone())
-            .collect();
-        for name in unneeded {
-            self.delete_in("Certificate", &id.1, &name);
-        }
-    }
-
-    /// cert-manager: a Secret of that Certificate is taken over, otherwise it orders. Issues at once.
-    fn issue(&mut self, id: &Id) {
-        let mut certificate = self.objects[id].clone();
-        if certificate["status"]["conditions"][0]["status"] == "True" {
-            return;
-        }
-        let secret = certificate["spec"]["secretName"].as_str().unwrap().to_owned();
-        let theirs = self.objects.get(&("Secret", id.1.clone(), secret.clone())).is_some_and(|secret| {
-            secret["metadata"]["annotations"]["cert-manager.io/certificate-name"] == id.2.as_str()
-        });
-        if !theirs {
-            self.orders.push(certificate["spec"]["dnsNames"][0].as_str().unwrap().to_owned());
-            self.put(
-                "Order",
-                json!({"metadata": {"namespace": id.1, "name": format!("{}-1-{}", id.2, self.versions)},
-                "spec": {"dnsNames": certificate["spec"]["dnsNames"], "issuerRef": certificate["spec"]["issuerRef"]},
-                "status": {"url": "https://ca.example/order/1", "state": "valid"}}),
-            );
-            let labels = json!({"creator": "Rainbond"});
-            self.put(
-                "Secret",
-                json!({"metadata": {"namespace": id.1, "name": secret, "labels": labels,
-                "annotations": {"cert-manager.io/certificate-name": id.2}}}),
-            );
-        }
-        certificate["status"] = json!({"conditions": [{"type": "Ready", "status": "True", "reason": "Ready"}],
-            "notAfter": "2027-02-22T12:00:00Z", "renewalTime": "2027-01-23T12:00:00Z"});
-        self.put("Certificate", certificate);
-    }
-
     fn show(&mut self, kind: &str, object: Value) {
         fn see<K: Kept + serde::de::DeserializeOwned>(world: &mut World, object: Value) -> Touched {
             serde_json::from_value::<K>(object).unwrap().see(world)
@@ -430,6 +385,8 @@ impl Cluster {
             "Namespace" => see::<PartialObjectMeta<v1::Namespace>>(world, object),
             "Secret" => see::<PartialObjectMeta<v1::Secret>>(world, object),
             "VerifiedHosts" => see::<VerifiedHosts>(world, object),
+            "CertificateRequest" => see::<CertificateRequest>(world, object),
+            "ApisixRoute" => see::<ApisixRoute>(world, object),
             other => panic!("{other}"),
         };
         self.take(touched);

@@ -62,6 +62,7 @@ fn plan(
         checks: &Checks::default(),
         notes: &Notes::default(),
         gated: None,
+        switch: None,
         requested: false,
     };
     let mut plan = HostPlan { notes, ..HostPlan::default() };

@@ -44,6 +44,7 @@ fn planned_at(reason: Reason, ends: Option<i64>, approve: bool, place: Place) ->
         word: None,
         labels: &NONE,
         by_place: false,
+        certificate: None,
     };
     plan(&request, &known, &place, |_| Some(at(101)), &policy, at(100))
 }

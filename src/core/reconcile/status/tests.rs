@@ -35,7 +35,12 @@ fn conditions_come_down_to(
 ) {
     let mut status = DomainStatus::default();
     let (verified, issued) = (finding(verified), issued.map(finding));
-    let effective = write(&mut status, &Findings { verified: &verified, issued: issued.as_ref(), released }, 3, at(10));
+    let effective = write(
+        &mut status,
+        &Findings { verified: &verified, issued: issued.as_ref(), released, instead: None },
+        3,
+        at(10),
+    );
     assert_eq!(conditions(&status), expected);
     assert!(status.conditions.iter().all(|c| c.observed_generation == Some(3)));
     assert_eq!(reason_of(&status, READY), Some(effective.reason));
@@ -48,7 +53,12 @@ fn a_transition_is_one_of_status_not_of_reason() {
     let mut status = DomainStatus::default();
     let mut write_at = |reason: Reason, issued: Option<Reason>, second| {
         let (verified, issued) = (finding(reason), issued.map(finding));
-        write(&mut status, &Findings { verified: &verified, issued: issued.as_ref(), released: false }, 1, at(second));
+        write(
+            &mut status,
+            &Findings { verified: &verified, issued: issued.as_ref(), released: false, instead: None },
+            1,
+            at(second),
+        );
         let ready = status.conditions.iter().find(|c| c.type_ == READY).unwrap();
         ready.last_transition_time.0.as_second()
     };
@@ -64,7 +74,12 @@ fn who_must_act_at_renewal_at_risk_hears_what_is_wrong() {
     let mut status = DomainStatus::default();
     let verified = finding(Reason::WrongTarget).observed(["198.51.100.9"]).required(["203.0.113.7"]);
     let issued = finding(Reason::Issued);
-    write(&mut status, &Findings { verified: &verified, issued: Some(&issued), released: true }, 1, at(0));
+    write(
+        &mut status,
+        &Findings { verified: &verified, issued: Some(&issued), released: true, instead: None },
+        1,
+        at(0),
+    );
     let message = status.message.unwrap();
     assert!(message.contains("198.51.100.9") && message.contains("203.0.113.7"), "{message}");
 }

@@ -18,6 +18,7 @@ use tokio::task::{AbortHandle, spawn_blocking};
 use super::Chart;
 use super::pod::Pod;
 use super::replica::Replica;
+use crate::fetch::fetch;
 use crate::lab::Core;
 use crate::objects::parse;
 use crate::service_ips::{Backends, addresses, proxy};
@@ -25,6 +26,8 @@ use crate::wait::wait_for;
 
 /// A rollout does not wait longer for a replica than this.
 const ROLLOUT_READY: Duration = Duration::from_secs(60);
+/// Where replicas tell their metrics.
+const METRICS_PORT: u16 = 8080;
 
 /// An installed chart.
 pub struct App {
@@ -97,6 +100,14 @@ impl App {
     /// Whether a replica's readiness probes succeed.
     pub fn is_ready(&self, replica: &str) -> Result<bool> {
         Ok(self.inner.replica(replica)?.is_ready())
+    }
+
+    /// What a replica counts under a name with labels, as its metrics write it; 0 before the first time.
+    pub async fn metric(&self, replica: &str, name: &str) -> Result<f64> {
+        let ip = self.address(replica)?;
+        let answer = fetch(SocketAddr::new(ip.into(), METRICS_PORT), &ip.to_string(), "/metrics", None, &[]).await?;
+        let value = answer.body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(value.map(str::parse).transpose()?.unwrap_or_default())
     }
 
     /// Where a Service answers: its cluster IP and first port.

@@ -1,0 +1,118 @@
+//! Certificates that no Ingress asked for: what becomes of them and of their requests where the approval gate is on.
+
+use serde_json::{Value, json};
+
+use super::{HOST, ingress, simulation::Cluster};
+use crate::core::reason::Reason;
+
+const GATED: &str = r#"{"issuer": {"name": "le"}, "gateway": {"addresses": ["203.0.113.7"]}, "gate": {"mode": "all"}}"#;
+
+fn certificate(name: &str, host: &str) -> Value {
+    json!({"metadata": {"namespace": "team-a", "name": name},
+        "spec": {"secretName": name, "dnsNames": [host], "issuerRef": {"kind": "ClusterIssuer", "name": "le"}}})
+}
+
+fn gated() -> Cluster {
+    let mut cluster = Cluster::new(GATED);
+    cluster.gated = true;
+    cluster
+}
+
+/// One that was held and released.
+fn issued() -> Cluster {
+    let mut cluster = gated();
+    cluster.put("Certificate", certificate("shop", HOST));
+    cluster.settle();
+    cluster.dns.insert(HOST.into(), Reason::Verified);
+    cluster.pass(120);
+    cluster
+}
+
+#[test]
+fn a_certificate_waits_for_its_names_and_goes_when_they_are_verified() {
+    let mut cluster = gated();
+    cluster.put("Certificate", certificate("shop", HOST));
+    cluster.pass(600);
+    assert_eq!(cluster.reason(HOST, "Ready").as_deref(), Some("False DomainNotFound"));
+    assert!(cluster.orders.is_empty(), "held costs nothing");
+    assert_eq!(cluster.told, ["Domain DomainNotFound"], "told once");
+
+    cluster.dns.insert(HOST.into(), Reason::Verified);
+    cluster.pass(60);
+    assert_eq!(cluster.orders, [HOST]);
+    assert_eq!(cluster.reason(HOST, "Ready").as_deref(), Some("True Issued"));
+    let status = &cluster.get("Domain", HOST).unwrap()["status"];
+    assert_eq!(status["certificate"]["name"], "shop");
+    assert_eq!((&status["lead"], &status["released"]), (&Value::Null, &Value::Null), "no Ingress wants it: {status}");
+    assert!(cluster.writes.is_empty());
+}
+
+#[test]
+fn a_renewal_whose_dns_broke_is_warned_of_held_and_recovers() {
+    let mut cluster = issued();
+    cluster.dns.insert(HOST.into(), Reason::WrongTarget);
+    cluster.pass(3700);
+    assert_eq!(cluster.reason(HOST, "Ready").as_deref(), Some("False RenewalAtRisk"), "warned of before it is due");
+    cluster.renew("shop");
+    cluster.pass(600);
+    assert_eq!(cluster.orders, [HOST], "held");
+    cluster.dns.insert(HOST.into(), Reason::Verified);
+    cluster.pass(120);
+    assert_eq!(cluster.orders, [HOST, "shop renewed"]);
+    assert_eq!(cluster.reason(HOST, "Ready").as_deref(), Some("True Issued"));
+}
+
+#[test]
+fn a_renewal_is_let_through_before_the_certificate_runs_out() {
+    let mut cluster = gated();
+    // The certificate ends on 2027-02-22 12:00; policy lets through from seven days before.
+    cluster.now = "2027-02-14T12:00:00Z".parse().unwrap();
+    cluster.dns.insert(HOST.into(), Reason::Verified);
+    cluster.put("Certificate", certificate("shop", HOST));
+    cluster.pass(60);
+    cluster.dns.insert(HOST.into(), Reason::WrongTarget);
+    cluster.pass(3700);
+    cluster.renew("shop");
+    cluster.pass(22 * 3600);
+    assert_eq!(cluster.orders, [HOST], "{}", cluster.now);
+    cluster.pass(3600);
+    assert_eq!(cluster.orders, [HOST, "shop renewed"], "{}", cluster.now);
+}
+
+#[test]
+fn the_domain_of_a_certificate_goes_with_it_and_one_that_an_ingress_wants_stays() {
+    let mut cluster = issued();
+    cluster.put("Ingress", ingress("web", HOST));
+    cluster.pass(30);
+    assert_eq!(cluster.reason(HOST, "Ready").as_deref(), Some("True BoundExisting"));
+    cluster.delete("Ingress", "web");
+    cluster.pass(7200);
+    assert_eq!(cluster.reason(HOST, "Ready").as_deref(), Some("True Issued"), "the Certificate is still there");
+    cluster.delete("CertificateRequest", "shop-1");
+    cluster.delete("Certificate", "shop");
+    cluster.pass(7200);
+    assert_eq!(cluster.get("Domain", HOST), None);
+}
+
+#[test]
+fn a_restarted_controller_goes_on_where_it_was_and_tells_nothing_twice() {
+    let mut cluster = gated();
+    cluster.put("Certificate", certificate("shop", HOST));
+    cluster.pass(60);
+    cluster.restart();
+    cluster.pass(300);
+    assert_eq!(cluster.told, ["Domain DomainNotFound"]);
+    cluster.dns.insert(HOST.into(), Reason::Verified);
+    cluster.pass(600);
+    assert_eq!(cluster.orders, [HOST]);
+}
+
+#[test]
+fn with_the_gate_off_certificates_are_their_makers_business_alone() {
+    let mut cluster = Cluster::new(super::POLICY);
+    cluster.put("Certificate", certificate("shop", HOST));
+    cluster.pass(60);
+    assert_eq!(cluster.orders, [HOST]);
+    assert_eq!(cluster.get("Domain", HOST), None);
+    assert!(cluster.checks.is_empty());
+}
