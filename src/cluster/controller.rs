@@ -185,6 +185,8 @@ impl<P: Preflight> Controller<P> {
         let (followed, shown) = (shared.clone(), shared);
         let (client, policies, own_namespace) = (client.clone(), policies.clone(), own_namespace.clone());
         set.spawn(async move { match gateway::follow(client, policies, &own_namespace, followed).await {} });
+        let turns = shown.clone();
+        set.spawn(async move { match worker::limits::run(turns).await {} });
         set.spawn(async move { match worker::show(shown).await {} });
         Err(name_of(set.join_next().await))
     }

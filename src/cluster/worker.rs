@@ -35,6 +35,7 @@ use crate::{
     },
 };
 
+pub mod limits;
 mod requests;
 mod stray;
 mod troubles;
@@ -187,6 +188,7 @@ impl Shared {
         }
         self.change(|world| {
             world.settle();
+            world.settle_limits(Timestamp::now());
             Touched { everything: true, ..Touched::default() }
         });
     }
@@ -293,14 +295,11 @@ impl Shared {
 
     async fn host(&self, namespace: &Arc<str>, host: &Host) -> Result<(), WriteError> {
         let id = (namespace.clone(), host.clone());
-        let Memory { checks, notes, .. } = self.memory().get(&id).cloned().unwrap_or_default();
+        let Memory { mut checks, notes, .. } = self.memory().get(&id).cloned().unwrap_or_default();
         let now = whole_seconds(Timestamp::now());
-        let (plan, domain) = {
-            let world = self.world();
-            let plan = world.plan_host(namespace, host, &checks, &notes, now);
-            (plan, world.domain_object(namespace, host).map(|seen| seen.domain.clone()))
-        };
-        let HostPlan { effects, wake, notes: next_notes } = plan;
+        let plan = self.plan_host(namespace, host, &mut checks, &notes, now);
+        let domain = self.world().domain_object(namespace, host).map(|seen| seen.domain.clone());
+        let HostPlan { effects, wake, notes: next_notes, .. } = plan;
         let mut domain = domain;
         for effect in effects {
             if domain.as_ref().is_some_and(|domain| self.must_wait(namespace, host, domain, &effect)) {

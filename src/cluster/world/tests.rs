@@ -10,6 +10,7 @@ mod companion;
 mod domains;
 mod events;
 mod gate;
+mod limits;
 mod routes;
 mod simulation;
 mod twin;

@@ -4,13 +4,15 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    CertificateView, DomainView, Effect, HostInput, HostPlan, Terms, certificate, gate, host, matching, status, switch,
+    CertificateView, DomainView, Effect, HostInput, HostPlan, Terms, certificate, gate, host, limit, matching, status,
+    switch,
 };
 use crate::{
-    api::domain::{CertificateStatus, READY},
+    api::domain::{CertificateStatus, IssuanceStatus, READY},
     core::{
         finding::{Finding, Lang},
         knowledge::Bind,
+        limits::Place,
         policy::{Issuance, IssuerRef, Profile},
         reason::Reason,
     },
@@ -47,7 +49,16 @@ pub fn plan(input: &HostInput<'_>, domain: DomainView<'_>, gated: &Gated<'_>, pl
     });
     // A request that waits is not under way.
     let waits = |finding: &Finding| finding.reason == Reason::Issuing && !verdict.reason.opens_gate();
-    let issued = issued(input, gated, next.bind.as_ref()).filter(|finding| !waits(finding));
+    let issued = match &input.checks.place {
+        // Its request waits for a place, and the certificate, where there is one, is none the worse for it.
+        Place::Waiting(wait) if !ready && input.requested => Some(limit::finding(input.host, wait)),
+        _ => issued(input, gated, next.bind.as_ref()).filter(|finding| !waits(finding)),
+    };
+    next.issuance = issued.as_ref().map(IssuanceStatus::of);
+    limit::write(&mut next, input);
+    if let Some(issuer) = &gated.issuer {
+        plan.need = limit::kept(input, gated.certificate.as_ref(), issuer);
+    }
     let before = status::reason_of(domain.status, READY);
     let told = before == Some(Reason::CertificateLeftOver);
     let switch = input.switch.as_ref();
