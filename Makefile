@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test lint demo bench manifests certs page image clean tools parts
+.PHONY: help build test fuzz lint demo bench manifests certs page image clean tools parts
 
 CARGO ?= cargo
 GO ?= go
@@ -12,6 +12,8 @@ DEMO ?= $(CARGO) run --quiet --package certgate-lab --bin demo --
 KEEP ?=
 # For how long hostile DNS answers and hostile reviews are tried, each.
 FUZZ_SECONDS ?= 60
+# And for how long by `make fuzz`.
+LONG_FUZZ_SECONDS ?= 300
 # How many test programs run at once; they wait more than they compute.
 JOBS ?= 3
 # The image's name and tag.
@@ -28,6 +30,9 @@ build: tools ## build the certgate command
 test: lint parts ## check everything: format, lints, unit, chart and lab tests
 	$(call say,tests)
 	CARGO="$(CARGO)" JOBS=$(JOBS) CERTGATE_FUZZ_SECONDS=$(FUZZ_SECONDS) tests/side-by-side
+
+fuzz: tools ## break reviews for five minutes (LONG_FUZZ_SECONDS): no panic, no growth, every answer well-formed
+	CERTGATE_FUZZ_SECONDS=$(LONG_FUZZ_SECONDS) $(CARGO) test --locked --release --test fuzz_review -- --nocapture
 
 lint: tools ## check format, lints and, where cargo-deny is installed, dependencies
 	$(call say,format)

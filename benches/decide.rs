@@ -3,8 +3,16 @@
 //! `parse` is the floor, measured in the same run: reading the object is
 //! needed whatever is decided. The no-op path must allocate no more than the list of hosts.
 
+#[path = "serving/bodies.rs"]
+#[allow(dead_code, clippy::unwrap_used, unreachable_pub, missing_docs, reason = "shared with the serving benchmark")]
+mod bodies;
+#[path = "serving/floor.rs"]
+#[allow(dead_code, unreachable_pub, missing_docs, reason = "shared with the serving benchmark")]
+mod floor;
+
 use std::{collections::HashMap, hint::black_box};
 
+use certgate::admission::answer::answer;
 use certgate::core::{
     decide::decide,
     finding::Finding,
@@ -87,4 +95,18 @@ fn decide_held_three_hosts(bencher: Bencher) {
         THREE_HOSTS.replace("www.shop", "h1").replace("m.shop", "h2").replace("shop.example.com", "h3.example.com");
     let (ingress, known, policy) = (serde_json::from_str(&text).unwrap_or_default(), known(), policy(AutoIssue::All));
     bencher.bench(|| decide(black_box(&ingress), &known, &policy, Timestamp::UNIX_EPOCH).patch.len());
+}
+
+/// From the octets of a review to those of its answer, as the webhook does it.
+#[divan::bench]
+fn answer_review(bencher: Bencher) {
+    let (body, known, policy) = (bodies::small(), known(), policy(AutoIssue::All));
+    bencher.bench(|| answer(black_box(&body), &known, &policy, Timestamp::UNIX_EPOCH).bytes.len());
+}
+
+/// The same in the floor of the serving benchmark.
+#[divan::bench]
+fn answer_review_floor(bencher: Bencher) {
+    let body = bodies::small();
+    bencher.bench(|| floor::answer(black_box(&body)).len());
 }

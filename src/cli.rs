@@ -16,6 +16,7 @@ pub mod webhook;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 
 /// Automatic HTTPS certificates for applications on Rainbond: looks before it orders.
 #[derive(Debug, Parser)]
@@ -45,7 +46,7 @@ enum Command {
 /// Unusable input or configuration, in one line that says what and how to mend it.
 pub fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
     match cli.command {
-        Command::Webhook(args) => asynchronously(webhook::run(*args)),
+        Command::Webhook(args) => block_on(serving().build()?, webhook::run(*args)),
         Command::Controller(args) => asynchronously(controller::run(*args)),
         Command::Run(args) => asynchronously(run::run(*args)),
         Command::Explain(args) => Ok(explain::run(&args)?),
@@ -62,6 +63,23 @@ pub fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
 fn asynchronously<E: std::error::Error + 'static>(
     command: impl Future<Output = Result<ExitCode, E>>,
 ) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    block_on(Builder::new_multi_thread().enable_all().build()?, command)
+}
+
+/// The runtime of the webhook. A review is microseconds of work, and a worker that wakes another one for it costs more
+/// than that; so there is one, and large bodies step aside (`server::http`). `TOKIO_WORKER_THREADS` says otherwise.
+fn serving() -> Builder {
+    let mut builder = Builder::new_multi_thread();
+    builder.enable_all();
+    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        builder.worker_threads(1);
+    }
+    builder
+}
+
+fn block_on<E: std::error::Error + 'static>(
+    runtime: Runtime,
+    command: impl Future<Output = Result<ExitCode, E>>,
+) -> Result<ExitCode, Box<dyn std::error::Error>> {
     Ok(runtime.block_on(command)?)
 }

@@ -15,6 +15,7 @@ pub mod preflight;
 pub mod queue;
 #[cfg(test)]
 mod scripted;
+pub mod stage;
 pub mod watch;
 pub mod worker;
 pub mod world;

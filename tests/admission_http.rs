@@ -14,7 +14,10 @@
 #[allow(dead_code)]
 mod support;
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, mpsc},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use certgate::{
@@ -32,6 +35,7 @@ use support::*;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    sync::Notify,
     time::timeout,
 };
 
@@ -234,6 +238,41 @@ async fn large_bodies_share_a_budget_and_small_ones_need_none() {
     // The budget is whole again.
     let large = server.connect().await.send(post(review_padded("u", "www.example.com", 900_000))).await.unwrap();
     assert_eq!(large.status(), StatusCode::OK);
+}
+
+/// Answers a large body, of whose arrival it tells, once a small one has been answered.
+struct Patient(Arc<Notify>, Mutex<mpsc::Sender<()>>, Mutex<mpsc::Receiver<()>>);
+
+impl Application for Patient {
+    fn serves(&self, _: &str) -> bool {
+        true
+    }
+    fn answer(&self, _: &str, body: &[u8]) -> Reply {
+        let overtaken = if body.len() > 100_000 {
+            self.0.notify_one();
+            self.2.lock().unwrap().recv_timeout(DEADLINE).is_ok()
+        } else {
+            self.1.lock().unwrap().send(()).is_ok()
+        };
+        let status = if overtaken { StatusCode::OK } else { StatusCode::GATEWAY_TIMEOUT };
+        Reply::text(status, "")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_large_body_leaves_the_only_worker_to_the_others() {
+    let (sender, receiver) = mpsc::channel();
+    let arrived = Arc::new(Notify::new());
+    let application = Patient(Arc::clone(&arrived), Mutex::new(sender), Mutex::new(receiver));
+    let server = serve_application(Setup::default(), application, Registry::default()).await;
+    let (mut large, mut small) = (server.connect().await, server.connect().await);
+    let large = large.send(post(vec![b' '; 200_000]));
+    let small = async {
+        arrived.notified().await;
+        small.send(post("{}")).await
+    };
+    let (large, small) = tokio::join!(large, small);
+    assert_eq!((large.unwrap().status(), small.unwrap().status()), (StatusCode::OK, StatusCode::OK));
 }
 
 /// Panics at `/panic`, and answers at `/fine`.

@@ -1,16 +1,21 @@
-//! certgate as the chart installs it, two replicas of each role, under writes
+//! certgate as the chart installs it, two replicas of each role, under 500 writes a second
 //! all the while: nothing that is planned, and no crash of the controller, costs a call.
+//!
+//! `cargo test --test availability -- --nocapture` prints what was written and lost.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     missing_docs,
     unreachable_pub,
     reason = "helpers of tests fail by panicking, like the tests"
 )]
 
+#[path = "serving/by_cert_manager.rs"]
+mod by_cert_manager;
 #[path = "serving/writers.rs"]
 mod writers;
 
@@ -25,7 +30,7 @@ use certgate_lab::{App, Chart, Lab, LabOptions, certgate as installed};
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::Secret};
 use kube::{Api, Client};
 use serde_json::json;
-use writers::{Writers, failed_open, is_injected};
+use writers::{Writers, Written, failed_open, is_injected};
 
 const TEAM: &str = "team-a";
 const HOST: &str = "www.example.com";
@@ -84,11 +89,30 @@ async fn under_writes(client: &Client, what: &str, act: impl AsyncFnOnce() -> Re
     let writers = Writers::start(client, TEAM, HOST);
     let start = Instant::now();
     let acted = act().await;
-    let (written, lost) = writers.end().await?;
+    let Written { writes, lost, rate, asked } = writers.end().await?;
     acted.context(what.to_owned())?;
     let failed = failed_open(client).await? - before;
-    ensure!(lost == 0 && failed == 0, "{what}: {lost} of {written} writes not injected, {failed} calls failed open");
-    ensure!(written > 100, "{what}: only {written} writes in {:?}", start.elapsed());
+    println!(
+        "{what}: {writes} writes in {:.1} s ({rate:.0} a second), {lost} not injected, {failed} calls failed open",
+        start.elapsed().as_secs_f64()
+    );
+    ensure!(lost == 0 && failed == 0, "{what}: {lost} of {writes} writes not injected, {failed} calls failed open");
+    ensure!(rate > f64::from(asked) / 10.0, "{what}: only {rate:.0} writes a second: nothing is proved");
+    Ok(())
+}
+
+/// What would be counted if calls were lost: with no replica left, every one is.
+async fn the_count_moves_where_calls_are_lost(lab: &Lab, client: &Client, app: &App) -> Result<()> {
+    for replica in app.replicas_of(installed::WEBHOOK) {
+        app.kill(&replica)?;
+    }
+    let before = failed_open(client).await?;
+    lab.wait_for("a write that is not injected", WITHIN, async || {
+        Ok((!is_injected(client, TEAM, HOST).await?).then_some(()))
+    })
+    .await?;
+    let failed = failed_open(client).await? - before;
+    ensure!(failed > 0, "a call was lost and the API server counted none");
     Ok(())
 }
 
@@ -100,15 +124,28 @@ async fn no_call_is_lost_by_rotation_rollout_or_the_leaders_death() -> Result<()
         let app = installed::install(lab, chart(lab, "one")).await?;
         let client = lab.client().await?;
         bind_host(lab, &client).await?;
-        under_writes(&client, "renewal and rotation", async || {
-            until_renewed(&client, "certgate-webhook-tls", "tls.crt", 2).await?;
-            until_renewed(&client, "certgate-ca", "ca.crt", 1).await
+        under_writes(&client, "renewal of the leaf", async || {
+            until_renewed(&client, "certgate-webhook-tls", "tls.crt", 2).await
         })
         .await?;
+        under_writes(&client, "rotation of the CA", async || until_renewed(&client, "certgate-ca", "ca.crt", 1).await)
+            .await?;
         under_writes(&client, "rolling restart", async || roll(lab, &app).await).await?;
-        under_writes(&client, "death of the leader", async || kill_leader(&client, &app).await).await
+        under_writes(&client, "death of the leader", async || kill_leader(&client, &app).await).await?;
+        // What is left of the certificates is now somebody else's to keep.
+        tokio::select! {
+            never = by_cert_manager::cainjector(&client) => match never {},
+            result = certificates_by_cert_manager(lab, &client, &app) => result?,
+        }
+        the_count_moves_where_calls_are_lost(lab, &client, &app).await
     })
     .await
+}
+
+async fn certificates_by_cert_manager(lab: &Lab, client: &Client, app: &App) -> Result<()> {
+    app.upgrade(by_cert_manager::chart(chart(lab, "three"))).await?;
+    let injected = async || is_injected(client, TEAM, HOST).await;
+    by_cert_manager::is_used_and_followed(lab, client, app, injected).await
 }
 
 async fn roll(lab: &Lab, app: &App) -> Result<()> {

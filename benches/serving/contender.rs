@@ -129,6 +129,16 @@ impl Stage {
     }
 }
 
+/// The most memory that a process ever held, and what it holds now, in KiB.
+pub fn memory_of(process: u32) -> Result<(u64, u64)> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).context("status")?;
+        Ok::<u64, anyhow::Error>(line.trim().trim_end_matches(" kB").parse()?)
+    };
+    Ok((field("VmHWM:")?, field("VmRSS:")?))
+}
+
 /// The same mutation in Go.
 fn build_peer(folder: &Path) -> Result<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/controller-runtime");
@@ -172,12 +182,7 @@ impl Contender {
 
     /// The most memory it ever held, and what it holds now, in KiB.
     pub fn memory(&self) -> Result<(u64, u64)> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).context("status")?;
-            Ok::<u64, anyhow::Error>(line.trim().trim_end_matches(" kB").parse()?)
-        };
-        Ok((field("VmHWM:")?, field("VmRSS:")?))
+        memory_of(self.child.id())
     }
 }
 

@@ -70,7 +70,8 @@ impl<'de> Deserialize<'de> for Present {
     }
 }
 
-fn answer(body: &[u8]) -> String {
+/// The answer to a review.
+pub fn answer(body: &[u8]) -> String {
     let Ok(Review { request }) = serde_json::from_slice::<Review<'_>>(body) else { return "{}".to_owned() };
     let mut out = String::with_capacity(1024);
     out.push_str(r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":""#);

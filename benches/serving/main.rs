@@ -3,7 +3,7 @@
 //! standard framework, in turn on one pinned core, from the same bodies.
 //!
 //! `cargo bench --bench serving` prints the tables and writes docs/benchmarks.md.
-//! Arguments choose parts: `serving`, `hostile`, `memory`, `cluster`; `--seconds N`, `--rounds N` and
+//! Arguments choose parts: `cluster`, `controller`, `serving`, `hostile`, `memory`; `--seconds N`, `--rounds N` and
 //! `--bodies N` how long and how much.
 
 #![allow(
@@ -21,6 +21,7 @@ mod apiserver;
 mod bodies;
 mod cluster;
 mod contender;
+mod controller;
 mod floor;
 mod hostile;
 mod load;
@@ -57,29 +58,33 @@ fn main() -> Result<()> {
             "--seconds" => options.seconds = Duration::from_secs_f64(next(&mut arguments)?),
             "--rounds" => options.rounds = next(&mut arguments)?,
             "--bodies" => options.bodies = next(&mut arguments)?,
-            part @ ("serving" | "hostile" | "memory" | "cluster") => options.parts.push(part.to_owned()),
+            part @ ("serving" | "hostile" | "memory" | "cluster" | "controller") => options.parts.push(part.to_owned()),
             other => {
-                bail!("{other}: unknown; give serving, hostile, memory, cluster, --seconds N, --rounds N, --bodies N")
+                bail!(
+                    "{other}: unknown; give cluster, controller, serving, hostile, memory, --seconds N, --rounds N, --bodies N"
+                )
             }
         }
     }
-    let mut report = report::Report::new()?;
     let wanted = |part: &str| options.parts.is_empty() || options.parts.iter().any(|wanted| wanted == part);
     if wanted("cluster") {
         // First, while this process may still run on every core.
-        cluster::measure(&options, &mut report)?;
+        cluster::measure(&options)?;
+    }
+    if wanted("controller") {
+        controller::measure()?;
     }
     contender::pin_this_process();
     if wanted("serving") {
-        serving::measure(&options, &mut report)?;
+        serving::measure(&options)?;
     }
     if wanted("hostile") {
-        hostile::measure(&options, &mut report)?;
+        hostile::measure(&options)?;
     }
     if wanted("memory") {
-        memory::measure(&mut report)?;
+        memory::measure()?;
     }
-    report.write()
+    Ok(())
 }
 
 fn next<T: std::str::FromStr>(arguments: &mut impl Iterator<Item = String>) -> Result<T> {

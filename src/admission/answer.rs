@@ -14,7 +14,7 @@ use crate::core::{
     ingress::{Ingress, Metadata},
     knowledge::Knowledge,
     names,
-    patch::PatchOp,
+    patch::{self, PatchOp},
     policy::Policy,
     reason::{Action, Reason},
 };
@@ -190,10 +190,10 @@ impl Response<'_> {
     }
 
     fn write(&self) -> serde_json::Result<Vec<u8>> {
-        let mut json = Vec::new();
+        let mut json = String::new();
         if !self.patch.is_empty() {
             json.reserve(1024);
-            serde_json::to_writer(&mut json, self.patch)?;
+            patch::write(self.patch, &mut json);
         }
         let patch_length = base64::encoded_len(json.len(), true).unwrap_or_default();
         let words = self.warning.as_ref().map_or(0, String::len) + self.verdict.as_ref().map_or(0, String::len);

@@ -18,6 +18,7 @@ use crate::{
         lease::LeaseSettings,
         metrics::ControllerMetrics,
         preflight::ByPolicy,
+        stage::Stages,
     },
     config::{self, ConfigError},
     core::policy::Policy,
@@ -27,7 +28,7 @@ use crate::{
         admin::Admin,
         listener::{self, ListenError},
         readiness::Readiness,
-        shutdown::{Phase, Shutdown, signalled},
+        shutdown::{Phase, Shutdown, Signals},
     },
     telemetry::{
         dns::DnsMetrics,
@@ -132,6 +133,7 @@ pub enum RunError {
 /// Unusable configuration, or a part that stopped.
 pub async fn run(args: ControllerArgs) -> Result<ExitCode, RunError> {
     let _traces = log::init(args.log_format, &args.traces)?;
+    let mut signals = Signals::new().map_err(RunError::Signal)?;
     let mut tasks: JoinSet<&'static str> = JoinSet::new();
     let policies = match &args.policy {
         Some(file) => {
@@ -150,7 +152,9 @@ pub async fn run(args: ControllerArgs) -> Result<ExitCode, RunError> {
     let duties = Duties::prepare(&args.serving, &args.namespace, policies, client, args.lease, &mut registry)?;
     let socket = listener::bind("--admin-listen", args.admin_listen).await?;
     let shutdown = Shutdown::default();
-    let admin = Admin::new(duties.remarks(Readiness::default()), registry, shutdown.clone());
+    let stages = duties.stages();
+    let readiness = duties.remarks(Readiness::default()).require(move || stages.ready());
+    let admin = Admin::new(readiness, registry, shutdown.clone());
     tasks.spawn(async move {
         let error = admin.serve(socket).await.err();
         tracing::error!(?error, "the admin server stopped");
@@ -163,14 +167,13 @@ pub async fn run(args: ControllerArgs) -> Result<ExitCode, RunError> {
     tokio::select! {
         result = &mut running => return result.map(|()| ExitCode::SUCCESS).map_err(RunError::from),
         stopped = tasks.join_next(), if !tasks.is_empty() => return Err(RunError::Stopped(name(stopped))),
-        signal = signalled() => signal.map_err(RunError::Signal)?,
+        () = signals.next() => {}
     }
     tracing::info!("signal: leaving");
     shutdown.advance(Phase::Leaving);
     tokio::select! {
         result = running => result?,
-        signal = signalled() => {
-            signal.map_err(RunError::Signal)?;
+        () = signals.next() => {
             tracing::warn!("second signal: ending at once");
         }
     }
@@ -219,8 +222,14 @@ impl Duties {
             guarded: serving.guarded,
             lease: LeaseSettings { namespace: namespace.to_owned(), name: lease, identity: identity() },
             metrics: ControllerMetrics::register(registry),
+            stages: Stages::default(),
         };
         Ok(Self { controller, certificates })
+    }
+
+    /// How far this replica has come.
+    pub fn stages(&self) -> Stages {
+        self.controller.stages.clone()
     }
 
     /// With remarks about what cannot be watched: it goes on, but may not know all.

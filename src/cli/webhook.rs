@@ -22,7 +22,7 @@ use crate::{
         client_auth::{self, ClientAuthError, ClientNames},
         listener::{self, Limits, ListenError, Listener},
         readiness::{PublishedTrust, Readiness},
-        shutdown::{Grace, Phase, Shutdown, signalled},
+        shutdown::{Grace, Phase, Shutdown, Signals},
         source::{self, FileFault, Files},
     },
     telemetry::{
@@ -167,6 +167,7 @@ pub struct Webhook {
     trust: Arc<PublishedTrust<MutatingWebhookConfiguration>>,
     approval: Option<Arc<PublishedTrust<ValidatingWebhookConfiguration>>>,
     listener: Listener<Admission>,
+    signals: Signals,
     /// Ends when the process does, step by step.
     pub shutdown: Shutdown,
     /// Everything that must run for as long as the process; each yields its name if it ends.
@@ -186,6 +187,7 @@ impl Webhook {
         client: Client,
         registry: &mut Registry,
     ) -> Result<Self, WebhookError> {
+        let signals = Signals::new().map_err(WebhookError::Signal)?;
         let metrics = ServerMetrics::register(registry);
         let policy = Arc::new(ArcSwap::from_pointee(exempting(&policies.borrow(), &args.namespace)));
         let index = Arc::new(Index::new(&policy.load()));
@@ -216,7 +218,8 @@ impl Webhook {
         let trust = PublishedTrust::new(args.webhook_configuration.clone(), args.namespace.clone(), files.is_some());
         let approval = args.approval_configuration.as_ref();
         let approval = approval.map(|name| PublishedTrust::new(name.clone(), args.namespace.clone(), files.is_some()));
-        let mut webhook = Self { index, certificate, trust, approval, listener, shutdown, tasks: JoinSet::new() };
+        let mut webhook =
+            Self { index, certificate, trust, approval, listener, signals, shutdown, tasks: JoinSet::new() };
         webhook.watch(args, client, files, metrics);
         webhook.follow_policy(policies, policy, args.namespace.clone());
         Ok(webhook)
@@ -297,10 +300,10 @@ impl Webhook {
         tokio::select! {
             () = &mut serving => return Err(WebhookError::Stopped("the listener")),
             stopped = self.tasks.join_next() => return Err(WebhookError::Stopped(name(stopped))),
-            signal = signalled() => signal.map_err(WebhookError::Signal)?,
+            () = self.signals.next() => {}
         }
-        tracing::info!(seconds = grace.leaving.as_secs(), "signal: unready from now, serving on for a while");
         shutdown.advance(Phase::Leaving);
+        tracing::info!(seconds = grace.leaving.as_secs(), "signal: unready from now, serving on for a while");
         let leaving = async {
             tokio::time::sleep(grace.leaving).await;
             shutdown.advance(Phase::Closing);
@@ -308,8 +311,7 @@ impl Webhook {
         tokio::select! {
             ((), ()) = async { tokio::join!(&mut serving, leaving) } => tracing::info!("all connections are closed"),
             stopped = self.tasks.join_next() => return Err(WebhookError::Stopped(name(stopped))),
-            signal = signalled() => {
-                signal.map_err(WebhookError::Signal)?;
+            () = self.signals.next() => {
                 tracing::warn!("second signal: ending at once");
             }
         }

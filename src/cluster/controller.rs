@@ -20,6 +20,7 @@ use super::{
     gateway,
     lease::{self, LeaseError, LeaseSettings},
     metrics::ControllerMetrics,
+    stage::{Stage, Stages},
     watch::{self as kinds, Presence},
     worker::{self, Job, Shared},
     world::{World, intake::Kept},
@@ -92,6 +93,8 @@ pub struct Controller<P> {
     pub lease: LeaseSettings,
     /// What is counted.
     pub metrics: ControllerMetrics,
+    /// How far this replica has come.
+    pub stages: Stages,
 }
 
 // === impl Controller ===
@@ -111,13 +114,15 @@ impl<P: Preflight> Controller<P> {
         // One for the whole process: it aggregates what is published again.
         let teller = Teller::new(self.client.clone(), self.lease.identity.clone());
         let work = || async {
-            let _leading = Leading::begin(self.metrics.clone());
+            let _leading = Leading::begin(self.metrics.clone(), self.stages.clone());
             tokio::select! {
                 result = self.lead(teller.clone()) => result,
                 never = duty() => match never {},
             }
         };
-        lease::while_leading(self.client.clone(), &self.lease, shutdown, work).await.map_err(|error| match error {
+        let waits = || self.stages.enter(Stage::Waiting);
+        lease::while_leading(self.client.clone(), &self.lease, shutdown, waits, work).await.map_err(|error| match error
+        {
             LeaseError::Work(error) => error,
             LeaseError::Renewal(why) => ControllerError::Lease(why),
         })
@@ -126,7 +131,7 @@ impl<P: Preflight> Controller<P> {
     /// A leader's work: never ends but by error. Dropped, it stops at once; whatever it left half done is seen and
     /// finished by the next leader.
     async fn lead(&self, teller: Teller) -> Result<Infallible, ControllerError> {
-        let Self { client, policies, own_namespace, preflight, metrics, guarded, .. } = self;
+        let Self { client, policies, own_namespace, preflight, metrics, guarded, stages, .. } = self;
         let (jobs, questions) = mpsc::unbounded();
         let policy = gateway::exempting(&policies.borrow(), own_namespace);
         let gateway = policy.gateway.clone();
@@ -161,6 +166,7 @@ impl<P: Preflight> Controller<P> {
             shared.change(|world| world.set_found(source, found));
         }
         shared.settle();
+        stages.enter(Stage::Reconciling);
         tracing::info!("all is listed; reconciling");
 
         let mut spawn = |name, task: Pin<Box<dyn Future<Output = ()> + Send>>| {
@@ -200,18 +206,20 @@ async fn all(listed: Vec<oneshot::Receiver<()>>) {
 }
 
 /// Shows that this replica leads, for as long as it lives.
-struct Leading(ControllerMetrics);
+struct Leading(ControllerMetrics, Stages);
 
 impl Leading {
-    fn begin(metrics: ControllerMetrics) -> Self {
+    fn begin(metrics: ControllerMetrics, stages: Stages) -> Self {
         metrics.leads(true);
-        Self(metrics)
+        stages.enter(Stage::Listing);
+        Self(metrics, stages)
     }
 }
 
 impl Drop for Leading {
     fn drop(&mut self) {
         self.0.leads(false);
+        self.1.enter(Stage::Waiting);
     }
 }
 

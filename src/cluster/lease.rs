@@ -38,7 +38,8 @@ pub enum LeaseError<E> {
 
 /// Runs `work` while this replica leads, from the beginning each time it comes
 /// to lead. Losing the Lease drops the work where it stands. Returns when
-/// `shutdown` does, the Lease released, or with the work's error.
+/// `shutdown` does, the Lease released, or with the work's error. `waits` is
+/// called once the API server has let this replica ask for the Lease.
 ///
 /// # Errors
 /// The work ended, or the Lease can no longer be renewed.
@@ -46,6 +47,7 @@ pub async fn while_leading<W, F, E>(
     client: Client,
     settings: &LeaseSettings,
     shutdown: impl Future<Output = ()>,
+    waits: impl FnOnce(),
     work: W,
 ) -> Result<(), LeaseError<E>>
 where
@@ -57,6 +59,7 @@ where
         manager = candidate(client, settings) => manager,
         () = &mut shutdown => return Ok(()),
     };
+    waits();
     let (mut leading, mut renewal) = manager.watch().await;
     let result = tokio::select! {
         result = lead_in_turns(&mut leading, &work) => result.map_err(LeaseError::Work),

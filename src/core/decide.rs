@@ -45,6 +45,7 @@ struct Wanted<'a> {
     companion: bool,
     /// Where the host's decision stands in the list.
     decision: usize,
+    domain: Option<&'a DomainFacts>,
 }
 
 /// Decides about an Ingress. Total: no I/O, no clock, no error.
@@ -146,9 +147,9 @@ impl<'a, K: Knowledge> Subject<'a, K> {
         self.settle_issuers(&mut hosts, &mut wanted);
         let removed = self.removed(&hosts);
         hosts.extend(removed);
-        let injection = inject::belongs(self, &wanted);
+        let patch = inject::patch(ingress, &self.present, inject::belongs(self, &wanted));
         let lead = wanted.iter().any(|want| want.orders.is_some());
-        Decision { profile: self.profile, lead, hosts, patch: inject::patch(ingress, &self.present, &injection) }
+        Decision { profile: self.profile, lead, hosts, patch }
     }
 
     /// The hosts of our TLS entries that are in no rule any more.
@@ -192,7 +193,7 @@ impl<'a, K: Knowledge> Subject<'a, K> {
             }
             Standing::Held(why) => (HostDecision { host, action: Action::Hold, why }, None),
             Standing::In { why, issuer, bound, keep_only } => {
-                let want = self.wanted(written, &host, domain, issuer, bound);
+                let want = self.wanted(written, host.clone(), domain, issuer, bound);
                 let decision = HostDecision { host, action: Action::Inject, why };
                 (decision, Some(Wanted { keep_only, decision: index, ..want }))
             }
@@ -312,14 +313,14 @@ impl<'a, K: Knowledge> Subject<'a, K> {
     fn wanted(
         &self,
         written: &'a str,
-        host: &str,
+        host: Cow<'a, str>,
         domain: Option<&'a DomainFacts>,
         issuer: Option<Cow<'a, IssuerRef>>,
         bound: bool,
     ) -> Wanted<'a> {
         let secret = match domain.and_then(|domain| domain.bind.as_ref()) {
             Some(bind) if bound => bind.secret_name.clone(),
-            _ => Host::parse(host).map(|host| host.secret_name()).unwrap_or_default(),
+            _ => Host::parse(&host).map(|host| host.secret_name()).unwrap_or_default(),
         };
         let inline = self.scope.issuance(written, self.profile) == Issuance::Inline;
         let name = self.scope.ingress.metadata.name.as_ref();
@@ -329,13 +330,14 @@ impl<'a, K: Knowledge> Subject<'a, K> {
         let redirect =
             leads && self.profile == Profile::RainbondV5 && self.scope.plain_http(written) == PlainHttp::Redirect;
         Wanted {
-            host: Cow::Owned(host.to_owned()),
+            host,
             secret,
             orders: issuer.filter(|_| inline && leads && !bound),
             keep_only: false,
             redirect,
             companion: !inline && !bound,
             decision: 0,
+            domain,
         }
     }
 
@@ -343,17 +345,14 @@ impl<'a, K: Knowledge> Subject<'a, K> {
     /// Secret twice, TLS entries for a foreign certificate only where ingress-shim leaves them alone,
     /// companion-issued ones only once their Secret is there.
     fn settle_issuers(&self, hosts: &mut [HostDecision<'a>], wanted: &mut Vec<Wanted<'a>>) {
-        let chosen: Option<IssuerRef> = match &self.user_issuer {
-            UserIssuer::One(issuer) => Some(issuer.clone()),
-            _ => {
-                self.recorded_issuer(wanted).or_else(|| wanted.iter().find_map(|want| want.orders.as_deref()).cloned())
-            }
+        let chosen: Option<Cow<'a, IssuerRef>> = match &self.user_issuer {
+            UserIssuer::One(issuer) => Some(Cow::Owned(issuer.clone())),
+            _ => self.recorded_issuer(wanted).or_else(|| wanted.iter().find_map(|want| want.orders.clone())),
         };
-        let namespace = &self.scope.ingress.metadata.namespace;
         wanted.retain(|want| {
-            let domain = self.scope.knowledge.domain(namespace, &want.host);
+            let domain = want.domain;
             let bound = domain.is_some_and(|d| d.bind.as_ref().is_some_and(|bind| bind.secret_name == want.secret));
-            let other_issuer = want.orders.is_some() && want.orders.as_deref() != chosen.as_ref();
+            let other_issuer = want.orders.is_some() && want.orders.as_deref() != chosen.as_deref();
             let twin_certificate = bound
                 && chosen.is_some()
                 && domain.is_some_and(|d| d.bind.as_ref().is_some_and(|bind| bind.certificate != bind.secret_name));
@@ -378,16 +377,15 @@ impl<'a, K: Knowledge> Subject<'a, K> {
     }
 
     /// The issuer that our own annotation already names, if a host still wants it.
-    fn recorded_issuer(&self, wanted: &[Wanted<'a>]) -> Option<IssuerRef> {
-        wanted
-            .iter()
-            .filter_map(|want| want.orders.as_deref())
-            .find(|issuer| {
-                issuer_annotations(issuer)
-                    .iter()
-                    .all(|(k, v)| self.present.record.annotations.get(*k).is_some_and(|have| have == v))
-            })
-            .cloned()
+    fn recorded_issuer(&self, wanted: &[Wanted<'a>]) -> Option<Cow<'a, IssuerRef>> {
+        let recorded = &self.present.record.annotations;
+        let is_recorded = |issuer: &IssuerRef| {
+            issuer_annotations(issuer).iter().all(|(key, value)| recorded.get(*key).is_some_and(|have| have == value))
+        };
+        if recorded.is_empty() {
+            return None;
+        }
+        wanted.iter().filter_map(|want| want.orders.as_ref()).find(|issuer| is_recorded(issuer)).cloned()
     }
 }
 

@@ -181,7 +181,18 @@ impl Host {
     /// host's chain. The same after every re-creation, so that cert-manager
     /// reuses the Secret instead of ordering again.
     pub fn secret_name(&self) -> String {
+        if self.is_plain() {
+            let mut name = String::with_capacity(9 + self.0.len());
+            name.push_str("certgate-");
+            name.push_str(&self.0);
+            return bounded_name(name);
+        }
         bounded_name(format!("certgate-{}", self.object_name()))
+    }
+
+    /// Whether the Domain of this host is named just like it.
+    fn is_plain(&self) -> bool {
+        !["*.", "wildcard.", "literal."].iter().any(|prefix| self.0.starts_with(prefix))
     }
 
     /// The host for people: A-labels shown as Unicode where they decode.
@@ -249,21 +260,35 @@ pub fn canonical(text: &str) -> bool {
     if base.is_empty() || text.len() > MAX_HOST_OCTETS {
         return false;
     }
-    let mut last_label = "";
-    for label in base.split('.') {
-        let bytes = label.as_bytes();
-        let edges_fit =
-            bytes.first().is_some_and(u8::is_ascii_alphanumeric) && bytes.last().is_some_and(u8::is_ascii_alphanumeric);
-        let inner_fits = bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-');
-        // Hyphens in places three and four are IDNA's business ("R-LDH" labels).
-        let reserved = bytes.get(2..4) == Some(b"--");
-        if !edges_fit || !inner_fits || reserved || bytes.len() > 63 {
+    // One pass: this is asked of every host of every write.
+    let mut label = 0;
+    let (mut before, mut digits) = (b'.', true);
+    let bytes = base.as_bytes();
+    for (index, &byte) in bytes.iter().enumerate() {
+        match byte {
+            b'.' => {
+                if before == b'.' || before == b'-' {
+                    return false;
+                }
+                label = 0;
+                digits = true;
+                before = byte;
+                continue;
+            }
+            b'0'..=b'9' => {}
+            b'a'..=b'z' => digits = false,
+            // Hyphens in places three and four are IDNA's business ("R-LDH" labels).
+            b'-' if before != b'.' && !(label == 2 && bytes.get(index + 1) == Some(&b'-')) => digits = false,
+            _ => return false,
+        }
+        label += 1;
+        before = byte;
+        if label > 63 {
             return false;
         }
-        last_label = label;
     }
     // An all-digit last label is an IPv4 address or nothing (WHATWG URL, "ends in a number").
-    !last_label.bytes().all(|b| b.is_ascii_digit())
+    before != b'.' && before != b'-' && !digits
 }
 
 fn is_ip_literal(text: &str) -> bool {

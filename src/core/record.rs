@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     host::canonical,
     ingress::{Ingress, TlsEntry},
-    names,
+    names, patch,
 };
 
 /// What certgate added. Serialised, the value of [`names::INJECTED`].
@@ -65,12 +65,39 @@ impl Record {
     pub fn is_empty(&self) -> bool {
         self.annotations.is_empty() && self.tls.is_empty()
     }
+}
 
-    /// The annotation's value. Keys are ordered, so equal records are equal texts.
-    pub fn to_annotation(&self) -> String {
-        // Maps of strings cannot fail to serialise; an empty text is never read as a record.
-        serde_json::to_string(self).unwrap_or_default()
+/// The value of [`names::INJECTED`] for a [`Record`] of these parts, keys in order.
+pub fn annotation<'a>(
+    annotations: impl ExactSizeIterator<Item = (&'a str, &'a str)>,
+    tls: impl ExactSizeIterator<Item = (&'a str, &'a str)>,
+    made: Made,
+) -> String {
+    let mut text = String::with_capacity(64 + 64 * (annotations.len() + tls.len()));
+    let mut member = |key: &str, write: &mut dyn FnMut(&mut String)| {
+        text.push(if text.is_empty() { '{' } else { ',' });
+        patch::string(&mut text, key);
+        text.push(':');
+        write(&mut text);
+    };
+    let (mut annotations, mut tls) = (annotations.peekable(), tls.peekable());
+    if annotations.peek().is_some() {
+        member("annotations", &mut |out| patch::map(out, annotations.by_ref()));
     }
+    if tls.peek().is_some() {
+        member("tls", &mut |out| patch::map(out, tls.by_ref()));
+    }
+    if !made.is_nothing() {
+        member("made", &mut |out| {
+            out.push_str(match (made.annotations, made.tls) {
+                (true, true) => r#"{"annotations":true,"tls":true}"#,
+                (true, false) => r#"{"annotations":true}"#,
+                (false, _) => r#"{"tls":true}"#,
+            });
+        });
+    }
+    text.push_str(if text.is_empty() { "{}" } else { "}" });
+    text
 }
 
 // === impl Present ===
@@ -203,6 +230,22 @@ mod tests {
         assert_eq!(present.entries, [1]);
         assert_eq!(present.record.tls, BTreeMap::from([("a.example.com".to_owned(), "s1".to_owned())]));
         assert!(present.record.annotations.is_empty());
+    }
+
+    #[test]
+    fn the_record_is_written_as_it_is_read() {
+        let some: &[(&str, &str)] = &[("a", "1"), ("b", "x\"\\y\n")];
+        for (annotations, tls) in [(&some[..0], &some[..0]), (some, &some[..1]), (&some[..0], some), (some, &some[..0])]
+        {
+            for made in [(false, false), (true, false), (false, true), (true, true)] {
+                let made = Made { annotations: made.0, tls: made.1 };
+                let owned =
+                    |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+                let record = Record { annotations: owned(annotations), tls: owned(tls), made };
+                let text = annotation(annotations.iter().copied(), tls.iter().copied(), made);
+                assert_eq!(text, serde_json::to_string(&record).unwrap());
+            }
+        }
     }
 
     #[test]

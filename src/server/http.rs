@@ -8,7 +8,10 @@ use http::{
 };
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, SizeHint};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::{Semaphore, SemaphorePermit},
+};
 
 use crate::telemetry::metrics::{Refusal, ServerMetrics};
 
@@ -108,13 +111,21 @@ impl<A: Application> Gate<A> {
             Err(refusal) => Err(refusal),
         };
         match read {
-            Ok((body, _share)) => self.application.answer(parts.uri.path(), &body).into_response(close),
+            Ok((body, _share)) => self.answer(parts.uri.path(), &body).into_response(close),
             Err(refusal) => {
                 self.metrics.refuse(refusal);
                 // The rest of the body is not read, so the connection cannot be used on.
                 refuse(refusal).into_response(true)
             }
         }
+    }
+
+    /// Answers. What takes milliseconds leaves the worker to the other connections meanwhile.
+    fn answer(&self, path: &str, body: &[u8]) -> Reply {
+        if body.len() > SMALL_BODY && has_threads() {
+            return tokio::task::block_in_place(|| self.application.answer(path, body));
+        }
+        self.application.answer(path, body)
     }
 
     fn check(&self, parts: &http::request::Parts, size: &SizeHint) -> Result<(), Refusal> {
@@ -169,6 +180,11 @@ impl<A: Application> Gate<A> {
         }
         Ok((if whole.is_empty() { first } else { whole.freeze() }, paid))
     }
+}
+
+/// Whether other tasks go on while this thread is busy, if they are told to.
+fn has_threads() -> bool {
+    Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread)
 }
 
 /// The type is JSON, with or without parameters.

@@ -9,8 +9,9 @@ use tracing_subscriber::{
 
 use super::trace::{TraceArgs, TraceError, Traces};
 
-/// What is logged where `RUST_LOG` does not say: our own words, and others' warnings.
-const DEFAULT_FILTER: &str = "warn,certgate=info";
+/// What is logged where `RUST_LOG` does not say: our own words, and others' warnings. kube's client logs every
+/// failed request as an error of its own; who asked says the same again, and what is done about it.
+const DEFAULT_FILTER: &str = "warn,certgate=info,kube_client::client::builder=off";
 
 /// The form of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -114,5 +115,14 @@ mod tests {
         assert_eq!((&line["level"], &line["message"]), (&"INFO".into(), &"host changed".into()));
         assert_eq!((&line["host"], &line["reason"]), (&"www.example.com".into(), &"Issued".into()));
         assert_eq!((&line["namespace"], &line["ingress"]), (&"team-a".into(), &"web".into()));
+    }
+
+    #[test]
+    fn the_default_filter_is_one_and_silences_what_is_said_twice() {
+        let filter = EnvFilter::try_new(DEFAULT_FILTER).unwrap();
+        let text = filter.to_string();
+        for directive in ["warn", "certgate=info", "kube_client::client::builder=off"] {
+            assert!(text.split(',').any(|part| part == directive), "{text}");
+        }
     }
 }

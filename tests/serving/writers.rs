@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Result;
@@ -14,9 +14,10 @@ use kube::{Api, Client, api::PostParams};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-/// Writes under way at a time, and the pause of each writer between two: some hundred a second.
-const WRITERS: u32 = 4;
-const PAUSE: Duration = Duration::from_millis(20);
+/// Writes a second that are tried, unless `CERTGATE_WRITES_PER_SECOND` says otherwise.
+const RATE: u32 = 500;
+/// Writes under way at a time, at most.
+const WRITERS: u32 = 20;
 
 fn ingress(namespace: &str, host: &str) -> Ingress {
     serde_json::from_value(json!({
@@ -38,41 +39,61 @@ pub async fn is_injected(client: &Client, namespace: &str, host: &str) -> Result
 
 /// Writers that count what is not injected.
 pub struct Writers {
+    start: Instant,
+    asked: u32,
     stop: Arc<AtomicBool>,
     written: Arc<AtomicU32>,
     lost: Arc<AtomicU32>,
     tasks: Vec<JoinHandle<Result<()>>>,
 }
 
+/// What came of the writes.
+pub struct Written {
+    /// How many.
+    pub writes: u32,
+    /// How many of them were not injected.
+    pub lost: u32,
+    /// How many a second.
+    pub rate: f64,
+    /// How many a second were tried. A machine that is busy with other things reaches less.
+    pub asked: u32,
+}
+
 impl Writers {
     pub fn start(client: &Client, namespace: &'static str, host: &'static str) -> Self {
+        let asked = std::env::var("CERTGATE_WRITES_PER_SECOND").ok().and_then(|text| text.parse().ok()).unwrap_or(RATE);
         let (stop, written, lost): (Arc<AtomicBool>, Arc<AtomicU32>, Arc<AtomicU32>) = Default::default();
+        let gap = Duration::from_secs(1) * WRITERS / asked.max(1);
         let tasks = (0..WRITERS)
-            .map(|_| {
+            .map(|writer| {
                 let (client, stop) = (client.clone(), Arc::clone(&stop));
                 let (written, lost) = (Arc::clone(&written), Arc::clone(&lost));
                 tokio::spawn(async move {
+                    let mut due = tokio::time::interval_at(tokio::time::Instant::now() + gap * writer / WRITERS, gap);
+                    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
                     while !stop.load(Ordering::Relaxed) {
+                        due.tick().await;
                         if !is_injected(&client, namespace, host).await? {
                             lost.fetch_add(1, Ordering::Relaxed);
                         }
                         written.fetch_add(1, Ordering::Relaxed);
-                        tokio::time::sleep(PAUSE).await;
                     }
                     Ok(())
                 })
             })
             .collect();
-        Self { stop, written, lost, tasks }
+        Self { start: Instant::now(), asked, stop, written, lost, tasks }
     }
 
-    /// How many were written, and how many of them were not injected.
-    pub async fn end(self) -> Result<(u32, u32)> {
+    /// Ends the writing.
+    pub async fn end(self) -> Result<Written> {
         self.stop.store(true, Ordering::Relaxed);
         for task in self.tasks {
             task.await??;
         }
-        Ok((self.written.load(Ordering::Relaxed), self.lost.load(Ordering::Relaxed)))
+        let writes = self.written.load(Ordering::Relaxed);
+        let rate = f64::from(writes) / self.start.elapsed().as_secs_f64();
+        Ok(Written { writes, lost: self.lost.load(Ordering::Relaxed), rate, asked: self.asked })
     }
 }
 

@@ -161,3 +161,40 @@ impl Collector for WatchMetrics {
         )?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+    use kube::core::Status;
+
+    use super::*;
+
+    /// HTTP 410, in the stream of a watch or instead of one: what has happened since is not known, so all is listed again.
+    #[tokio::test]
+    async fn a_watch_whose_version_is_gone_begins_anew_with_a_list() {
+        let gone = || Box::new(Status::failure("too old resource version", "Expired").with_code(410));
+        let (starts, health, never) = (std::cell::Cell::new(0), Health::default(), Notify::new());
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let mut tell = Some(tell);
+        let start = || {
+            starts.set(starts.get() + 1);
+            let events: Vec<Result<Event<()>, watcher::Error>> = match starts.get() {
+                1 => vec![Ok(Event::Init), Ok(Event::InitDone), Err(watcher::Error::WatchError(gone()))],
+                2 => vec![Err(watcher::Error::WatchStartFailed(kube::Error::Api(gone())))],
+                _ => vec![Ok(Event::InitDone)],
+            };
+            stream::iter(events).chain(stream::pending())
+        };
+        let take = |event| {
+            if starts.get() == 3 && matches!(event, Event::InitDone) {
+                let _ = tell.take().map(|tell| tell.send(()));
+            }
+        };
+        let told = tokio::time::timeout(Duration::from_secs(5), told);
+        tokio::select! {
+            never = follow(start, take, &health, &never, "Domains") => match never {},
+            told = told => told.unwrap().unwrap(),
+        }
+        assert_eq!(health.failing_for(Instant::now()), None, "all is well again");
+    }
+}

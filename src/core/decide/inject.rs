@@ -1,45 +1,56 @@
 //! From what is there to what belongs there: the JSON Patch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{borrow::Cow, collections::BTreeMap};
 
-use serde_json::{Value, json};
+use smallvec::{SmallVec, smallvec};
 
 use super::{Subject, Wanted};
 use crate::core::{
     ingress::{Ingress, Labels},
     knowledge::Knowledge,
     names,
-    patch::{PatchOp, annotation_path},
+    patch::{self, Json, PatchOp, annotation_path},
     policy::{IssuerKind, IssuerRef, Profile},
-    record::{Made, Present, Record},
+    record::{self, Made, Present},
 };
+
+/// Annotations by key, in order, each once. A map would cost an allocation for the few there are.
+type Pairs<'a> = SmallVec<[(&'a str, Cow<'a, str>); 4]>;
+
+/// What of ours belongs on an Ingress.
+#[derive(Debug, Default)]
+pub(super) struct Belonging<'a> {
+    annotations: Pairs<'a>,
+    /// Host and Secret, by host, each host once.
+    tls: SmallVec<[(&'a str, &'a str); 4]>,
+}
 
 /// What the v5 gateway must find on the Secret to see it.
 pub(crate) const RAINBOND_SECRET_TEMPLATE: &str = r#"{"labels":{"creator":"Rainbond"}}"#;
 
 /// The annotations by which ingress-shim learns of an issuer.
-pub(crate) fn issuer_annotations(issuer: &IssuerRef) -> Vec<(&'static str, String)> {
+pub(crate) fn issuer_annotations(issuer: &IssuerRef) -> SmallVec<[(&'static str, &str); 3]> {
     match &issuer.kind {
-        IssuerKind::ClusterIssuer if issuer.is_builtin() => vec![(names::CLUSTER_ISSUER, issuer.name.clone())],
-        IssuerKind::Issuer if issuer.is_builtin() => vec![(names::ISSUER, issuer.name.clone())],
+        IssuerKind::ClusterIssuer if issuer.is_builtin() => smallvec![(names::CLUSTER_ISSUER, issuer.name.as_str())],
+        IssuerKind::Issuer if issuer.is_builtin() => smallvec![(names::ISSUER, issuer.name.as_str())],
         kind => {
-            let mut annotations =
-                vec![(names::ISSUER, issuer.name.clone()), (names::ISSUER_KIND, kind.as_str().to_owned())];
-            annotations.extend(issuer.group.clone().map(|group| (names::ISSUER_GROUP, group)));
+            let mut annotations = smallvec![(names::ISSUER, issuer.name.as_str()), (names::ISSUER_KIND, kind.as_str())];
+            annotations.extend(issuer.group.as_deref().map(|group| (names::ISSUER_GROUP, group)));
             annotations
         }
     }
 }
 
 /// What of ours belongs on the Ingress.
-pub(super) fn belongs<K: Knowledge>(subject: &Subject<'_, K>, wanted: &[Wanted<'_>]) -> Record {
-    let mut record = Record::default();
+pub(super) fn belongs<'s, K: Knowledge>(subject: &'s Subject<'_, K>, wanted: &'s [Wanted<'_>]) -> Belonging<'s> {
+    let mut belonging = Belonging::default();
     let ours = &subject.present.record;
-    let mut annotate = |key: &str, value: String, keep_only: bool| {
-        let theirs = subject.scope.ingress.annotation(key).is_some() && !ours.annotations.contains_key(key);
-        let may_add = !keep_only || ours.annotations.contains_key(key);
+    let mut annotate = |key: &'s str, value: &'s str, keep_only: bool| {
+        let recorded = ours.annotations.contains_key(key);
+        let theirs = !recorded && subject.scope.ingress.annotation(key).is_some();
+        let may_add = !keep_only || recorded;
         if !theirs && may_add {
-            record.annotations.insert(key.to_owned(), value);
+            put(&mut belonging.annotations, key, Cow::Borrowed(value));
         }
     };
     for want in wanted {
@@ -48,80 +59,113 @@ pub(super) fn belongs<K: Knowledge>(subject: &Subject<'_, K>, wanted: &[Wanted<'
                 annotate(key, value, want.keep_only);
             }
             if subject.profile == Profile::RainbondV5 {
-                annotate(names::SECRET_TEMPLATE, RAINBOND_SECRET_TEMPLATE.to_owned(), want.keep_only);
+                annotate(names::SECRET_TEMPLATE, RAINBOND_SECRET_TEMPLATE, want.keep_only);
             }
         }
         if want.redirect {
-            annotate(names::FORCE_SSL_REDIRECT, "true".to_owned(), want.keep_only);
+            annotate(names::FORCE_SSL_REDIRECT, "true", want.keep_only);
         }
     }
-    for want in wanted {
+    belonging.tls.extend(wanted.iter().map(|want| {
         let secret = if want.keep_only { ours.tls.get(want.host.as_ref()) } else { None };
-        record.tls.insert(want.host.to_string(), secret.unwrap_or(&want.secret).clone());
+        (want.host.as_ref(), secret.unwrap_or(&want.secret).as_str())
+    }));
+    belonging.tls.sort_by_key(|(host, _)| *host);
+    // Hosts are distinct as written; two that are written differently may still be one, of which the later counts.
+    belonging.tls.reverse();
+    belonging.tls.dedup_by_key(|(host, _)| *host);
+    belonging.tls.reverse();
+    belonging
+}
+
+/// Puts a value in its place by key; a later one replaces an earlier one.
+fn put<'a>(pairs: &mut Pairs<'a>, key: &'a str, value: Cow<'a, str>) {
+    match pairs.binary_search_by_key(&key, |(key, _)| *key) {
+        Ok(index) => {
+            if let Some(pair) = pairs.get_mut(index) {
+                pair.1 = value;
+            }
+        }
+        Err(index) => pairs.insert(index, (key, value)),
     }
-    record
+}
+
+// === impl Belonging ===
+
+impl Belonging<'_> {
+    fn is_empty(&self) -> bool {
+        self.annotations.is_empty() && self.tls.is_empty()
+    }
 }
 
 /// The operations that turn what is there into what belongs there.
-pub(super) fn patch(ingress: &Ingress<'_>, present: &Present, belongs: &Record) -> Vec<PatchOp> {
+pub(super) fn patch(ingress: &Ingress<'_>, present: &Present, belongs: Belonging<'_>) -> Vec<PatchOp> {
     if belongs.is_empty() && !present.anything() {
         return Vec::new();
     }
-    let mut ops = Vec::new();
+    let mut ops = Vec::with_capacity(4);
     let mut made = present.record.made;
-    tls_ops(ingress, present, belongs, &mut made, &mut ops);
+    tls_ops(ingress, present, &belongs, &mut made, &mut ops);
     let tls_ops_end = ops.len();
     let annotations_absent = ingress.metadata.annotations.is_none();
     made.annotations |= annotations_absent;
-    if belongs.is_empty() {
-        made = Made { annotations: made.annotations, tls: false };
-    }
-    let target = Record { made, ..belongs.clone() };
-    annotation_ops(ingress, present, &target, &mut ops);
+    annotation_ops(ingress, present, belongs, made, &mut ops);
     // Annotations first: a reader of the patch meets the issuer before the entries that need it.
     ops.rotate_left(tls_ops_end);
     ops
 }
 
-fn annotation_ops(ingress: &Ingress<'_>, present: &Present, target: &Record, ops: &mut Vec<PatchOp>) {
-    let mut want: BTreeMap<&str, String> =
-        target.annotations.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
-    if !target.is_empty() {
-        want.insert(names::INJECTED, target.to_annotation());
+fn annotation_ops(
+    ingress: &Ingress<'_>,
+    present: &Present,
+    belongs: Belonging<'_>,
+    made: Made,
+    ops: &mut Vec<PatchOp>,
+) {
+    let nothing = belongs.is_empty();
+    let Belonging { annotations: mut want, tls } = belongs;
+    if !nothing {
+        let text = record::annotation(want.iter().map(|(key, value)| (*key, &**value)), tls.iter().copied(), made);
+        put(&mut want, names::INJECTED, Cow::Owned(text));
     }
     let Some(existing) = &ingress.metadata.annotations else {
         if !want.is_empty() {
-            ops.push(PatchOp::Add { path: "/metadata/annotations".to_owned(), value: json!(want) });
+            let size = want.iter().map(|(key, value)| key.len() + 2 * value.len() + 6).sum();
+            let value = Json::written(size, |out| patch::map(out, want.iter().map(|(key, value)| (*key, &**value))));
+            ops.push(PatchOp::Add { path: "/metadata/annotations".to_owned(), value });
         }
         return;
     };
-    let mut ours: BTreeSet<&str> = present.record.annotations.keys().map(String::as_str).collect();
+    let wants = |key: &str| want.binary_search_by_key(&key, |(key, _)| *key).is_ok();
+    let mut leaving: Vec<&str> = present.record.annotations.keys().map(String::as_str).collect();
     if present.written.is_some() {
-        ours.insert(names::INJECTED);
+        leaving.push(names::INJECTED);
     }
-    if target.is_empty() && existing.get(names::NUDGE).is_some() {
-        ours.insert(names::NUDGE);
+    if nothing && existing.get(names::NUDGE).is_some() {
+        leaving.push(names::NUDGE);
     }
-    let leaving: Vec<&str> = ours.iter().copied().filter(|key| !want.contains_key(key)).collect();
-    if want.is_empty() && target.made.annotations && existing.total == leaving.len() {
+    leaving.retain(|key| !wants(key));
+    leaving.sort_unstable();
+    leaving.dedup();
+    if want.is_empty() && made.annotations && existing.total == leaving.len() {
         if !leaving.is_empty() {
             ops.push(PatchOp::Remove { path: "/metadata/annotations".to_owned() });
         }
         return;
     }
     ops.extend(leaving.into_iter().map(|key| PatchOp::Remove { path: annotation_path(key) }));
-    for (key, value) in want {
+    for (key, value) in &want {
         match existing.get(key) {
-            Some(current) if current == value => {}
-            Some(_) => ops.push(PatchOp::Replace { path: annotation_path(key), value: Value::String(value) }),
-            None => ops.push(PatchOp::Add { path: annotation_path(key), value: Value::String(value) }),
+            Some(current) if *current == **value => {}
+            Some(_) => ops.push(PatchOp::Replace { path: annotation_path(key), value: Json::text(value) }),
+            None => ops.push(PatchOp::Add { path: annotation_path(key), value: Json::text(value) }),
         }
     }
 }
 
-fn tls_ops(ingress: &Ingress<'_>, present: &Present, belongs: &Record, made: &mut Made, ops: &mut Vec<PatchOp>) {
+fn tls_ops(ingress: &Ingress<'_>, present: &Present, belongs: &Belonging<'_>, made: &mut Made, ops: &mut Vec<PatchOp>) {
     // One entry a Secret: hosts that share a bound certificate share the entry.
-    let mut want: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut want: BTreeMap<&str, SmallVec<[&str; 1]>> = BTreeMap::new();
     for (host, secret) in &belongs.tls {
         want.entry(secret).or_default().push(host);
     }
@@ -132,34 +176,47 @@ fn tls_ops(ingress: &Ingress<'_>, present: &Present, belongs: &Record, made: &mu
         let secret = entry.secret_name.as_deref().unwrap_or_default();
         let mut hosts: Vec<&str> = entry.hosts.iter().map(|host| host.0.as_ref()).collect();
         hosts.sort_unstable();
-        if want.get(secret) == Some(&hosts) {
+        if want.get(secret).is_some_and(|wanted| wanted.as_slice() == hosts.as_slice()) {
             want.remove(secret);
         } else {
             leaving.push(index);
         }
     }
-    let new: Vec<Value> =
-        want.into_iter().map(|(secret, hosts)| json!({"hosts": hosts, "secretName": secret})).collect();
     if ingress.spec.tls.is_none() {
-        if !new.is_empty() {
+        if !want.is_empty() {
             made.tls = true;
-            ops.push(PatchOp::Add { path: "/spec/tls".to_owned(), value: Value::Array(new) });
+            let size = belongs.tls.iter().map(|(host, secret)| host.len() + secret.len() + 32).sum();
+            let value =
+                Json::written(size, |out| patch::list(out, want, |(secret, hosts), out| entry(out, secret, &hosts)));
+            ops.push(PatchOp::Add { path: "/spec/tls".to_owned(), value });
         }
         return;
     }
-    if new.is_empty() && made.tls && leaving.len() == entries.len() {
+    if want.is_empty() && made.tls && leaving.len() == entries.len() {
         if !leaving.is_empty() {
             ops.push(PatchOp::Remove { path: "/spec/tls".to_owned() });
         }
         return;
     }
     ops.extend(leaving.into_iter().rev().map(|index| PatchOp::Remove { path: format!("/spec/tls/{index}") }));
-    ops.extend(new.into_iter().map(|value| PatchOp::Add { path: "/spec/tls/-".to_owned(), value }));
+    ops.extend(want.into_iter().map(|(secret, hosts)| PatchOp::Add {
+        path: "/spec/tls/-".to_owned(),
+        value: Json::written(128, |out| entry(out, secret, &hosts)),
+    }));
+}
+
+/// Writes an entry of `spec.tls`.
+fn entry(out: &mut String, secret: &str, hosts: &[&str]) {
+    out.push_str(r#"{"hosts":"#);
+    patch::list(out, hosts, |host, out| patch::string(out, host));
+    out.push_str(r#","secretName":"#);
+    patch::string(out, secret);
+    out.push('}');
 }
 
 /// Takes all of ours off an Ingress.
 pub fn strip(ingress: &Ingress<'_>) -> Vec<PatchOp> {
-    patch(ingress, &Present::on(ingress), &Record::default())
+    patch(ingress, &Present::on(ingress), Belonging::default())
 }
 
 /// Makes all of ours on an Ingress the user's: only the record of it goes.
@@ -177,11 +234,11 @@ pub(crate) fn gateway_label(labels: &Labels<'_>) -> Vec<PatchOp> {
         return Vec::new();
     }
     if labels.0.is_empty() {
-        let value = json!({ names::RAINBOND_CREATOR: names::RAINBOND });
+        let value = Json::written(32, |out| patch::map(out, [(names::RAINBOND_CREATOR, names::RAINBOND)]));
         return vec![PatchOp::Add { path: "/metadata/labels".to_owned(), value }];
     }
     vec![PatchOp::Add {
         path: format!("/metadata/labels/{}", names::RAINBOND_CREATOR),
-        value: Value::String(names::RAINBOND.to_owned()),
+        value: Json::text(names::RAINBOND),
     }]
 }

@@ -79,7 +79,8 @@ fn label_value(name: &str) -> String {
 fn annotations(orders: Option<&IssuerRef>, v5: bool, reloads: Option<SecretView<'_>>) -> BTreeMap<String, String> {
     let mut annotations: BTreeMap<String, String> = BTreeMap::new();
     if let Some(issuer) = orders {
-        annotations.extend(issuer_annotations(issuer).into_iter().map(|(key, value)| (key.to_owned(), value)));
+        annotations
+            .extend(issuer_annotations(issuer).into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())));
         if v5 {
             annotations.insert(names::SECRET_TEMPLATE.to_owned(), RAINBOND_SECRET_TEMPLATE.to_owned());
         }
