@@ -47,8 +47,10 @@ demo: tools ## tell the story on real parts; KEEP=1 leaves it running
 	$(call say,parts of the story)
 	KEEP=$(KEEP) $(DEMO)
 
-bench: tools ## measure the decision and the webhook
+bench: tools parts ## measure the decision, the webhook, the gate, and what a CA with limits refuses
 	$(CARGO) bench --locked
+	$(call say,a CA with limits: Ingresses with annotation and TLS from the start, then the same load with certgate)
+	$(CARGO) test --quiet --locked --test ca_limits -- --include-ignored --nocapture --test-threads=1
 
 manifests: parts ## write anew what is generated: definitions, plain manifests, schemas, reference pages
 	CERTGATE_UPDATE=1 $(CARGO) test --quiet --locked --test generated -- --test-threads=1

@@ -4,6 +4,7 @@
 //! data, [`Observed`]. Everything from there on is pure: each check reads what
 //! was seen and says what it finds, in English and Chinese.
 
+mod console;
 mod gateway;
 pub mod gather;
 mod issuing;
@@ -56,6 +57,7 @@ pub enum Check {
     Resolver,
     Gateway,
     Rainbond,
+    Console,
     Hosts,
 }
 
@@ -108,6 +110,7 @@ const CHECKS: &[fn(&Observed, &mut Report)] = &[
     gateway::resolvers,
     gateway::addresses,
     gateway::rainbond,
+    console::console,
     running::hosts,
 ];
 
@@ -162,6 +165,7 @@ impl Check {
             Self::Resolver => ("resolvers", "DNS 解析器"),
             Self::Gateway => ("gateway", "网关"),
             Self::Rainbond => ("Rainbond", "Rainbond"),
+            Self::Console => ("Rainbond's console", "Rainbond 控制台"),
             Self::Hosts => ("hosts", "域名"),
         };
         match lang {

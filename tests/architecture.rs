@@ -80,6 +80,38 @@ fn no_file_is_longer_than_500_lines() {
     }
 }
 
+/// The anchor that a heading has.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_')).collect::<String>().replace(' ', "-")
+}
+
+#[test]
+fn every_link_between_documents_leads_somewhere() {
+    let mut documents = vec![root().join("README.md"), root().join("README.zh-CN.md"), root().join("ARCHITECTURE.md")];
+    let pages = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    documents.extend(pages.filter(|page| page.extension().is_some_and(|extension| extension == "md")));
+    let mut count = 0;
+    for document in documents {
+        let text = fs::read_to_string(&document).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") {
+                continue;
+            }
+            let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { document.clone() } else { document.parent().unwrap().join(path) };
+            assert!(target.exists(), "{}: {link}", document.display());
+            if !fragment.is_empty() {
+                let text = fs::read_to_string(&target).unwrap();
+                let known = text.lines().filter(|line| line.starts_with('#')).any(|line| anchor(line) == fragment);
+                assert!(known, "{}: {link}", document.display());
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 50, "{count} links");
+}
+
 #[test]
 fn no_module_is_called_mod_rs() {
     assert!(rust_files("src").iter().chain(&rust_files("tests")).all(|file| !file.ends_with("mod.rs")));

@@ -12,10 +12,12 @@
 mod alerts;
 #[path = "support/helm.rs"]
 mod helm;
-#[path = "chart/page.rs"]
-mod page;
 #[path = "chart/policies.rs"]
 mod policies;
+#[path = "chart/recipes.rs"]
+mod recipes;
+#[path = "chart/seen.rs"]
+mod seen;
 
 use std::{collections::BTreeSet, fs, path::Path};
 

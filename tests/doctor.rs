@@ -200,11 +200,13 @@ fn granted(objects: &[Value], account: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_rights_that_are_asked_for_are_those_that_the_chart_grants() {
-    let full = json!({ "gate": { "mode": "all" },
+    let full = json!({ "gate": { "mode": "all" }, "rainbond": { "routes": true },
+        "console": { "url": "https://console.example.com", "region": "r1" },
         "gateway": { "rainbond": true, "service": { "namespace": "ingress", "name": "gw" } } });
     for (policy, mode) in [(json!({}), "self-managed"), (json!({}), "files"), (full, "self-managed")] {
         let scratch = tempfile::NamedTempFile::new().unwrap();
-        let values = json!({ "policy": policy, "webhook": { "servingCert": { "mode": mode, "secretName": "mine" } } });
+        let values = json!({ "policy": policy, "webhook": { "servingCert": { "mode": mode, "secretName": "mine" } },
+            "controller": { "page": { "enabled": mode == "files", "auth": "token" } } });
         std::fs::write(scratch.path(), values.to_string()).unwrap();
         let rendered = helm::template(&["--skip-tests", "--values", scratch.path().to_str().unwrap()]).unwrap();
         let objects = helm::documents(&rendered);
@@ -222,4 +224,21 @@ fn the_rights_that_are_asked_for_are_those_that_the_chart_grants() {
             assert_eq!(asked, granted(&objects, account), "{account} {mode}");
         }
     }
+}
+
+#[test]
+fn a_cluster_that_cannot_be_asked_is_neither_well_nor_broken() {
+    let kubeconfig = tempfile::NamedTempFile::new().unwrap();
+    let config = json!({ "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "u" } }],
+        "clusters": [{ "name": "c", "cluster": { "server": "http://127.0.0.1:1" } }], "users": [{ "name": "u" }] });
+    std::fs::write(kubeconfig.path(), config.to_string()).unwrap();
+    let output = std::process::Command::new(program())
+        .args(["doctor", "--timeout", "2", "--kubeconfig"])
+        .arg(kubeconfig.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.starts_with("certgate: the API server does not answer") && said.lines().count() == 1, "{said}");
 }

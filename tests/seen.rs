@@ -216,9 +216,7 @@ async fn strangers(watcher: &Watcher<'_>) -> Result<()> {
         .await?;
     let login = |token: &str| {
         let body = format!("token={token}&lang=zh");
-        let head = format!(
-            "POST /login HTTP/1.1\r\nHost: certgate-page\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-        );
+        let head = "POST /login HTTP/1.1\r\nHost: certgate-page\r\nContent-Type: application/x-www-form-urlencoded\r\n";
         (format!("{head}Content-Length: {}\r\n", body.len()), body)
     };
     for (head, expected) in [

@@ -235,7 +235,7 @@ impl Approving<'_> {
         let word = annotation.or_else(|| metadata.labels.get(names::AUTO_ISSUE));
         let certificate = metadata.annotations.as_ref().and_then(|all| all.get(names::CERTIFICATE_NAME));
         let labels: &Labels<'_> = &metadata.labels;
-        let facts = RequestFacts { namespace: &namespace, issuer, names, word, labels, certificate };
+        let facts = RequestFacts { namespace: &namespace, issuer, names, word, labels, certificate, by_place: true };
         match judge(&facts, knowledge, policy, now) {
             Approval::Held(findings) => Answer {
                 bytes: refuse(&uid, &held(&findings)),

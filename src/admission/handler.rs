@@ -21,6 +21,7 @@ use crate::{
     telemetry::{
         metrics::{AdmissionMetrics, ReviewOutcome},
         sample::Sampler,
+        trace,
     },
 };
 
@@ -78,6 +79,7 @@ impl Admission {
     /// Answers by `review`, whatever that does.
     fn contained(&self, body: &[u8], review: impl FnOnce() -> Answer) -> Reply {
         let start = Instant::now();
+        let _traced = tracing::info_span!(target: trace::TARGET, "admission review", octets = body.len()).entered();
         let caught = catch_unwind(AssertUnwindSafe(review));
         let panicked = caught.is_err();
         let Answer { bytes, outcome } = caught.unwrap_or_else(|_| self.apologise(body));

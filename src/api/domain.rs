@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::{
     finding::Finding,
-    knowledge::{Bind, DomainFacts, VerdictFacts},
+    knowledge::{Bind, DomainFacts, PlaceFacts, VerdictFacts},
+    limits::Spent,
     policy::{IssuerRef, Profile},
     reason::{Reason, WhoActs},
 };
@@ -81,6 +82,12 @@ pub struct DomainStatus {
     /// How far issuance got, as data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuance: Option<IssuanceStatus>,
+    /// Where the host stands with the CA's limits; absent where none are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<PlaceStatus>,
+    /// The latest orders of certificates that this host comes first in, as the CA counts them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub orders: Vec<Spent>,
     /// What else should be known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -137,6 +144,18 @@ pub struct VerdictStatus {
     /// Until when a good verdict opens the gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<Time>,
+}
+
+/// Where a host stands with the CA's limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PlaceStatus {
+    /// Nothing is to be ordered now.
+    Unasked,
+    /// A limit is used up; `issuance` says which, and until when.
+    Waiting,
+    /// It may order.
+    Granted,
 }
 
 /// How far issuance got, from which the same sentence is made in any language.
@@ -214,6 +233,19 @@ impl Domain {
             auto_issue: self.spec.auto_issue,
             issuer: self.spec.issuer_ref.clone(),
             verdict,
+            place: status.place.map(|place| match place {
+                PlaceStatus::Unasked => PlaceFacts::Unasked,
+                PlaceStatus::Granted => PlaceFacts::Granted,
+                PlaceStatus::Waiting => {
+                    let told = status.issuance.as_ref().and_then(|issuance| issuance.finding(&self.spec.host));
+                    let told = told.filter(|finding| finding.reason == Reason::RateLimited);
+                    PlaceFacts::Waiting(Box::new(VerdictFacts {
+                        finding: told.unwrap_or_else(|| Finding::new(Reason::RateLimited, &self.spec.host)),
+                        issuer: None,
+                        valid_until: jiff::Timestamp::MAX,
+                    }))
+                }
+            }),
             issued: self.condition_is_true(ISSUED),
             released: status.released,
             lead: status.lead.map(String::into_boxed_str),

@@ -33,6 +33,7 @@ use crate::{
     telemetry::{
         dns::DnsMetrics,
         log::{self, LogError, LogFormat},
+        trace::TraceArgs,
     },
 };
 
@@ -61,6 +62,8 @@ pub struct ControllerArgs {
     /// The form of the log.
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
+    #[command(flatten)]
+    traces: TraceArgs,
 }
 
 /// The webhook's certificates, which the leader keeps.
@@ -129,7 +132,7 @@ pub enum RunError {
 /// # Errors
 /// Unusable configuration, or a part that stopped.
 pub async fn run(args: ControllerArgs) -> Result<ExitCode, RunError> {
-    log::init(args.log_format)?;
+    let _traces = log::init(args.log_format, &args.traces)?;
     let mut signals = Signals::new().map_err(RunError::Signal)?;
     let mut tasks: JoinSet<&'static str> = JoinSet::new();
     let policies = match &args.policy {

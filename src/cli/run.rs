@@ -71,7 +71,7 @@ pub enum BothError {
 /// Unusable configuration, or a part that stopped.
 pub async fn run(args: RunArgs) -> Result<ExitCode, BothError> {
     let RunArgs { webhook: args, lease, service, ca_secret, lifetimes, guarded, page } = args;
-    log::init(args.log_format).map_err(WebhookError::from)?;
+    let _traces = log::init(args.log_format, &args.traces).map_err(WebhookError::from)?;
     let (policies, follow) = match &args.policy {
         Some(file) => {
             let (policies, follow) =

@@ -28,6 +28,7 @@ use crate::{
     telemetry::{
         log::{self, LogError, LogFormat},
         metrics::{AdmissionMetrics, ServerMetrics},
+        trace::TraceArgs,
     },
 };
 
@@ -82,6 +83,8 @@ pub struct WebhookArgs {
     /// The form of the log.
     #[arg(long, value_enum, default_value_t)]
     pub(super) log_format: LogFormat,
+    #[command(flatten)]
+    pub(super) traces: TraceArgs,
 }
 
 /// Where the serving certificate comes from.
@@ -128,7 +131,7 @@ pub enum WebhookError {
 /// # Errors
 /// Unusable configuration, or a part that stopped.
 pub async fn run(args: WebhookArgs) -> Result<ExitCode, WebhookError> {
-    log::init(args.log_format)?;
+    let _traces = log::init(args.log_format, &args.traces)?;
     let (policies, follow) = match &args.policy {
         Some(file) => {
             let (policies, follow) = config::watch::watch(file.clone(), config::watch::INTERVAL, |_| {})?;

@@ -11,6 +11,7 @@ use tokio::{
     sync::{oneshot, watch},
     task::JoinSet,
 };
+use tracing::{Instrument as _, Span};
 
 use super::{
     apply::Writer,
@@ -41,6 +42,7 @@ use crate::{
         policy::Policy,
         verdict::{Request, Verdict},
     },
+    telemetry::trace,
 };
 
 /// Plans made and written side by side.
@@ -189,6 +191,8 @@ impl<P: Preflight> Controller<P> {
         let (followed, shown) = (shared.clone(), shared);
         let (client, policies, own_namespace) = (client.clone(), policies.clone(), own_namespace.clone());
         set.spawn(async move { match gateway::follow(client, policies, &own_namespace, followed).await {} });
+        let turns = shown.clone();
+        set.spawn(async move { match worker::limits::run(turns).await {} });
         set.spawn(async move { match worker::show(shown).await {} });
         Err(name_of(set.join_next().await))
     }
@@ -224,10 +228,16 @@ async fn answer<P: Preflight>(questions: mpsc::UnboundedReceiver<Job>, preflight
     questions
         .map(|job| {
             let preflight = preflight.clone();
-            async move {
+            let span = tracing::info_span!(
+                target: trace::TARGET, "check",
+                namespace = %job.namespace, host = %job.host, reason = tracing::field::Empty
+            );
+            let checked = async move {
                 let verdict = preflight.check(&job.request).await;
+                Span::current().record("reason", verdict.finding.reason.as_str());
                 (job, verdict)
-            }
+            };
+            checked.instrument(span)
         })
         .buffer_unordered(CHECKS)
         .for_each(|(job, verdict)| {

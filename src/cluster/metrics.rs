@@ -20,7 +20,10 @@ pub use console::ConsoleMetrics;
 use super::{apply::WriteError, health::Health, queue::Depth, world::World};
 use crate::{
     api::domain::{DomainStatus, ISSUED, VERIFIED},
-    core::reason::{Reason, WhoActs},
+    core::{
+        limits::Kind,
+        reason::{Reason, WhoActs},
+    },
 };
 
 /// Upper bounds in seconds: from at once to a day, for Kubernetes' times are whole seconds.
@@ -38,6 +41,12 @@ struct ByReason {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByState {
     state: &'static str,
+}
+
+/// A limit of the CA's as a label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByLimit {
+    limit: &'static str,
 }
 
 /// How work on a key ended, as a label.
@@ -67,6 +76,8 @@ pub struct ControllerMetrics {
     plans: Family<ByOutcome, Counter>,
     queue: Family<ByState, Gauge>,
     lag: Gauge<f64, AtomicU64>,
+    limit_left: Family<ByLimit, Gauge>,
+    limit_waiting: Gauge,
     /// Of the looks at Rainbond's console.
     pub console: ConsoleMetrics,
     /// Kinds that cannot be watched now, and why.
@@ -91,6 +102,8 @@ impl Default for ControllerMetrics {
             plans: Family::default(),
             queue: Family::default(),
             lag: Gauge::default(),
+            limit_left: Family::default(),
+            limit_waiting: Gauge::default(),
             console: ConsoleMetrics::default(),
             reasons: Arc::default(),
             ready_to_injected: passage(),
@@ -121,6 +134,16 @@ impl ControllerMetrics {
             "How long the first plan that is due has been due",
             Unit::Seconds,
             metrics.lag.clone(),
+        );
+        registry.register(
+            "limit_left",
+            "Orders or certificates left in the fullest bucket of each of the CA's limits",
+            metrics.limit_left.clone(),
+        );
+        registry.register(
+            "limit_waiting",
+            "Orders that wait for a place within the CA's limits",
+            metrics.limit_waiting.clone(),
         );
         registry.register_with_unit(
             "ready_to_injected",
@@ -162,6 +185,8 @@ impl ControllerMetrics {
             self.queue.clear();
             self.reasons.lock().unwrap_or_else(PoisonError::into_inner).clear();
             self.lag.set(0.0);
+            self.limit_left.clear();
+            self.limit_waiting.set(0);
             self.watches.clear();
             self.ending.clear();
             self.soonest.set(0);
@@ -257,6 +282,16 @@ impl ControllerMetrics {
             self.queue.get_or_create(&ByState { state }).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         self.lag.set(depth.lag.as_secs_f64());
+        let now = Timestamp::now();
+        for kind in Kind::ALL {
+            let label = ByLimit { limit: kind.as_str() };
+            match world.least_left(kind, now) {
+                Some(left) => drop(self.limit_left.get_or_create(&label).set(i64::from(left))),
+                // All of it is there again.
+                None => drop(self.limit_left.remove(&label)),
+            }
+        }
+        self.limit_waiting.set(i64::try_from(world.waiting_for_places()).unwrap_or(i64::MAX));
     }
 }
 

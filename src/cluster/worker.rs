@@ -1,7 +1,7 @@
 //! Workers: take a key, plan from the world as it is, write, look again later.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     convert::Infallible,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
@@ -13,19 +13,19 @@ use std::{
 use futures::channel::mpsc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::{
     apply::{WriteError, Writer},
     events::{self, Teller},
     metrics::ControllerMetrics,
     queue::Queue,
-    world::{IngressId, Key, Touched, World, intake::Kept as _},
+    world::{Key, Touched, World, intake::Kept as _},
 };
 use crate::{
     api::domain::{Domain, DomainStatus},
     core::{
         host::Host,
-        reason::Reason,
         reconcile::{
             Asked, Checks, Effect, Fresh, HostPlan, Notes,
             ingress::{Trouble, guarded},
@@ -35,10 +35,15 @@ use crate::{
     },
 };
 
+pub mod limits;
 mod requests;
 mod stray;
+mod troubles;
+mod turn;
 mod twin;
 mod verified;
+
+use self::troubles::Troubles;
 
 /// The first wait after a plan whose writes failed; doubles up to the last.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -183,6 +188,7 @@ impl Shared {
         }
         self.change(|world| {
             world.settle();
+            world.settle_limits(Timestamp::now());
             Touched { everything: true, ..Touched::default() }
         });
     }
@@ -243,13 +249,7 @@ pub async fn show(shared: Arc<Shared>) -> Infallible {
 /// Works until the queue is closed.
 pub async fn run(shared: Arc<Shared>) {
     while let Some(key) = shared.queue.next().await {
-        let result = match &key {
-            Key::Host(namespace, host) => shared.host(namespace, host).await,
-            Key::Ingress(namespace, name) => shared.ingress(namespace, name).await,
-            Key::Verified(namespace) => shared.verified(namespace).await,
-            Key::Request(namespace, name) => shared.request(namespace, name).await,
-            Key::Stray(namespace, name) => shared.stray(namespace, name).await,
-        };
+        let result = shared.plan(&key).instrument(turn::span(&key)).await;
         shared.queue.done(&key);
         shared.metrics.planned(result.as_ref().copied());
         shared.settle_failure(key, result);
@@ -295,14 +295,11 @@ impl Shared {
 
     async fn host(&self, namespace: &Arc<str>, host: &Host) -> Result<(), WriteError> {
         let id = (namespace.clone(), host.clone());
-        let Memory { checks, notes, .. } = self.memory().get(&id).cloned().unwrap_or_default();
+        let Memory { mut checks, notes, .. } = self.memory().get(&id).cloned().unwrap_or_default();
         let now = whole_seconds(Timestamp::now());
-        let (plan, domain) = {
-            let world = self.world();
-            let plan = world.plan_host(namespace, host, &checks, &notes, now);
-            (plan, world.domain_object(namespace, host).map(|seen| seen.domain.clone()))
-        };
-        let HostPlan { effects, wake, notes: next_notes } = plan;
+        let plan = self.plan_host(namespace, host, &mut checks, &notes, now);
+        let domain = self.world().domain_object(namespace, host).map(|seen| seen.domain.clone());
+        let HostPlan { effects, wake, notes: next_notes, .. } = plan;
         let mut domain = domain;
         for effect in effects {
             if domain.as_ref().is_some_and(|domain| self.must_wait(namespace, host, domain, &effect)) {
@@ -460,35 +457,6 @@ impl Shared {
             tracing::info!(%namespace, ingress = %name, host, %reason, "host cannot be served");
             self.teller.tell(&events::ingress(namespace, name, uid), reason, &message).await;
         }
-    }
-}
-
-/// What was told of Ingresses beside what their Domains tell.
-#[derive(Default)]
-struct Troubles {
-    /// By namespace and name: the Ingress' uid, and what was told of which host.
-    told: HashMap<IngressId, (String, BTreeMap<String, Reason>)>,
-}
-
-// === impl Troubles ===
-
-impl Troubles {
-    /// What of `present` has not been told yet. What is over is forgotten, so that it is told again should it return.
-    fn news(&mut self, ingress: IngressId, uid: &str, present: Vec<Trouble>) -> Vec<Trouble> {
-        if present.is_empty() {
-            self.told.remove(&ingress);
-            return Vec::new();
-        }
-        let (told_uid, told) = self.told.entry(ingress).or_default();
-        if told_uid != uid {
-            told.clear();
-            uid.clone_into(told_uid);
-        }
-        told.retain(|host, _| present.iter().any(|trouble| trouble.host == *host));
-        present
-            .into_iter()
-            .filter(|trouble| told.insert(trouble.host.clone(), trouble.reason) != Some(trouble.reason))
-            .collect()
     }
 }
 

@@ -15,7 +15,8 @@ use crate::{
         ingress::Ingress,
         issuer::IssuerFacts,
         knowledge::{DomainFacts, Knowledge},
-        policy::{Policy, Profile},
+        limits::{Budget, Names},
+        policy::{IssuerRef, Policy, Profile},
         reconcile::companion::Companion,
         record::Present,
         verdict::GatewayTarget,
@@ -32,6 +33,7 @@ pub mod console;
 pub mod gate;
 pub mod intake;
 pub mod issuers;
+pub mod limits;
 mod requests;
 mod routes;
 pub mod view;
@@ -81,6 +83,8 @@ pub struct World {
     routes_known: bool,
     /// The namespaces that have a Domain of a host.
     claimed: HashMap<Host, BTreeSet<Arc<str>>>,
+    /// What the CAs' limits leave.
+    budget: Budget,
 }
 
 /// One namespace.
@@ -99,6 +103,9 @@ struct Namespace {
     /// Names of the Certificates that name a host, or a wildcard.
     certificates_of: HashMap<Host, BTreeSet<String>>,
     attempts: Attempts,
+    orders: limits::Orders,
+    /// CertificateRequests that are approved and not over.
+    approved: HashMap<String, (IssuerRef, Names)>,
     /// CertificateRequests that nobody has decided on.
     requests: Requests,
     routes: Routes,
@@ -168,7 +175,8 @@ impl World {
     /// An empty world under a policy.
     pub fn new(policy: Arc<Policy>) -> Self {
         let gateway = gateway::target(&policy, std::iter::empty());
-        Self { written: policy.clone(), policy, gateway, ..Self::default() }
+        let budget = Budget::new(policy.limits.clone());
+        Self { written: policy.clone(), policy, gateway, budget, ..Self::default() }
     }
 
     /// The policy, with the platform's domains that were looked up.
@@ -203,6 +211,7 @@ impl World {
 
     /// Another policy is in force.
     pub fn set_policy(&mut self, policy: Arc<Policy>) -> Touched {
+        self.budget.set_policies(&policy.limits);
         self.written = policy;
         self.reckon()
     }
@@ -295,6 +304,8 @@ impl Namespace {
             && self.strays.is_empty()
             && self.certificates.is_empty()
             && self.attempts.is_empty()
+            && self.orders.is_empty()
+            && self.approved.is_empty()
             && self.requests.is_empty()
             && self.routes.is_empty()
             && self.secrets.is_empty()

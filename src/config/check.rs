@@ -3,6 +3,7 @@
 //! Every fault names the field and says what to write instead.
 
 mod console;
+mod limits;
 mod names;
 mod network;
 mod rules;
@@ -49,6 +50,7 @@ pub(super) fn check(policy: &Policy) -> Vec<Fault> {
         let message = format!("{days} is out of bounds; write 1 to {MAX_LET_THROUGH_DAYS}");
         faults.within("gate", |faults| faults.add_to("letThroughDays", message));
     }
+    faults.within("limits", |faults| limits::limits(faults, &policy.limits));
     faults.within("caaIdentities", |faults| caa_identities(faults, &policy.caa_identities));
     faults.within("rules", |faults| rules::rules(faults, &policy.rules));
     faults.found

@@ -12,7 +12,7 @@ use super::{
     finding::{Finding, Lang},
     host::Host,
     ingress::Labels,
-    knowledge::{DomainFacts, Knowledge},
+    knowledge::{DomainFacts, Knowledge, PlaceFacts},
     names,
     policy::{ApprovalGate, GateMode, IssuerRef, Policy, Subject},
     rainbond::Origin,
@@ -33,6 +33,8 @@ pub struct RequestFacts<'a> {
     pub word: Option<&'a str>,
     /// Its labels, copied from the Certificate.
     pub labels: &'a Labels<'a>,
+    /// Whether what Domains say of the CA's limits counts. Not for the controller, which lets go itself.
+    pub by_place: bool,
     /// The name of the Certificate that it is for, where there is one.
     pub certificate: Option<&'a str>,
 }
@@ -113,7 +115,10 @@ pub fn judge<K: Knowledge>(request: &RequestFacts<'_>, knowledge: &K, policy: &P
     }
     let mut held: Vec<Finding> = names.invalid.iter().map(|text| Finding::new(Reason::HostInvalid, text)).collect();
     let gated = domains.iter().filter(|(host, domain)| looked_after(host, *domain));
-    held.extend(gated.filter_map(|(host, domain)| waits(host, *domain, &request.issuer, now)));
+    held.extend(gated.filter_map(|(host, domain)| {
+        let domain = *domain;
+        waits(host, domain, &request.issuer, now).or_else(|| place(host, domain).filter(|_| request.by_place))
+    }));
     if held.is_empty() {
         return Approval::Allowed;
     }
@@ -178,6 +183,15 @@ fn waits(host: &Host, domain: Option<&DomainFacts>, issuer: &IssuerRef, now: Tim
         return Some(verdict.finding.clone());
     }
     (verdict.valid_until <= now).then(|| Finding::new(Reason::VerdictStale, host))
+}
+
+/// What a verified name still waits for within the CA's limits; `None`: nothing.
+fn place(host: &Host, domain: Option<&DomainFacts>) -> Option<Finding> {
+    match domain?.place.as_ref()? {
+        PlaceFacts::Granted => None,
+        PlaceFacts::Waiting(limit) => Some(limit.finding.clone()),
+        PlaceFacts::Unasked => Some(Finding::new(Reason::Pending, host)),
+    }
 }
 
 /// A held renewal goes through once the certificate has less left than policy

@@ -29,6 +29,9 @@ const PREFIXES: [&str; 6] = [
     "The certificate request has failed",
 ];
 
+/// How a CA says that it paused an account for a name (Boulder `wfe2`).
+const PAUSED: &str = "Your account is temporarily prevented";
+
 /// The latest attempt to issue a Certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attempt<'a> {
@@ -130,7 +133,7 @@ pub fn explain(host: &Host, text: &str) -> Finding {
     let problem = problem(text);
     let detail = problem.detail;
     match problem.kind {
-        "rateLimited" if detail.starts_with("Your account is temporarily prevented") => {
+        "rateLimited" if detail.starts_with(PAUSED) => {
             let link = detail.split_whitespace().rev().find(|word| word.starts_with("https://"));
             Finding::new(Reason::CaPaused, host).note(link.unwrap_or_default())
         }
@@ -199,19 +202,44 @@ fn self_check(host: &Host, reason: &str) -> Option<Finding> {
 
 fn rate_limited(host: &Host, detail: &str) -> Finding {
     let detail = detail.strip_prefix("Error creating new order :: ").unwrap_or(detail);
-    let lower = detail.to_ascii_lowercase();
-    let at = lower.find("retry after ");
-    let until = at.and_then(|at| detail.get(at + "retry after ".len()..)).and_then(time).unwrap_or_default();
-    let end = at.or_else(|| detail.find(": see ")).unwrap_or(detail.len());
-    let limit = detail.get(..end).unwrap_or_default().trim_end_matches([',', '.', ' ', ':']);
+    let (limit, until) = limit_and_time(detail);
+    let until = until.map(|at| at.strftime("%Y-%m-%d %H:%M UTC").to_string()).unwrap_or_default();
     Finding::new(Reason::CaRateLimited, host).observed(Some(limit).filter(|limit| !limit.is_empty())).note(until)
 }
 
+/// What a refusal says of the limit, and from when on the CA takes orders again.
+fn limit_and_time(detail: &str) -> (&str, Option<Timestamp>) {
+    let at = detail.to_ascii_lowercase().find("retry after ");
+    let until = at.and_then(|at| detail.get(at + "retry after ".len()..)).and_then(time);
+    let end = at.or_else(|| detail.find(": see ")).unwrap_or(detail.len());
+    (detail.get(..end).unwrap_or_default().trim_end_matches([',', '.', ' ', ':']), until)
+}
+
 /// The time at the beginning of a text, as Boulder writes it now (`2026-11-25 13:37:01 UTC`) or did (RFC 3339).
-fn time(text: &str) -> Option<String> {
+fn time(text: &str) -> Option<Timestamp> {
     let stamp = text.get(..19)?;
-    let at: Timestamp = format!("{}T{}Z", stamp.get(..10)?, stamp.get(11..)?).parse().ok()?;
-    Some(at.strftime("%Y-%m-%d %H:%M UTC").to_string())
+    format!("{}T{}Z", stamp.get(..10)?, stamp.get(11..)?).parse().ok()
+}
+
+/// A refusal of the CA's for its limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused<'a> {
+    /// Its words for the limit.
+    pub detail: &'a str,
+    /// From when on it takes orders again, where it says so.
+    pub until: Option<Timestamp>,
+    /// It paused the account for the name.
+    pub paused: bool,
+}
+
+/// The refusal in a text of cert-manager's about an order; `None`: it is about something else.
+pub fn refusal(text: &str) -> Option<Refused<'_>> {
+    let problem = problem(text);
+    if problem.kind != "rateLimited" && !(problem.kind.is_empty() && problem.code == 429) {
+        return None;
+    }
+    let (detail, until) = limit_and_time(problem.detail);
+    Some(Refused { detail, until, paused: problem.detail.starts_with(PAUSED) })
 }
 
 fn dns(host: &Host, detail: &str) -> Finding {

@@ -30,6 +30,8 @@ pub struct DomainFacts {
     pub issuer: Option<IssuerRef>,
     /// What the last check concluded; `None` before the first.
     pub verdict: Option<VerdictFacts>,
+    /// Where it stands with the CA's limits; `None`: none are known.
+    pub place: Option<PlaceFacts>,
     /// A certificate for the host is in place (condition `Issued`).
     pub issued: bool,
     /// Certgate injected the host before: DNS no longer takes that back.
@@ -55,6 +57,17 @@ pub struct Bind {
     pub certificate: String,
 }
 
+/// Where a host stands with the CA's limits.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PlaceFacts {
+    /// Nothing is to be ordered now.
+    Unasked,
+    /// A limit is used up: which, and until when.
+    Waiting(Box<VerdictFacts>),
+    /// It may order.
+    Granted,
+}
+
 /// A verdict as far as a decision needs it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VerdictFacts {
@@ -75,7 +88,12 @@ impl DomainFacts {
             None => Gate::Unknown,
             Some(verdict) if !verdict.finding.reason.opens_gate() => Gate::Closed(verdict),
             Some(verdict) if verdict.valid_until <= now => Gate::Stale(verdict),
-            Some(verdict) => Gate::Open(Some(verdict)),
+            Some(verdict) => match &self.place {
+                None | Some(PlaceFacts::Granted) => Gate::Open(Some(verdict)),
+                Some(PlaceFacts::Waiting(limit)) => Gate::Closed(limit),
+                // The controller has yet to ask.
+                Some(PlaceFacts::Unasked) => Gate::Unknown,
+            },
         }
     }
 }

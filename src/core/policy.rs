@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 mod rainbond;
 
+use super::limits::policy::LimitsPolicy;
 pub use rainbond::{LeftOver, Rainbond};
 
 /// The policy file.
@@ -38,6 +39,9 @@ pub struct Policy {
     /// Which names a CA is known by in CAA records, by ACME directory URL;
     /// adds to the built-in ones (Let's Encrypt, ZeroSSL, Google).
     pub caa_identities: BTreeMap<String, Vec<String>>,
+    /// Limits of CAs, by ACME directory URL, where they differ from the built-in ones (Let's Encrypt, production and
+    /// staging). Of other CAs none are known but what stands here.
+    pub limits: BTreeMap<String, LimitsPolicy>,
     /// Where Rainbond 5 keeps its flags for auto-issuance; unset: nobody looks there.
     pub console: Option<Console>,
     /// Exceptions, in order; for each setting the first matching rule that has it speaks.

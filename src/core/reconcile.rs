@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::{
     host::Host,
     issuance::Attempt,
+    limits::{Place, Spent},
     policy::{Issuance, IssuerRef, Profile},
     reason::Reason,
     verdict::{CaIdentity, GatewayTarget, Method, Request, Verdict},
@@ -23,6 +24,7 @@ pub mod gate;
 pub mod host;
 pub mod ingress;
 pub mod lead;
+pub mod limit;
 pub mod matching;
 pub mod request;
 pub mod status;
@@ -60,6 +62,8 @@ pub struct HostInput<'a> {
     pub switch: Option<switch::Switch<'a>>,
     /// A CertificateRequest waits for the verdict.
     pub requested: bool,
+    /// The issuer's CA has limits that are known.
+    pub limited: bool,
     /// What is under way.
     pub checks: &'a Checks,
     /// What the last plan left to remember.
@@ -210,6 +214,10 @@ pub struct Checks {
     pub fresh: Option<Fresh>,
     /// An Ingress of the host was edited since the last check began.
     pub edited: bool,
+    /// Its place within the CA's limits.
+    pub place: Place,
+    /// What its Domain is to remember of its orders.
+    pub spent: Vec<Spent>,
 }
 
 /// What a check was asked.
@@ -329,6 +337,8 @@ pub struct HostPlan {
     pub wake: Option<Timestamp>,
     /// What to remember, once all effects succeeded.
     pub notes: Notes,
+    /// What it needs of the CA's limits.
+    pub need: limit::Need,
 }
 
 // === impl HostPlan ===

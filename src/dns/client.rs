@@ -10,6 +10,7 @@ use std::{
 };
 
 use moka::{Expiry, future::Cache};
+use tracing::Instrument as _;
 
 use super::{exchange::exchange, limits::Limits, message::Mode};
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
         policy::Dns,
         verdict::answers::{Kind, Outcome, Question, Rcode},
     },
-    telemetry::dns::DnsMetrics,
+    telemetry::{dns::DnsMetrics, trace},
 };
 
 /// How often a question is put before it counts as unanswered.
@@ -111,7 +112,10 @@ impl Client {
             let limit = self.limits.of(*server);
             let turn = limit.turn().await;
             let begun = Instant::now();
-            let outcome = exchange(*server, question, mode, patience).await;
+            let span = tracing::info_span!(
+                target: trace::TARGET, "dns question", %server, name = question.name, kind = ?question.kind
+            );
+            let outcome = exchange(*server, question, mode, patience).instrument(span).await;
             drop(turn);
             let elapsed = begun.elapsed();
             took += elapsed;

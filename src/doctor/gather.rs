@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
-        core::v1::{ConfigMap, Secret, Service},
+        core::v1::{ConfigMap, Namespace, Secret, Service},
         discovery::v1::EndpointSlice,
         networking::v1::Ingress,
     },
@@ -30,6 +30,7 @@ use super::{
     observed::{Names, Observed, Resolvers, Seen, Server},
 };
 use crate::{
+    api::verified_hosts::VerifiedHosts,
     cli::crd,
     core::policy::{Dns, Policy},
     dns::{Preflight, parse_server},
@@ -214,6 +215,10 @@ impl Look {
         let (slices, own_policies, domains) =
             (Api::namespaced(client(), namespace), Api::namespaced(client(), namespace), Api::all(client()));
         let (policies, bindings) = (Api::all(client()), Api::all(client()));
+        let namespaces: Api<Namespace> = Api::all(client());
+        let guards: Api<VerifiedHosts> = Api::all(client());
+        // All of them: which are missing cannot be told from a part.
+        let every = ListParams::default();
         let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
         let found = tokio::join!(
             defined,
@@ -226,7 +231,15 @@ impl Look {
             self.all(&domains, ListParams::default()),
             self.all(&policies, ListParams::default()),
             self.all(&bindings, ListParams::default()),
+            self.seen(namespaces.list_metadata(&every)),
+            self.seen(guards.list_metadata(&every)),
         );
+        observed.namespaces = found.10.map(|list| {
+            let staying = list.items.into_iter().filter(|object| object.metadata.deletion_timestamp.is_none());
+            staying.map(|object| object.name_any()).collect()
+        });
+        observed.guarded =
+            found.11.map(|list| list.items.into_iter().filter_map(|object| object.metadata.namespace).collect());
         observed.definitions = expected.into_iter().zip(found.0).collect();
         (observed.serving, observed.lease, observed.configuration) = (found.1, found.2, found.3);
         (observed.approval, observed.endpoints, observed.network_policies) = (found.4, found.5, found.6);

@@ -72,6 +72,10 @@ pub struct Observed {
     pub admission_policies: Seen<Vec<ValidatingAdmissionPolicy>>,
     /// All bindings of them.
     pub bindings: Seen<Vec<ValidatingAdmissionPolicyBinding>>,
+    /// The namespaces, but those that are going.
+    pub namespaces: Seen<Vec<String>>,
+    /// The namespaces that have a VerifiedHosts object.
+    pub guarded: Seen<Vec<String>>,
     /// Network policies of certgate's namespace.
     pub network_policies: Seen<Vec<NetworkPolicy>>,
     /// Where the API server itself is reached.
@@ -122,6 +126,8 @@ pub struct Names {
     pub tls_secret: String,
     /// The ConfigMap with the policy.
     pub policy: String,
+    /// Whether the status page asks visitors for a token.
+    pub page_asks: bool,
     /// The accounts that the Pods run as.
     pub accounts: Accounts,
 }
@@ -256,6 +262,7 @@ impl Names {
                 .or_else(|| flag(webhook, "--tls-secret").map(str::to_owned))
                 .unwrap_or_else(|| format!("{prefix}-webhook-tls")),
             policy: config.unwrap_or_else(|| format!("{prefix}-policy")),
+            page_asks: flag(controller, "--page-auth").is_some_and(|mode| mode == "token"),
             accounts: Accounts { webhook: account(webhook, "webhook"), controller: account(controller, "controller") },
         }
     }

@@ -63,6 +63,10 @@ pub fn needed(names: &Names, policy: &Policy) -> Vec<Permission> {
     webhook.everywhere("", "namespaces", READ);
     let configurations = "mutatingwebhookconfigurations";
     webhook.add("admissionregistration.k8s.io", configurations, READ, Some(&names.prefix), None);
+    if gated {
+        let group = "admissionregistration.k8s.io";
+        webhook.add(group, "validatingwebhookconfigurations", READ, Some(&names.approval()), None);
+    }
     if names.self_managed {
         webhook.add("", "secrets", READ, Some(&names.tls_secret), own);
     }
@@ -88,6 +92,18 @@ pub fn needed(names: &Names, policy: &Policy) -> Vec<Permission> {
         for secret in [&names.ca_secret(), &names.tls_secret] {
             controller.add("", "secrets", &["list", "watch", "update"], Some(secret), own);
         }
+    }
+    if policy.rainbond.routes {
+        controller.everywhere("apisix.apache.org", "apisixroutes", READ);
+        controller.everywhere("cert-manager.io", "certificates/status", &["patch"]);
+    }
+    if let Some(console) = &policy.console {
+        controller.everywhere("certgate.dev", "domains", &["patch"]);
+        controller.add("", "secrets", &["get"], Some(&console.secret), own);
+    }
+    if names.page_asks {
+        controller.everywhere("authentication.k8s.io", "tokenreviews", &["create"]);
+        controller.everywhere("authorization.k8s.io", "subjectaccessreviews", &["create"]);
     }
     if policy.gateway.rainbond {
         controller.everywhere("rainbond.io", "rainbondclusters", READ);

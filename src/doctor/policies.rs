@@ -6,6 +6,8 @@ use k8s_openapi::api::apps::v1::Deployment;
 use super::{Check, Observed, Report, Text, issuing, webhook};
 use crate::{core::policy::GateMode, pki::x509};
 
+/// At most so many namespaces are named.
+const NAMED: usize = 5;
 /// The policies that the chart may install, by the ends of their names.
 const POLICIES: [&str; 4] = ["verified-hosts", "own-objects", "own-fields", "certificates"];
 
@@ -85,6 +87,39 @@ pub(super) fn approval(observed: &Observed, report: &mut Report) {
     }
 }
 
+/// Whether there are namespaces in which Ingresses are held against nothing.
+fn unguarded(observed: &Observed, report: &mut Report) {
+    let check = Check::AdmissionPolicies;
+    let (Some(Some(namespaces)), Some(guarded)) = (
+        report.look(check, "Namespaces", &observed.namespaces),
+        report.look(check, "VerifiedHosts", &observed.guarded),
+    ) else {
+        return;
+    };
+    let guarded = guarded.map_or(&[][..], Vec::as_slice);
+    let exempt = |name: &String| {
+        *name == observed.names.namespace || observed.policy().is_some_and(|policy| policy.excludes(name))
+    };
+    let open: Vec<&str> =
+        namespaces.iter().filter(|name| !exempt(name) && !guarded.contains(name)).map(String::as_str).collect();
+    if open.is_empty() {
+        return;
+    }
+    let (count, first) = (open.len(), open.iter().take(NAMED).copied().collect::<Vec<_>>().join(", "));
+    report.warn(
+        check,
+        "NamespacesUnguarded",
+        Text::new(
+            format!("{count} namespaces have no VerifiedHosts, so that nothing is held there: {first}"),
+            format!("{count} 个命名空间没有 VerifiedHosts，因而不受约束：{first}"),
+        ),
+        Text::new(
+            "the controller makes one in each within a second: see that it leads, and its log",
+            "控制器会在一秒内为每个命名空间创建：请确认有主副本，并查看其日志",
+        ),
+    );
+}
+
 /// Whether a controller has VerifiedHosts tell of hosts first, everywhere.
 fn guards(controller: &Deployment) -> bool {
     issuing::arguments(controller).iter().any(|argument| argument == "--guarded")
@@ -160,6 +195,9 @@ pub(super) fn admission_policies(observed: &Observed, report: &mut Report) {
             ),
             upgrade(),
         );
+    }
+    if holds && report.is_well(check) {
+        unguarded(observed, report);
     }
     if report.is_well(check) {
         let list = if on.is_empty() { ("off".into(), "未启用".into()) } else { (on.join("; "), on.join("；")) };

@@ -3,31 +3,37 @@
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
+use serde::Serialize;
 use serde_json::json;
 
-use super::{Finding, Level};
+use super::{Check, Finding, Level};
 use crate::core::finding::Lang;
+
+/// A finding for programs.
+#[derive(Serialize)]
+struct JsonFinding<'a> {
+    check: Check,
+    level: Level,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    fault: &'a str,
+    what: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<&'a str>,
+}
 
 /// The findings as one JSON document.
 ///
 /// # Errors
 /// Never in practice: all of it is text.
 pub fn json(findings: &[Finding], lang: Lang) -> Result<String, serde_json::Error> {
-    let findings: Vec<_> = findings
+    let findings: Vec<JsonFinding<'_>> = findings
         .iter()
-        .map(|finding| {
-            let mut object = json!({
-                "check": finding.check,
-                "level": finding.level,
-                "what": finding.what.of(lang),
-            });
-            if !finding.fault.is_empty() {
-                object["fault"] = json!(finding.fault);
-            }
-            if let Some(remedy) = &finding.remedy {
-                object["remedy"] = json!(remedy.of(lang));
-            }
-            object
+        .map(|finding| JsonFinding {
+            check: finding.check,
+            level: finding.level,
+            fault: finding.fault,
+            what: finding.what.of(lang),
+            remedy: finding.remedy.as_ref().map(|remedy| remedy.of(lang)),
         })
         .collect();
     serde_json::to_string_pretty(&json!({ "findings": findings })).map(|text| text + "\n")

@@ -161,6 +161,8 @@ const BREAKS: &[Break] = &[
     ("WebhookSilent", Level::Fail, |o| answered(o, 201, &["299 - \"somebody else's\""], 3)),
     ("SlowWrites", Level::Warn, |o| answered(o, 201, &["299 - \"certgate: hello\""], 1_900)),
     ("ApprovalLeft", Level::Warn, |o| o.approval = Seen::Here(object(json!({ "metadata": {}, "webhooks": [] })))),
+    ("FailurePolicyFail", Level::Fail, |o| gated(o, |hook| hook["failurePolicy"] = json!("Fail"))),
+    ("CaBundleEmpty", Level::Fail, |o| gated(o, |hook| hook["clientConfig"]["caBundle"] = Value::Null)),
     ("BindingWithoutPolicy", Level::Fail, |o| {
         o.bindings =
             Seen::Here(vec![object(json!({ "metadata": {}, "spec": { "policyName": "certgate-own-fields" } }))]);
@@ -173,11 +175,11 @@ const BREAKS: &[Break] = &[
         o.bindings = Seen::Here(vec![object(json!({ "metadata": {},
             "spec": { "policyName": "certgate-own-fields", "validationActions": ["Deny"] } }))]);
     }),
-    ("NotGuarded", Level::Fail, |o| {
-        o.admission_policies =
-            Seen::Here(vec![object(json!({ "metadata": { "name": "certgate-verified-hosts" }, "spec": {} }))]);
-        o.bindings = Seen::Here(vec![object(json!({ "metadata": {},
-            "spec": { "policyName": "certgate-verified-hosts", "validationActions": ["Deny"] } }))]);
+    ("NotGuarded", Level::Fail, |o| held(o, json!([]))),
+    ("NamespacesUnguarded", Level::Warn, |o| {
+        held(o, json!(["--guarded"]));
+        o.namespaces = Seen::Here(["kube-system", "certgate-system", "team", "bare"].map(String::from).into());
+        o.guarded = Seen::Here(vec!["team".to_owned()]);
     }),
     ("CertManagerMissing", Level::Fail, |o| o.cert_manager_definitions[1].1 = Seen::Absent),
     ("CertManagerNotFound", Level::Warn, |o| o.cert_manager = Seen::Here(Vec::new())),
@@ -212,6 +214,8 @@ const BREAKS: &[Break] = &[
         o.rainbond_cluster =
             Seen::Here(object(json!({ "metadata": {}, "spec": { "gatewayIngressIPs": ["10.0.0.1"] } })));
     }),
+    ("ConsoleNeverAnswered", Level::Fail, |o| console(o, None)),
+    ("ConsoleSilent", Level::Fail, |o| console(o, Some("2026-11-24T11:49:00Z"))),
     ("IssuerMissing", Level::Warn, |o| {
         o.domains = Seen::Here(vec![object(json!({ "apiVersion": "certgate.dev/v1alpha1", "kind": "Domain",
             "metadata": { "name": "a.example.com", "namespace": "team" }, "spec": { "host": "a.example.com" },
@@ -222,10 +226,50 @@ const BREAKS: &[Break] = &[
     ("NotSeen", Level::Warn, |o| o.domains = Seen::Failed("no answer within 10s".into())),
 ];
 
+/// Policy names a console, which last answered then.
+fn console(o: &mut Observed, at: Option<&str>) {
+    policy(
+        o,
+        json!({ "issuer": { "name": "le" }, "gateway": { "addresses": ["8.8.8.8"] },
+            "console": { "url": "https://console.example.com", "region": "rainbond" } }),
+    );
+    if let Some(at) = at {
+        edit(&mut o.lease, |lease| lease["metadata"]["annotations"] = json!({ "certgate.dev/console-answered": at }));
+    }
+}
+
+#[test]
+fn a_console_that_answered_minutes_ago_is_well() {
+    let mut observed = well();
+    console(&mut observed, Some("2026-11-24T11:52:00Z"));
+    let findings = diagnose(&observed);
+    assert!(findings.iter().any(|finding| finding.check == Check::Console && finding.level == Level::Ok));
+}
+
 fn answered(o: &mut Observed, code: u16, said: &[&str], took: u64) {
     let Trial::Answered { status, warnings, millis, .. } = &mut o.trial else { panic!() };
     (*status, *millis) = (code, took);
     *warnings = said.iter().map(|warning| (*warning).to_owned()).collect();
+}
+
+/// Ingresses are held against VerifiedHosts, with a controller of these arguments.
+fn held(o: &mut Observed, args: Value) {
+    let policy = json!({ "metadata": { "name": "certgate-verified-hosts" }, "spec": {} });
+    o.admission_policies = Seen::Here(vec![object(policy)]);
+    o.bindings = Seen::Here(vec![object(json!({ "metadata": {},
+        "spec": { "policyName": "certgate-verified-hosts", "validationActions": ["Deny"] } }))]);
+    edit(&mut o.controller, |d| d["spec"]["template"]["spec"]["containers"][0]["args"] = args);
+}
+
+/// The gate is on, and its webhook like this.
+fn gated(o: &mut Observed, change: fn(&mut Value)) {
+    policy(
+        o,
+        json!({ "issuer": { "name": "le" }, "gateway": { "addresses": ["8.8.8.8"] }, "gate": { "mode": "all" } }),
+    );
+    let mut hook = serde_json::to_value(o.configuration.get().unwrap()).unwrap()["webhooks"][0].take();
+    change(&mut hook);
+    o.approval = Seen::Here(object(json!({ "metadata": {}, "webhooks": [hook] })));
 }
 
 fn expired(o: &mut Observed) {
@@ -240,6 +284,15 @@ fn what_is_well_has_no_fault() {
     let faults: Vec<_> = findings.iter().filter(|finding| finding.level != Level::Ok).collect();
     assert!(faults.is_empty(), "{faults:#?}");
     assert!(findings.len() >= 15, "{findings:#?}");
+}
+
+#[test]
+fn a_gate_that_is_on_and_trusted_is_well() {
+    let mut observed = well();
+    gated(&mut observed, |_| {});
+    let findings = diagnose(&observed);
+    assert!(findings.iter().all(|finding| finding.level == Level::Ok), "{findings:#?}");
+    assert!(findings.iter().any(|f| f.check == Check::ApprovalGate && f.what.of(Lang::En) == "on, and trusted"));
 }
 
 #[test]

@@ -88,6 +88,7 @@ async fn nothing_that_certgate_injects_is_refused_and_the_matrix_holds_with_it_u
         })
         .await?;
 
+        doctor_agrees(lab).await?;
         matrix(&asker, "up").await?;
         for replica in app.replicas() {
             app.kill(&replica)?;
@@ -125,6 +126,23 @@ async fn from_held_to_injected(lab: &Lab) -> Result<()> {
     }
     ensure!(written > 10 * HOSTS, "{written} writes");
     Ok(())
+}
+
+/// Doctor finds nothing amiss with the policies.
+async fn doctor_agrees(lab: &Lab) -> Result<()> {
+    lab.wait_for("doctor is content with the policies", PATIENCE, async || {
+        let run = tokio::process::Command::new(program())
+            .args(["doctor", "--name", "certgate-deny", "--output", "json", "--kubeconfig"])
+            .arg(lab.kubeconfig())
+            .output();
+        let said: serde_json::Value = serde_json::from_slice(&run.await?.stdout)?;
+        let findings = said["findings"].as_array().context("no findings")?;
+        let policies: Vec<_> = findings.iter().filter(|finding| finding["check"] == "admission-policies").collect();
+        ensure!(policies.len() == 1 && policies[0]["level"] == "ok", "{policies:?}");
+        ensure!(policies[0]["what"].as_str().is_some_and(|what| what.contains("verified-hosts (Deny")), "{policies:?}");
+        Ok(Some(()))
+    })
+    .await
 }
 
 async fn matrix(asker: &Asker, state: &str) -> Result<()> {

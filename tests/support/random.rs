@@ -7,7 +7,7 @@ use certgate::core::{
     decision::Decision,
     finding::Finding,
     ingress::Ingress,
-    knowledge::{Bind, DomainFacts, Knowledge, VerdictFacts},
+    knowledge::{Bind, DomainFacts, Knowledge, PlaceFacts, VerdictFacts},
     names,
     patch::PatchOp,
     policy::{AutoIssue, Issuance, IssuerRef, Match, PlainHttp, Policy, Profile, Rule},
@@ -144,6 +144,13 @@ pub fn ingress() -> impl Strategy<Value = Value> {
         })
 }
 
+/// Where a host may stand with the CA's limits.
+fn places() -> Vec<PlaceFacts> {
+    let finding = Finding::new(Reason::RateLimited, "host");
+    let waiting = VerdictFacts { finding, issuer: None, valid_until: Timestamp::MAX };
+    vec![PlaceFacts::Unasked, PlaceFacts::Granted, PlaceFacts::Waiting(Box::new(waiting))]
+}
+
 /// What a Domain says.
 pub fn facts() -> impl Strategy<Value = DomainFacts> {
     // Good verdicts weigh more: what is held exercises little of the patch.
@@ -164,11 +171,13 @@ pub fn facts() -> impl Strategy<Value = DomainFacts> {
         optional(&["web", "other"]),
         proptest::option::weighted(0.2, select(&["le", "zero"][..])),
         proptest::option::weighted(0.2, select(&[("wild-tls", "wild-tls"), ("wild-tls", "wild")][..])),
+        proptest::option::weighted(0.2, select(places())),
     )
-        .prop_map(|(auto_issue, reason, (issued, released, fresh), lead, issuer, bind)| {
+        .prop_map(|(auto_issue, reason, (issued, released, fresh), lead, issuer, bind, place)| {
             let issuer = issuer.map(IssuerRef::cluster);
             DomainFacts {
                 auto_issue,
+                place,
                 verdict: reason.map(|reason| VerdictFacts {
                     finding: Finding::new(reason, "host"),
                     issuer: issuer.clone(),

@@ -189,3 +189,14 @@ readinessProbe:
 {{- end }}
 {{- toJson $hosts }}
 {{- end -}}
+
+{{/* Where traces go; nothing: none are made. */}}
+{{- define "certgate.tracingEnv" -}}
+{{- with .Values.tracing }}{{- if .otlpEndpoint -}}
+- {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ .otlpEndpoint | quote }}}
+{{- if .sampler }}
+- {name: OTEL_TRACES_SAMPLER, value: {{ .sampler | quote }}}
+- {name: OTEL_TRACES_SAMPLER_ARG, value: {{ .samplerArg | quote }}}
+{{- end }}
+{{- end }}{{- end }}
+{{- end -}}

@@ -74,6 +74,9 @@ pub struct Condition {
     pub reason: String,
     /// Why, in a sentence.
     pub message: String,
+    /// The generation of the object that it is about.
+    #[serde(rename = "observedGeneration")]
+    pub observed_generation: Option<i64>,
     /// Since when the status is that one.
     #[serde(rename = "lastTransitionTime")]
     pub last_transition_time: Option<Time>,
@@ -92,6 +95,15 @@ impl Certificate {
     /// Whether the condition of that type is `True`.
     pub fn is(&self, kind: &str) -> bool {
         self.condition(kind).is_some_and(|condition| condition.status == "True")
+    }
+
+    /// Whether what is kept in its Secret was certified for the names as they stand.
+    pub fn is_certified(&self) -> bool {
+        let ready = self.condition("Ready").filter(|ready| ready.status == "True");
+        self.status.not_after.is_some()
+            && ready.is_some_and(|ready| {
+                ready.observed_generation.is_some() && ready.observed_generation == self.metadata.generation
+            })
     }
 
     /// The object that controls it.

@@ -1,5 +1,6 @@
 //! [`CertificateRequest`]: what of cert-manager's CertificateRequest tells what it asks for and what became of it.
 
+use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::ObjectMeta;
 use serde::Deserialize;
@@ -59,6 +60,26 @@ impl CertificateRequest {
             |c: &Value| matches!(c.get("type").and_then(Value::as_str), Some("Approved" | "Denied" | "InvalidRequest"));
         self.metadata.deletion_timestamp.is_none() && !self.status.conditions.iter().any(decided)
     }
+
+    /// Whether it is approved and has neither succeeded nor failed.
+    pub fn is_under_way(&self) -> bool {
+        let is = |kind: &str, field: &str, values: &[&str]| {
+            let of_kind = |c: &&Value| c.get("type").and_then(Value::as_str) == Some(kind);
+            let found = self.status.conditions.iter().find(of_kind).and_then(|c| c.get(field)?.as_str());
+            found.is_some_and(|value| values.contains(&value))
+        };
+        self.metadata.deletion_timestamp.is_none()
+            && is("Approved", "status", &["True"])
+            && !is("Ready", "status", &["True"])
+            && !is("Ready", "reason", &["Failed", "Denied"])
+    }
+
+    /// When it was approved.
+    pub fn approved_at(&self) -> Option<Timestamp> {
+        let approved =
+            self.status.conditions.iter().find(|c| c.get("type").and_then(Value::as_str) == Some("Approved"))?;
+        approved.get("lastTransitionTime")?.as_str()?.parse().ok()
+    }
 }
 
 #[cfg(test)]
@@ -77,6 +98,23 @@ mod tests {
                 r#"{{"metadata":{{"name":"a-1"}},"spec":{{"request":"LS0=","issuerRef":{{"name":"le"}}}},"status":{{"conditions":[{conditions}]}}}}"#
             );
             assert_eq!(serde_json::from_str::<CertificateRequest>(&text)?.is_open(), open, "{conditions}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn an_approved_request_is_under_way_until_it_is_over() -> Result<(), serde_json::Error> {
+        let approved = r#"{"type":"Approved","status":"True","lastTransitionTime":"2026-11-25T12:00:00Z"}"#;
+        for (ready, under_way) in [
+            ("", true),
+            (r#","reason":"Pending","status":"False""#, true),
+            (r#","reason":"Issued","status":"True""#, false),
+            (r#","reason":"Failed","status":"False""#, false),
+        ] {
+            let text = format!(r#"{{"status":{{"conditions":[{approved},{{"type":"Ready"{ready}}}]}}}}"#);
+            let request: CertificateRequest = serde_json::from_str(&text)?;
+            assert_eq!(request.is_under_way(), under_way, "{ready}");
+            assert_eq!(request.approved_at().map(|at| at.to_string()).as_deref(), Some("2026-11-25T12:00:00Z"));
         }
         Ok(())
     }

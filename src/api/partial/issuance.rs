@@ -5,14 +5,28 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::api::ObjectMeta;
 use serde::Deserialize;
 
+use super::certificate::Issuer;
+
 /// An `acme.cert-manager.io/v1` Order.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Order {
     /// `metadata`.
     pub metadata: ObjectMeta,
+    /// `spec`.
+    pub spec: OrderSpec,
     /// `status`.
     pub status: Progress,
+}
+
+/// The parts of an Order's spec.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct OrderSpec {
+    /// The names of the certificate.
+    pub dns_names: Vec<String>,
+    /// Its issuer.
+    pub issuer_ref: Issuer,
 }
 
 /// An `acme.cert-manager.io/v1` Challenge.

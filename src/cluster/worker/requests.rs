@@ -13,7 +13,7 @@ use super::{
         events,
         world::{Key, World, gate::SeenRequest, intake::Kept as _},
     },
-    Shared, whole_seconds,
+    Shared,
 };
 use crate::core::{
     finding::Finding,
@@ -37,7 +37,8 @@ impl Told {
     /// After a restart what stands in the Domains has been told.
     pub(super) fn standing(&mut self, world: &World, now: Timestamp) {
         for (namespace, name, seen) in world.requests() {
-            if let RequestPlan::Hold { findings, .. } = world.plan_request(namespace, seen, now)
+            let place = world.place_of_request(namespace, seen, now);
+            if let RequestPlan::Hold { findings, .. } = world.plan_request(namespace, seen, &place, now)
                 && tells(&findings)
             {
                 self.is_news((namespace.clone(), name.clone()), &findings);
@@ -53,18 +54,13 @@ impl Shared {
 
     pub(super) async fn request(&self, namespace: &Arc<str>, name: &Arc<str>) -> Result<(), WriteError> {
         let id = (namespace.clone(), name.clone());
-        let now = whole_seconds(Timestamp::now());
-        let planned = {
-            let world = self.world();
-            let seen = world.request(namespace, name).cloned();
-            seen.map(|seen| (world.plan_request(namespace, &seen, now), seen))
-        };
-        let Some((plan, seen)) = planned else {
+        let seen = self.world().request(namespace, name).cloned();
+        let Some((plan, seen)) = seen.map(|seen| (self.plan_request(namespace, &seen), seen)) else {
             self.told().0.remove(&id);
             return Ok(());
         };
         match plan {
-            RequestPlan::Leave => {}
+            RequestPlan::Leave | RequestPlan::Ask => {}
             RequestPlan::Approve { message, despite } => {
                 let SeenRequest { resource_version, conditions, certificate, .. } = seen;
                 let after = self.writer.approve(namespace, name, &resource_version, conditions, &message).await?;

@@ -22,6 +22,10 @@ impl Drop for Fixture {
 }
 
 fn fixture(answers: impl IntoIterator<Item = (u16, serde_json::Value)>) -> Fixture {
+    guarded(answers, false)
+}
+
+fn guarded(answers: impl IntoIterator<Item = (u16, serde_json::Value)>, guarded: bool) -> Fixture {
     let script = script(answers);
     let (jobs, questions) = mpsc::unbounded();
     let policy: Policy =
@@ -29,7 +33,8 @@ fn fixture(answers: impl IntoIterator<Item = (u16, serde_json::Value)>) -> Fixtu
             .unwrap();
     let teller = Teller::new(script.client.clone(), "test".into());
     let writer = Writer::new(script.client.clone());
-    let shared = Arc::new(Shared::new(World::new(policy.into()), writer, teller, ControllerMetrics::default(), jobs));
+    let shared = Shared::new(World::new(policy.into()), writer, teller, ControllerMetrics::default(), jobs);
+    let shared = Arc::new(shared.guarding(guarded));
     shared.settle();
     let ingress: Ingress = serde_json::from_value(json!({
         "metadata": {"name": "shop", "namespace": "n", "uid": "u", "resourceVersion": "7", "annotations": {"certgate.dev/auto-issue": "true"}},
@@ -139,7 +144,7 @@ async fn a_question_is_asked_once_and_its_answer_written() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert!(fixture.questions.try_recv().is_err());
     let verdict = Verdict {
-        finding: crate::core::finding::Finding::new(Reason::NoAddress, "www.example.com"),
+        finding: crate::core::finding::Finding::new(crate::core::reason::Reason::NoAddress, "www.example.com"),
         warnings: Vec::new(),
         checks: Vec::new(),
         next_check: Duration::from_secs(60),
@@ -152,4 +157,49 @@ async fn a_question_is_asked_once_and_its_answer_written() {
     assert!(
         asked.iter().any(|(method, _, body)| method == "PUT" && body["status"]["verdict"]["reason"] == "NoAddress")
     );
+}
+
+const VERIFIED: &str = "PATCH /apis/certgate.dev/v1alpha1/namespaces/n/verifiedhosts/certgate";
+
+/// The host's issuer is there, and asks for no validation: the host is verified at once.
+fn verify_at_once(fixture: &Fixture) {
+    let issuer: crate::api::partial::issuer::ClusterIssuer = serde_json::from_value(json!({
+        "metadata": {"name": "internal"}, "spec": {"ca": {}}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}))
+    .unwrap();
+    fixture.shared.change(|world| issuer.see(world));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_policies_read_it_verified_hosts_tells_of_a_host_before_its_domain_does() {
+    let told = json!({"apiVersion": "certgate.dev/v1alpha1", "kind": "VerifiedHosts",
+        "metadata": {"name": "certgate", "namespace": "n", "resourceVersion": "3"},
+        "spec": {"issuer": "internal", "hosts": {"www.example.com": "certgate-www.example.com"}}});
+    let fixture = guarded([a_domain("8"), (200, told)], true);
+    verify_at_once(&fixture);
+    assert_eq!(fixture.requests(2).await, [CREATE, VERIFIED]);
+    let written = Instant::now();
+    assert_eq!(fixture.requests(3).await, [CREATE, VERIFIED, STATUS]);
+    assert!(written.elapsed() >= Duration::from_millis(400), "{:?}: API servers must hear of it", written.elapsed());
+    let asked = fixture.script.asked.lock().await;
+    assert_eq!(asked[1].2["spec"]["hosts"], json!({"www.example.com": "certgate-www.example.com"}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_is_not_withheld_for_ever_because_verified_hosts_cannot_be_written() {
+    let refused = std::iter::repeat_n(status(403, "Forbidden", "no RBAC for that"), 100);
+    let fixture = guarded([a_domain("8")].into_iter().chain(refused), true);
+    verify_at_once(&fixture);
+    let begun = Instant::now();
+    let mut count = 2;
+    while !fixture.requests(count).await.iter().any(|request| request == STATUS) {
+        count += 1;
+    }
+    assert!((9..15).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_no_policy_reads_it_nothing_waits_for_verified_hosts() {
+    let fixture = fixture([a_domain("8")]);
+    verify_at_once(&fixture);
+    assert_eq!(fixture.requests(2).await, [CREATE, STATUS]);
 }

@@ -103,11 +103,13 @@ impl Shared {
         if !self.guarded {
             return false;
         }
-        let (secret, known) = {
-            let world = self.world();
-            let secret = world.would_verify(namespace, host, &with_status(domain, status), Timestamp::now());
-            let known = world.verified(namespace).and_then(|verified| verified.hosts.get(host.as_str()).cloned());
-            (secret, known)
+        let (secret, stands) = {
+            let (world, now) = (self.world(), Timestamp::now());
+            let secret = world.would_verify(namespace, host, &with_status(domain, status), now);
+            let known = world.verified(namespace).and_then(|verified| verified.hosts.get(host.as_str()));
+            // What the Domain itself does not tell yet may be of a leader before, and on its way out.
+            let told = world.would_verify(namespace, host, domain, now);
+            (secret.clone(), known == secret.as_ref() && told == secret)
         };
         let id = (namespace.clone(), host.clone());
         let now = Instant::now();
@@ -117,7 +119,7 @@ impl Shared {
             return false;
         };
         let Some(announced) = all.get(&id).filter(|announced| announced.secret == secret) else {
-            if known.as_ref() == Some(&secret) {
+            if stands {
                 return false;
             }
             all.insert(id, Announced { secret, since: now, written: None });

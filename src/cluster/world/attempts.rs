@@ -156,6 +156,7 @@ pub(super) fn lose_request(world: &mut World, namespace: &str, name: &str) -> To
 
 impl Kept for Order {
     fn see(self, world: &mut World) -> Touched {
+        world.see_order(&self);
         let name = self.name_any();
         let Some(step) = Step::of(&self.metadata, self.status).filter(|step| is_ours(&step.owner)) else {
             return Touched::default();
@@ -168,6 +169,7 @@ impl Kept for Order {
     }
 
     fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
+        world.lose_order(namespace, name);
         world.attempt(namespace, |attempts| {
             let certificate = attempts.of_order(name).map(str::to_owned);
             attempts.orders.remove(name);
@@ -178,6 +180,7 @@ impl Kept for Order {
 
 impl Kept for Challenge {
     fn see(self, world: &mut World) -> Touched {
+        world.see_challenge(&self);
         let name = self.name_any();
         let Some(step) = Step::of(&self.metadata, self.status).filter(|step| is_ours(&step.owner)) else {
             return Touched::default();
@@ -203,7 +206,7 @@ impl Namespace {
     /// How many objects of attempts are kept.
     #[cfg(test)]
     pub(super) fn attempts_kept(&self) -> usize {
-        self.attempts.requests.len() + self.attempts.orders.len() + self.attempts.challenges.len()
+        self.attempts.requests.len() + self.attempts.orders.len() + self.attempts.challenges.len() + self.orders_kept()
     }
 }
 

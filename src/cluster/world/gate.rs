@@ -18,6 +18,7 @@ use crate::{
         csr::{self, CsrError, CsrNames},
         host::Host,
         ingress::Labels,
+        limits::{Names, Place},
         names,
         policy::IssuerRef,
         reconcile::{
@@ -85,6 +86,11 @@ impl SeenRequest {
         self.names.as_ref().map(|names| names.hosts.as_slice()).unwrap_or_default()
     }
 
+    /// The issuer it names.
+    pub const fn issuer(&self) -> &IssuerRef {
+        &self.issuer
+    }
+
     fn facts<'a>(&'a self, namespace: &'a str) -> RequestFacts<'a> {
         RequestFacts {
             namespace,
@@ -92,6 +98,7 @@ impl SeenRequest {
             names: self.names.clone(),
             word: self.word.as_deref(),
             labels: &self.labels,
+            by_place: false,
             certificate: self.certificate.as_ref().map(|(name, _)| name.as_str()),
         }
     }
@@ -103,6 +110,15 @@ impl Kept for CertificateRequest {
         let mut touched = attempts::see_request(&self, world);
         if !self.is_open() {
             touched.merge(world.decided(&namespace_name, &name));
+            if self.is_under_way() {
+                let seen = SeenRequest::read(&self);
+                if let Some(names) = Names::new(seen.hosts().iter().cloned()) {
+                    let approved = self.approved_at().unwrap_or(Timestamp::UNIX_EPOCH);
+                    world.see_approved(&namespace_name, &name, seen.issuer, names, approved);
+                }
+            } else {
+                world.lose_approved(&namespace_name, &name);
+            }
             return touched;
         }
         let (namespace, ns) = world.enter(&namespace_name);
@@ -115,6 +131,7 @@ impl Kept for CertificateRequest {
     }
 
     fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
+        world.lose_approved(namespace, name);
         let mut touched = attempts::lose_request(world, namespace, name);
         touched.merge(world.decided(namespace, name));
         touched
@@ -146,7 +163,7 @@ impl World {
     }
 
     /// The plan for a request.
-    pub fn plan_request(&self, namespace: &str, seen: &SeenRequest, now: Timestamp) -> RequestPlan {
+    pub fn plan_request(&self, namespace: &str, seen: &SeenRequest, place: &Place, now: Timestamp) -> RequestPlan {
         if self.is_terminating(namespace) {
             return RequestPlan::Leave;
         }
@@ -154,7 +171,7 @@ impl World {
             let status = self.domain_object(namespace, host)?.domain.status.as_ref()?;
             status.next_check_time.as_ref().map(|time| time.0)
         };
-        request::plan(&seen.facts(namespace), self, next_check, &self.policy, now)
+        request::plan(&seen.facts(namespace), self, place, next_check, &self.policy, now)
     }
 
     /// What the approval gate wants to know of a host, and the Certificate that asks. One whose request waits goes first.

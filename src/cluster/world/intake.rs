@@ -386,6 +386,7 @@ impl Kept for Certificate {
         if let Some(annotations) = &mut self.metadata.annotations {
             annotations.retain(|key, _| key == names::AUTO_ISSUE);
         }
+        world.see_certificate(&self);
         let (namespace, ns) = world.enter(&self.namespace().unwrap_or_default());
         let name = self.name_any();
         let mut touched = Touched::default();
@@ -416,6 +417,7 @@ impl Kept for issuer::Issuer {
         if ns.issuers.get(&name) != Some(&facts) {
             ns.issuers.insert(name, facts);
             touched.keys.extend(ns.all_keys(&namespace));
+            world.recount();
         }
         touched
     }
@@ -437,6 +439,9 @@ impl Kept for issuer::ClusterIssuer {
         let facts = issuers::read(self.body);
         let news = world.cluster_issuers.get(&name) != Some(&facts);
         world.cluster_issuers.insert(name, facts);
+        if news {
+            world.recount();
+        }
         Touched { everything: news, ..Touched::default() }
     }
 

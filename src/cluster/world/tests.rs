@@ -7,7 +7,10 @@ use crate::core::reason::Reason;
 use simulation::Cluster;
 
 mod companion;
+mod domains;
+mod events;
 mod gate;
+mod limits;
 mod routes;
 mod simulation;
 mod twin;
@@ -38,28 +41,6 @@ fn issued(name: &str) -> Cluster {
     assert_eq!(cluster.reason(HOST, "Ready").as_deref(), Some("True Issued"));
     assert_eq!(cluster.orders, [HOST]);
     cluster
-}
-
-#[test]
-fn events_are_bounded_by_changes_not_by_checks() {
-    const HOSTS: usize = 4;
-    let mut cluster = Cluster::new(POLICY);
-    let names: Vec<String> = (0..HOSTS).map(|n| format!("h{n}.example.com")).collect();
-    for (n, name) in names.iter().enumerate() {
-        cluster.put("Ingress", ingress(&format!("i{n}"), name));
-    }
-    cluster.settle();
-    cluster.pass(3600);
-    assert!(cluster.checks.len() > 20 * HOSTS, "{}", cluster.checks.len());
-    assert_eq!(cluster.told.len(), 2 * HOSTS, "one on each Ingress and one on each Domain");
-    // Each change is told once more, whatever the number of checks until the next.
-    for reason in [Reason::WrongTarget, Reason::DomainNotFound] {
-        for name in &names {
-            cluster.dns.insert(name.clone(), reason);
-        }
-        cluster.pass(3600);
-    }
-    assert_eq!(cluster.told.len(), 3 * 2 * HOSTS);
 }
 
 #[test]
@@ -467,53 +448,4 @@ fn an_issuer_that_asks_no_dns_needs_no_verdict_of_it() {
     assert_eq!(cluster.reason("shop.corp.internal", "Ready").as_deref(), Some("True Issued"));
     assert_eq!(cluster.reason("shop.corp.internal", "Verified").as_deref(), Some("True NoValidationNeeded"));
     assert!(cluster.checks.is_empty());
-}
-
-#[test]
-fn hosts_that_cannot_have_a_certificate_get_no_domain() {
-    let mut cluster = Cluster::new(POLICY);
-    for (name, host) in [("a", "10.0.0.1"), ("b", "shop.corp.internal"), ("c", "co.uk")] {
-        cluster.put("Ingress", ingress(name, host));
-    }
-    let mut unflagged = ingress("d", HOST);
-    unflagged["metadata"]["annotations"] = json!({});
-    cluster.put("Ingress", unflagged);
-    cluster.pass(60);
-    assert!(cluster.world.all_keys().iter().all(|key| match key {
-        Key::Host(namespace, host) => cluster.world.domain_object(namespace, host).is_none(),
-        _ => true,
-    }));
-    assert!(cluster.writes.is_empty());
-}
-
-#[test]
-fn a_domain_that_a_person_wrote_is_never_deleted() {
-    let mut cluster = Cluster::new(POLICY);
-    cluster.put(
-        "Domain",
-        json!({"metadata": {"namespace": "team-a", "name": HOST}, "spec": {"host": HOST, "autoIssue": true}}),
-    );
-    cluster.dns.insert(HOST.into(), Reason::Verified);
-    let mut plain = ingress("shop", HOST);
-    plain["metadata"]["annotations"] = json!({});
-    cluster.put("Ingress", plain);
-    cluster.pass(10);
-    assert_eq!(cluster.reason(HOST, "Ready").as_deref(), Some("True Issued"), "the Domain flags the host");
-    cluster.delete("Ingress", "shop");
-    cluster.collect_garbage();
-    cluster.pass(10_000);
-    assert_eq!(cluster.reason(HOST, "Ready").as_deref(), Some("False HostRemoved"));
-}
-
-#[test]
-fn a_namespace_on_its_way_out_is_left_alone() {
-    let mut cluster = Cluster::new(POLICY);
-    cluster.put("Ingress", ingress("shop", HOST));
-    cluster.settle();
-    cluster.put("Namespace", json!({"metadata": {"name": "team-a", "deletionTimestamp": "2026-11-24T12:00:00Z"}}));
-    cluster.dns.insert(HOST.into(), Reason::Verified);
-    cluster.delete("Domain", HOST);
-    cluster.pass(120);
-    assert_eq!(cluster.get("Domain", HOST), None);
-    assert!(cluster.writes.is_empty());
 }

@@ -87,6 +87,9 @@ impl World {
             }
             (None, _) => IssuerView::Missing(String::new()),
         };
+        let named = lead.and_then(|lead| lead.terms()?.issuer.as_ref());
+        let named = named.or_else(|| gated.as_ref().and_then(|(gated, _)| gated.issuer.as_ref()));
+        let limited = named.is_some_and(|issuer| self.is_limited(namespace, issuer));
         host::plan(&HostInput {
             host,
             now,
@@ -102,6 +105,7 @@ impl World {
             gated: gated.map(|(gated, _)| gated),
             switch: self.switch(namespace, ns, host),
             requested: ns.requests.for_host(host).next().is_some(),
+            limited,
             checks,
             notes,
         })
@@ -208,7 +212,7 @@ impl World {
         })
     }
 
-    fn issuer_facts(&self, namespace: &str, issuer: &IssuerRef) -> Option<&IssuerFacts> {
+    pub(super) fn issuer_facts(&self, namespace: &str, issuer: &IssuerRef) -> Option<&IssuerFacts> {
         use crate::core::policy::IssuerKind;
         match issuer.kind {
             IssuerKind::ClusterIssuer => self.cluster_issuers.get(&issuer.name),

@@ -1,7 +1,10 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::core::{knowledge::VerdictFacts, policy::Profile};
+use crate::core::{
+    knowledge::{PlaceFacts, VerdictFacts},
+    policy::Profile,
+};
 
 static NONE: Labels<'static> = Labels(Vec::new());
 
@@ -44,6 +47,7 @@ fn found(reason: Reason) -> DomainFacts {
 
 fn request(hosts: &[&str]) -> RequestFacts<'static> {
     RequestFacts {
+        by_place: true,
         namespace: "team-a",
         issuer: IssuerRef::cluster("le"),
         word: None,
@@ -162,6 +166,29 @@ fn a_name_that_is_none_is_held_with_its_own_reason() {
     request.names = Ok(CsrNames { invalid: vec!["a_b.example.com".into()], ..CsrNames::default() });
     let Approval::Held(held) = judge(&request, &Known::default(), &policy(GateMode::All), now()) else { panic!() };
     assert_eq!(held[0].reason, Reason::HostInvalid);
+}
+
+#[test]
+fn others_approve_only_what_has_its_place_within_the_cas_limits() {
+    let limited = Finding::new(Reason::RateLimited, "a.example.com");
+    let waiting = VerdictFacts { finding: limited, issuer: None, valid_until: Timestamp::MAX };
+    for (place, by_place, expected) in [
+        (None, true, None),
+        (Some(PlaceFacts::Granted), true, None),
+        (Some(PlaceFacts::Unasked), true, Some(Reason::Pending)),
+        (Some(PlaceFacts::Waiting(Box::new(waiting.clone()))), true, Some(Reason::RateLimited)),
+        // The controller asks the budget itself.
+        (Some(PlaceFacts::Waiting(Box::new(waiting))), false, None),
+    ] {
+        let known = Known([("a.example.com", DomainFacts { place, ..found(Reason::Verified) })].into());
+        let request = RequestFacts { by_place, ..request(&["a.example.com"]) };
+        let reason = match judge(&request, &known, &policy(GateMode::All), now()) {
+            Approval::Held(findings) => Some(findings[0].reason),
+            Approval::Allowed => None,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(reason, expected);
+    }
 }
 
 #[test]

@@ -4,13 +4,15 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    CertificateView, DomainView, Effect, HostInput, HostPlan, Terms, certificate, gate, host, matching, status, switch,
+    CertificateView, DomainView, Effect, HostInput, HostPlan, Terms, certificate, gate, host, limit, matching, status,
+    switch,
 };
 use crate::{
-    api::domain::{CertificateStatus, READY},
+    api::domain::{CertificateStatus, IssuanceStatus, READY},
     core::{
         finding::{Finding, Lang},
         knowledge::Bind,
+        limits::Place,
         policy::{Issuance, IssuerRef, Profile},
         reason::Reason,
     },
@@ -47,12 +49,23 @@ pub fn plan(input: &HostInput<'_>, domain: DomainView<'_>, gated: &Gated<'_>, pl
     });
     // A request that waits is not under way.
     let waits = |finding: &Finding| finding.reason == Reason::Issuing && !verdict.reason.opens_gate();
-    let issued = issued(input, gated, next.bind.as_ref()).filter(|finding| !waits(finding));
-    let left_over = input.switch.as_ref().and_then(|switch| switch.left_over(input.host.as_str(), now, plan));
+    let issued = match &input.checks.place {
+        // Its request waits for a place, and the certificate, where there is one, is none the worse for it.
+        Place::Waiting(wait) if !ready && input.requested => Some(limit::finding(input.host, wait)),
+        _ => issued(input, gated, next.bind.as_ref()).filter(|finding| !waits(finding)),
+    };
+    next.issuance = issued.as_ref().map(IssuanceStatus::of);
+    limit::write(&mut next, input);
+    if let Some(issuer) = &gated.issuer {
+        plan.need = limit::kept(input, gated.certificate.as_ref(), issuer);
+    }
+    let before = status::reason_of(domain.status, READY);
+    let told = before == Some(Reason::CertificateLeftOver);
+    let switch = input.switch.as_ref();
+    let left_over = switch.and_then(|switch| switch.left_over(input.host.as_str(), told, now, plan));
     let findings =
         status::Findings { verified: &verdict, issued: issued.as_ref(), released: false, instead: left_over.as_ref() };
     let effective = status::write(&mut next, &findings, domain.generation, now);
-    let before = status::reason_of(domain.status, READY);
     let news = before != Some(effective.reason);
     if next != *domain.status {
         plan.effects.push(Effect::SetStatus(Box::new(next)));
@@ -61,7 +74,7 @@ pub fn plan(input: &HostInput<'_>, domain: DomainView<'_>, gated: &Gated<'_>, pl
         let message = effective.sentence(Lang::En);
         plan.effects.push(Effect::Tell { ingress: None, reason: effective.reason, message });
     }
-    switch::plan(input, &verdict, left_over.as_ref(), before == Some(Reason::CertificateLeftOver), plan);
+    switch::plan(input, &verdict, left_over.as_ref(), told, plan);
     // What an Ingress left behind that no longer wants a certificate.
     if let Some(companion) = input.companion {
         plan.effects.push(Effect::DeleteCompanion { name: companion.name.clone() });

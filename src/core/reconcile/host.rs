@@ -10,7 +10,7 @@ use super::{
     check::{self, Due},
     checked, companion,
     gate::{self, Standing},
-    lead, matching, status, switch,
+    lead, limit, matching, status, switch,
 };
 use crate::{
     api::domain::{CertificateStatus, DomainStatus, IssuanceStatus, READY},
@@ -18,6 +18,7 @@ use crate::{
         finding::{Finding, Lang},
         issuance,
         knowledge::Bind,
+        limits::Place,
         policy::Issuance,
         reason::Reason,
     },
@@ -149,10 +150,20 @@ fn wanted(input: &HostInput<'_>, domain: DomainView<'_>, lead: &Claim<'_>, terms
         plan.wake_at(deadline);
     }
 
-    let open = gate_open || next.released;
+    plan.need = limit::need(input, &next, issuer, verdict.reason.opens_gate());
+    let waits = matches!(plan.need, limit::Need::Ask { .. }).then_some(&input.checks.place);
+    let held = matches!(waits, Some(Place::Unasked | Place::Waiting(_)));
+    if let Some(Place::Waiting(wait)) = waits {
+        plan.wake_at(wait.until.max(now));
+    }
+    let open = (gate_open && !held) || next.released;
     let injected = bind.is_none() && open && follow(input, lead, terms, plan);
     let issued = match &bind {
         Some(bind) => Some(Finding::new(Reason::BoundExisting, host).note(&bind.secret_name)),
+        None if held => match &input.checks.place {
+            Place::Waiting(wait) => Some(limit::finding(host, wait)),
+            _ => None,
+        },
         None if injected && input.certificate.is_none() && plan.notes.nudges > 0 => {
             Some(Finding::new(Reason::CertificateMissing, host))
         }
@@ -164,6 +175,7 @@ fn wanted(input: &HostInput<'_>, domain: DomainView<'_>, lead: &Claim<'_>, terms
         plan.wake_at(at);
     }
     next.issuance = issued.as_ref().map(IssuanceStatus::of);
+    limit::write(&mut next, input);
     let findings =
         status::Findings { verified: &verdict, issued: issued.as_ref(), released: next.released, instead: None };
     let effective = status::write(&mut next, &findings, domain.generation, now);

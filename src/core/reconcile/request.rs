@@ -2,11 +2,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::limit;
 use crate::core::{
     approval::{Approval, RequestFacts, held, judge},
     finding::Finding,
     host::Host,
     knowledge::Knowledge,
+    limits::{Place, Wait},
     policy::Policy,
     reason::Reason,
 };
@@ -16,6 +18,8 @@ use crate::core::{
 pub enum RequestPlan {
     /// Nothing: it is somebody else's, or somebody else approves.
     Leave,
+    /// Ask for a place within the CA's limits, and plan anew.
+    Ask,
     /// Approve it.
     Approve {
         /// For the condition.
@@ -29,15 +33,16 @@ pub enum RequestPlan {
         findings: Vec<Finding>,
         /// In a sentence.
         message: String,
-        /// When it is let through whatever DNS shows.
+        /// When it is let through whatever DNS shows, or its turn comes.
         until: Option<Timestamp>,
     },
 }
 
-/// Plans for a request. `next_check`: when a host is looked at again.
+/// Plans for a request. `place`: where it stands with the CA's limits; `next_check`: when a host is looked at again.
 pub fn plan<K: Knowledge>(
     request: &RequestFacts<'_>,
     knowledge: &K,
+    place: &Place,
     next_check: impl Fn(&Host) -> Option<Timestamp>,
     policy: &Policy,
     now: Timestamp,
@@ -46,7 +51,16 @@ pub fn plan<K: Knowledge>(
         true => RequestPlan::Approve { message: message.to_owned(), despite },
         false => RequestPlan::Leave,
     };
-    match judge(request, knowledge, policy, now) {
+    let judged = judge(request, knowledge, policy, now);
+    if judged.approves() {
+        match place {
+            // Also one that is let through whatever DNS shows: the CA would only refuse it.
+            Place::Unasked => return RequestPlan::Ask,
+            Place::Waiting(wait) => return waits(request, wait),
+            Place::Granted | Place::Free => {}
+        }
+    }
+    match judged {
         Approval::NotGated(_) => RequestPlan::Leave,
         Approval::Allowed => approve("Every name is verified: the CA will be able to validate it.", Vec::new()),
         Approval::LetThrough(findings) => {
@@ -65,6 +79,13 @@ pub fn plan<K: Knowledge>(
             RequestPlan::Hold { findings, message, until }
         }
     }
+}
+
+/// What waits for its turn within the CA's limits.
+fn waits(request: &RequestFacts<'_>, wait: &Wait) -> RequestPlan {
+    let first = request.names.iter().flat_map(|names| &names.hosts).next();
+    let findings: Vec<Finding> = first.map(|host| limit::finding(host, wait)).into_iter().collect();
+    RequestPlan::Hold { message: held(&findings), findings, until: Some(wait.until) }
 }
 
 /// Whether a hold is worth an Event: not while certgate itself is still looking.

@@ -64,6 +64,8 @@ pub fn write_unwanted(status: &mut DomainStatus, why: &Finding, generation: i64,
         observed: std::mem::take(&mut status.observed),
         required: std::mem::take(&mut status.required),
         released: status.released,
+        // What was ordered counts at the CA, whoever wants it now.
+        orders: std::mem::take(&mut status.orders),
         released_since: status.released_since.take(),
         ..DomainStatus::default()
     };

@@ -53,8 +53,9 @@ pub struct CertificateCondition {
 // === impl Switch ===
 
 impl Switch<'_> {
-    /// What is to be said of a Certificate that no route needs any more, once that has been so for long enough.
-    pub fn left_over(&self, host: &str, now: Timestamp, plan: &mut HostPlan) -> Option<Finding> {
+    /// What is to be said of a Certificate that no route needs any more, once that has been so for long enough. `told`: it
+    /// has been told of before.
+    pub fn left_over(&self, host: &str, told: bool, now: Timestamp, plan: &mut HostPlan) -> Option<Finding> {
         let Some(certificate) = self.certificates.first().filter(|_| self.routed == Some(false)) else {
             plan.notes.unrouted_since = None;
             return None;
@@ -62,7 +63,7 @@ impl Switch<'_> {
         let since = *plan.notes.unrouted_since.get_or_insert(now);
         let patience = SignedDuration::from_secs(i64::from(self.policy.left_over_seconds));
         let at = since.saturating_add(patience).unwrap_or(now);
-        if at > now {
+        if at > now && !told {
             plan.wake_at(at);
             return None;
         }

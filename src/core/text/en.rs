@@ -1,6 +1,6 @@
 //! English sentences.
 
-use crate::core::{finding::Finding, reason::Reason};
+use crate::core::{finding::Finding, limits::Kind as Limit, reason::Reason};
 
 /// "an A record to 1.2.3.4", by what kind of value is required.
 fn record(finding: &Finding) -> String {
@@ -33,6 +33,19 @@ fn note(finding: &Finding) -> String {
 /// `: "what was seen"` or nothing.
 fn quoted(finding: &Finding) -> String {
     finding.observed.first().map_or_else(String::new, |words| format!(": \"{words}\""))
+}
+
+/// The limit that is used up, and of what.
+fn limit(finding: &Finding) -> String {
+    let what = match finding.observed.first().and_then(|word| Limit::from_name(word)) {
+        Some(Limit::NewOrders) => "new orders",
+        Some(Limit::CertificatesPerDomain) => "certificates per registered domain",
+        Some(Limit::CertificatesPerSet) => "certificates for the same names",
+        Some(Limit::FailedAuthorizations) => "failed authorizations",
+        Some(Limit::ConsecutiveFailures) => "failures in a row",
+        None => "certificates",
+    };
+    finding.observed.get(1).map_or_else(|| what.to_owned(), |of| format!("{what} ({of})"))
 }
 
 fn or<'a>(text: &'a str, fallback: &'a str) -> &'a str {
@@ -82,7 +95,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::NoGatewayAddress => format!("it is not known where the gateway is reached from outside; the cluster's administrator must set `{}`", or(&finding.note, "gateway.addresses")),
         Reason::AwaitingCertificate => format!("the certificate of {host} is being issued and is bound as soon as it is there"),
         Reason::ResolverUnreachable => format!("certgate's DNS resolvers do not answer ({observed}); the cluster's administrator must check `dns.servers` and the cluster's way out"),
-        Reason::RateLimited => format!("{host} waits so as not to exceed the CA's limits{note_text}"),
+        Reason::RateLimited => format!("{host} waits so as not to exceed the CA's limit on {}{}", limit(finding), if finding.note.is_empty() { String::new() } else { format!("; next free place {}", finding.note) }),
 
         Reason::DomainNotFound if !finding.note.is_empty() => format!("{host} does not exist in DNS, because the domain {} is not registered or has no name servers; its owner must see to that, then add {}", finding.note, record(finding)),
         Reason::DomainNotFound => format!("{host} does not exist in DNS yet; the domain's owner must add {}", record(finding)),

@@ -1,6 +1,6 @@
 //! Simplified Chinese sentences.
 
-use crate::core::{finding::Finding, reason::Reason};
+use crate::core::{finding::Finding, limits::Kind as Limit, reason::Reason};
 
 /// "指向 1.2.3.4 的 A 记录", by what kind of value is required.
 fn record(finding: &Finding) -> String {
@@ -25,6 +25,19 @@ fn note(finding: &Finding) -> String {
         None if finding.note.is_empty() => String::new(),
         None => format!("（{}）", finding.note),
     }
+}
+
+/// The limit that is used up, and of what.
+fn limit(finding: &Finding) -> String {
+    let what = match finding.observed.first().and_then(|word| Limit::from_name(word)) {
+        Some(Limit::NewOrders) => "新订单数",
+        Some(Limit::CertificatesPerDomain) => "每个注册域名证书数",
+        Some(Limit::CertificatesPerSet) => "相同域名证书数",
+        Some(Limit::FailedAuthorizations) => "验证失败次数",
+        Some(Limit::ConsecutiveFailures) => "连续失败次数",
+        None => "证书数",
+    };
+    finding.observed.get(1).map_or_else(|| what.to_owned(), |of| format!("{what}（{of}）"))
 }
 
 fn or<'a>(text: &'a str, fallback: &'a str) -> &'a str {
@@ -74,7 +87,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::NoGatewayAddress => format!("尚不知道网关的对外地址；集群管理员需设置 `{}`", or(&finding.note, "gateway.addresses")),
         Reason::AwaitingCertificate => format!("{host} 的证书正在签发，完成后自动绑定"),
         Reason::ResolverUnreachable => format!("certgate 使用的 DNS 解析器没有应答（{observed}）；集群管理员需检查 `dns.servers` 与集群出网"),
-        Reason::RateLimited => format!("为不超出证书机构的频率限制，{host} 正在排队{note_text}"),
+        Reason::RateLimited => format!("为不超出证书机构对{}的限制，{host} 正在排队{}", limit(finding), if finding.note.is_empty() { String::new() } else { format!("；下一个名额在 {}", finding.note) }),
 
         Reason::DomainNotFound if !finding.note.is_empty() => format!("{host} 在 DNS 中不存在，因为域名 {} 尚未注册或没有域名服务器；域名所有者需先处理，再添加{}", finding.note, record(finding)),
         Reason::DomainNotFound => format!("{host} 在 DNS 中尚不存在；域名所有者需添加{}", record(finding)),

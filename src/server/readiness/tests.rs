@@ -85,7 +85,8 @@ fn the_gates_bundle_counts_as_the_other_does() {
         false,
     );
     let says = |bundle: &str| {
-        let object = serde_json::to_value(configuration("certgate-system", Some(bundle))).unwrap();
+        let mut object = serde_json::to_value(configuration("certgate-system", Some(bundle))).unwrap();
+        object["kind"] = json!("ValidatingWebhookConfiguration");
         trust.take(Some(serde_json::from_value(object).unwrap()));
         trust.accepts(&certificate, now())
     };

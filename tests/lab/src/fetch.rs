@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
+use hyper::http::request::Builder;
 use hyper::{HeaderMap, Request, header};
 use hyper_util::rt::TokioIo;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -174,14 +175,24 @@ pub(crate) async fn fetch(
         .with_context(|| format!("GET {scheme}://{host}{path} at {addr}"))
 }
 
+/// Sends a request, whose Host header says what it is for, to the server at `addr`.
+pub(crate) async fn send(addr: SocketAddr, trust: Option<&Trust>, request: Builder, body: Bytes) -> Result<Fetched> {
+    let request = request.body(Full::new(body))?;
+    let answer = async {
+        let stream = TcpStream::connect(addr).await?;
+        let Some(Trust(config)) = trust else { return roundtrip(stream, request).await };
+        let name = ServerName::from(addr.ip());
+        roundtrip(TlsConnector::from(config.clone()).connect(name, stream).await?, request).await
+    };
+    (tokio::time::timeout(TIMEOUT, answer).await).map_err(|_| anyhow!("{addr} does not answer within {TIMEOUT:?}"))?
+}
+
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     host: &str,
     path: &str,
     headers: &[(header::HeaderName, String)],
 ) -> Result<Fetched> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
     let mut request = Request::get(path)
         .header(header::HOST, host)
         .header(header::CONNECTION, "close")
@@ -189,7 +200,16 @@ async fn exchange(
     for (name, value) in headers {
         request = request.header(name, value);
     }
-    let response = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
+    roundtrip(stream, request.body(Full::new(Bytes::new()))?).await
+}
+
+async fn roundtrip(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+) -> Result<Fetched> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let response = sender.send_request(request).await?;
     let (parts, body) = response.into_parts();
     let body = body.collect().await?.to_bytes();
     connection.abort();

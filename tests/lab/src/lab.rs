@@ -22,6 +22,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 pub use self::options::{Gateway, LabOptions, Progress};
 use crate::access::{self, Identity};
+use crate::acme_front::{AcmeFront, AcmeLimits};
 use crate::apisix::{self, AdminStore};
 use crate::dns::DnsServer;
 use crate::gateway::{RequestLog, RequestSeen};
@@ -133,6 +134,12 @@ impl Lab {
 
     fn site(&self) -> &Site {
         &self.core.site
+    }
+
+    /// Puts limits before Pebble, for issuers that order through there.
+    pub async fn limit_acme(&self, limits: AcmeLimits) -> Result<AcmeFront> {
+        let core = self.core.clone();
+        self.run(async move || AcmeFront::start(&core, limits).await).await
     }
 
     /// The lab's number on this machine.

@@ -49,6 +49,7 @@
 //! | [`address`], [`pki`], [`process`] | addresses, keys, child processes |
 //! | `site`, `lab` | one lab: its files, its start, what tests do with it |
 //! | `control_plane`, `cert_manager`, `pebble`, `traefik` | how each program is started |
+//! | `acme_front` | limits before Pebble, which has none |
 //! | `apisix` | apisix-ingress-controller with the lab in APISIX's place |
 //! | `view`, `gateway`, `service_ips` | what the lab sees of the cluster, and who answers |
 //! | `chart` | Helm charts, their containers run as processes |
@@ -60,6 +61,7 @@
 //! show more of the logs. With `KUBEBUILDER_ASSETS` its etcd and kube-apiserver are used.
 
 mod access;
+mod acme_front;
 pub mod address;
 mod apisix;
 mod cert_manager;
@@ -84,6 +86,7 @@ mod view;
 mod wait;
 
 pub use access::Identity;
+pub use acme_front::{AcmeFront, AcmeLimits, Limit, Refused, Totals};
 pub use apisix::{AdminStore, AdminWrite};
 pub use cert_manager::CertManager;
 pub use chart::{App, Chart};

@@ -73,6 +73,11 @@ impl Pebble<'_> {
         format!("https://{}/dir", self.site.socket(ACME_PORT))
     }
 
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> std::net::SocketAddr {
+        self.site.socket(ACME_PORT)
+    }
+
     /// How many orders it has accepted since the lab was started.
     pub fn orders(&self) -> Result<usize> {
         let log: PathBuf = self.site.processes.log_path(NAME);

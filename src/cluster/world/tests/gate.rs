@@ -3,7 +3,11 @@
 use serde_json::{Value, json};
 
 use super::{HOST, ingress, simulation::Cluster};
-use crate::core::reason::Reason;
+use crate::{
+    api::domain::Domain,
+    cluster::world::{Key, intake::Kept as _},
+    core::reason::Reason,
+};
 
 const GATED: &str = r#"{"issuer": {"name": "le"}, "gateway": {"addresses": ["203.0.113.7"]}, "gate": {"mode": "all"}}"#;
 
@@ -115,4 +119,26 @@ fn with_the_gate_off_certificates_are_their_makers_business_alone() {
     assert_eq!(cluster.orders, [HOST]);
     assert_eq!(cluster.get("Domain", HOST), None);
     assert!(cluster.checks.is_empty());
+}
+
+#[test]
+fn a_changed_verdict_has_only_the_requests_of_its_host_planned_again() {
+    let mut cluster = gated();
+    for n in 0..10 {
+        cluster.put("Certificate", certificate(&format!("c{n}"), &format!("h{n}.example.com")));
+    }
+    cluster.settle();
+    let mut domain: Domain = serde_json::from_value(cluster.get("Domain", "h7.example.com").unwrap().clone()).unwrap();
+    domain.metadata.resource_version = Some("1000000".to_owned());
+    domain.spec.auto_issue = Some(true);
+    let touched = domain.see(&mut cluster.world);
+    let requests: Vec<_> = touched.keys.iter().filter(|key| matches!(key, Key::Request(..))).collect();
+    assert_eq!(requests, [&Key::Request("team-a".into(), "c7-1".into())]);
+
+    // Decided on or gone, nothing waits for the host any more.
+    cluster.delete("CertificateRequest", "c7-1");
+    let mut again: Domain = serde_json::from_value(cluster.get("Domain", "h7.example.com").unwrap().clone()).unwrap();
+    again.metadata.resource_version = Some("1000001".to_owned());
+    let touched = again.see(&mut cluster.world);
+    assert!(!touched.keys.iter().any(|key| matches!(key, Key::Request(..))), "{touched:?}");
 }

@@ -137,6 +137,9 @@ fn a_certificate_that_no_route_needs_is_reported() {
     assert_eq!(cluster.reason(SHOP, "Issued").as_deref(), Some("True Issued"));
     assert_eq!(condition(&cluster, ROUTE).unwrap()["reason"], "CertificateLeftOver");
     cluster.pass(3600);
+    cluster.restart();
+    cluster.pass(60);
+    assert_eq!(cluster.reason(SHOP, "Ready").as_deref(), Some("False CertificateLeftOver"));
     cluster.told.sort();
     assert_eq!(cluster.told, ["Domain CertificateLeftOver", &format!("{ROUTE} CertificateLeftOver")], "once");
     // The route comes back: all is as it was.

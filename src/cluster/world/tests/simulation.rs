@@ -14,8 +14,8 @@ use crate::{
     api::{
         domain::Domain,
         partial::{
-            certificate::Certificate, certificate_request::CertificateRequest, ingress::Ingress, issuer::ClusterIssuer,
-            route::ApisixRoute,
+            certificate::Certificate, certificate_request::CertificateRequest, ingress::Ingress, issuance::Order,
+            issuer::ClusterIssuer, route::ApisixRoute,
         },
         verified_hosts::VerifiedHosts,
     },
@@ -68,10 +68,12 @@ impl Cluster {
     pub(super) fn new(policy: &str) -> Self {
         let policy: Policy = serde_json::from_str(policy).unwrap();
         let mut world = World::new(policy.into());
+        let now = "2026-11-24T12:00:00Z".parse().unwrap();
         world.settle();
+        world.settle_limits(now);
         let mut cluster = Self {
             world,
-            now: "2026-11-24T12:00:00Z".parse().unwrap(),
+            now,
             objects: BTreeMap::new(),
             versions: 0,
             touched: BTreeSet::new(),
@@ -136,6 +138,7 @@ impl Cluster {
             "Certificate" => Certificate::lose(&mut self.world, namespace, name),
             "Secret" => PartialObjectMeta::<v1::Secret>::lose(&mut self.world, namespace, name),
             "VerifiedHosts" => VerifiedHosts::lose(&mut self.world, namespace, name),
+            "Order" => Order::lose(&mut self.world, namespace, name),
             "CertificateRequest" => CertificateRequest::lose(&mut self.world, namespace, name),
             "ApisixRoute" => ApisixRoute::lose(&mut self.world, namespace, name),
             other => panic!("{other}"),
@@ -156,6 +159,11 @@ impl Cluster {
 
     pub(super) fn get(&self, kind: &'static str, name: &str) -> Option<&Value> {
         self.objects.get(&(kind, "team-a".to_owned(), name.to_owned()))
+    }
+
+    /// The names of all objects of a kind.
+    pub(super) fn names(&self, kind: &str) -> Vec<String> {
+        self.objects.keys().filter(|id| id.0 == kind).map(|id| id.2.clone()).collect()
     }
 
     pub(super) fn get_in(&self, kind: &'static str, namespace: &str, name: &str) -> Option<&Value> {
@@ -181,8 +189,29 @@ impl Cluster {
         self.touched = self.world.all_keys();
     }
 
+    /// The controller is another process: all that it knows is what the cluster keeps.
+    pub(super) fn start_anew(&mut self) {
+        let policy = self.world.policy().clone();
+        self.world = World::new(policy);
+        for (id, object) in self.objects.clone() {
+            self.show(id.0, object);
+        }
+        self.world.settle();
+        self.world.settle_limits(self.now);
+        self.restart();
+    }
+
+    /// Lets go whose turn has come.
+    fn take_turns(&mut self) {
+        if self.world.has_turns(self.now) {
+            self.world.take_turns(self.now);
+            self.touched.extend(self.world.take_granted());
+        }
+    }
+
     /// Plans and writes until nothing is left to do now.
     pub(super) fn settle(&mut self) {
+        self.take_turns();
         for _ in 0..200 {
             let due: Vec<Key> =
                 self.wakes.iter().filter(|(_, at)| **at <= self.now).map(|(key, _)| key.clone()).collect();
@@ -216,8 +245,14 @@ impl Cluster {
 
     fn host(&mut self, key: Key, namespace: &str, host: &Host) {
         let id = (namespace.to_owned(), host.clone());
-        let (checks, notes) = self.memory.get(&id).cloned().unwrap_or_default();
-        let plan = self.world.plan_host(namespace, host, &checks, &notes, self.now);
+        let (mut checks, notes) = self.memory.get(&id).cloned().unwrap_or_default();
+        let name = self.world.namespace_name(namespace);
+        let mut plan = self.world.plan_placed(&name, host, &mut checks, &notes, self.now);
+        if self.world.is_misplaced(namespace, host, &plan.need, &checks.place) {
+            checks.place = self.world.settle_need(&name, host, &plan.need, self.now);
+            plan = self.world.plan_host(namespace, host, &checks, &notes, self.now);
+        }
+        self.touched.extend(self.world.take_granted());
         self.wakes.extend(plan.wake.map(|at| (key, at)));
         let mut next = checks;
         next.fresh = None;
@@ -284,7 +319,7 @@ impl Cluster {
             validity: std::time::Duration::from_secs(600),
         };
         let entry = self.memory.entry((namespace.to_owned(), host.clone())).or_default();
-        entry.0 = Checks { running: None, fresh: Some(Fresh { asked, verdict, at: self.now }), edited: false };
+        entry.0 = Checks { running: None, fresh: Some(Fresh { asked, verdict, at: self.now }), ..Checks::default() };
         self.touched.insert(Key::Host(self.world.namespace_name(namespace), host));
     }
 
@@ -346,6 +381,7 @@ impl Cluster {
             "Domain" => see::<Domain>(world, object),
             "Certificate" => see::<Certificate>(world, object),
             "ClusterIssuer" => see::<ClusterIssuer>(world, object),
+            "Order" => see::<Order>(world, object),
             "Namespace" => see::<PartialObjectMeta<v1::Namespace>>(world, object),
             "Secret" => see::<PartialObjectMeta<v1::Secret>>(world, object),
             "VerifiedHosts" => see::<VerifiedHosts>(world, object),

@@ -47,6 +47,7 @@ fn plan(
         root: true,
     };
     let input = HostInput {
+        limited: false,
         host: &host,
         now: at(second),
         claims: &[old],

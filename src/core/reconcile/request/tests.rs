@@ -27,6 +27,10 @@ fn at(day: i64) -> Timestamp {
 }
 
 fn planned(reason: Reason, ends: Option<i64>, approve: bool) -> RequestPlan {
+    planned_at(reason, ends, approve, Place::Free)
+}
+
+fn planned_at(reason: Reason, ends: Option<i64>, approve: bool, place: Place) -> RequestPlan {
     let host = Host::parse("a.example.com").unwrap();
     let verdict = VerdictFacts { finding: Finding::new(reason, &host), issuer: None, valid_until: Timestamp::MAX };
     let known = Known(DomainFacts { verdict: Some(verdict), not_after: ends.map(at), ..DomainFacts::default() });
@@ -39,9 +43,10 @@ fn planned(reason: Reason, ends: Option<i64>, approve: bool) -> RequestPlan {
         names,
         word: None,
         labels: &NONE,
+        by_place: false,
         certificate: None,
     };
-    plan(&request, &known, |_| Some(at(101)), &policy, at(100))
+    plan(&request, &known, &place, |_| Some(at(101)), &policy, at(100))
 }
 
 #[test]
@@ -69,4 +74,23 @@ fn a_hold_tells_who_acts_and_the_next_check_and_ends_before_the_certificate_does
 fn nothing_is_told_while_certgate_itself_is_looking() {
     let RequestPlan::Hold { findings, .. } = planned(Reason::Pending, None, true) else { panic!("not held") };
     assert!(!tells(&findings));
+}
+
+#[test]
+fn what_is_verified_needs_a_place_within_the_cas_limits() {
+    use crate::core::limits::Kind;
+    let wait = Wait { limit: Kind::CertificatesPerDomain, of: "example.com".into(), until: at(102), refused: false };
+    for approve in [true, false] {
+        assert_eq!(planned_at(Reason::Verified, None, approve, Place::Unasked), RequestPlan::Ask);
+        let RequestPlan::Hold { findings, message, until } =
+            planned_at(Reason::Verified, Some(107), approve, Place::Waiting(wait.clone()))
+        else {
+            panic!("not held")
+        };
+        assert_eq!((findings[0].reason, until), (Reason::RateLimited, Some(at(102))));
+        assert!(message.contains("example.com") && message.contains("1970-04-13 00:00 UTC"), "{message}");
+    }
+    assert!(matches!(planned_at(Reason::Verified, None, true, Place::Granted), RequestPlan::Approve { .. }));
+    // What is not verified asks for none.
+    assert!(matches!(planned_at(Reason::WrongTarget, None, true, Place::Unasked), RequestPlan::Hold { .. }));
 }

@@ -45,7 +45,7 @@ fn conditions_come_down_to(
     assert!(status.conditions.iter().all(|c| c.observed_generation == Some(3)));
     assert_eq!(reason_of(&status, READY), Some(effective.reason));
     assert_eq!(status.message, Some(effective.sentence(Lang::En)));
-    assert_eq!(status.who_acts.as_deref(), Some(effective.reason.who_acts().as_str()));
+    assert_eq!(status.who_acts.as_deref(), Some(effective.who_acts().as_str()));
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn switch(routed: Option<bool>) -> Switch<'static> {
 fn nothing_is_left_over_that_a_route_serves_or_may_serve(#[case] routed: Option<bool>) {
     let mut plan = HostPlan::default();
     plan.notes.unrouted_since = Some(at(0));
-    assert_eq!(switch(routed).left_over("www.example.com", at(1000), &mut plan), None);
+    assert_eq!(switch(routed).left_over("www.example.com", false, at(1000), &mut plan), None);
     assert_eq!(plan.notes.unrouted_since, None, "the time begins anew");
 }
 
@@ -52,11 +52,15 @@ fn nothing_is_left_over_that_a_route_serves_or_may_serve(#[case] routed: Option<
 fn what_no_route_serves_is_left_over_after_a_while() {
     let mut plan = HostPlan::default();
     let alone = switch(Some(false));
-    assert_eq!(alone.left_over("www.example.com", at(1000), &mut plan), None);
+    assert_eq!(alone.left_over("www.example.com", false, at(1000), &mut plan), None);
     assert_eq!(plan.wake, Some(at(1060)));
-    assert_eq!(alone.left_over("www.example.com", at(1059), &mut plan), None);
-    let told = alone.left_over("www.example.com", at(1060), &mut plan).unwrap();
+    assert_eq!(alone.left_over("www.example.com", false, at(1059), &mut plan), None);
+    let told = alone.left_over("www.example.com", false, at(1060), &mut plan).unwrap();
     assert_eq!((told.reason, told.note.as_str()), (Reason::CertificateLeftOver, "www.example.comp-ps-s"));
+    assert!(
+        alone.left_over("www.example.com", true, at(0), &mut HostPlan::default()).is_some(),
+        "it stays so after a restart"
+    );
     let none = Switch { certificates: Vec::new(), ..alone };
-    assert_eq!(none.left_over("www.example.com", at(9999), &mut plan), None);
+    assert_eq!(none.left_over("www.example.com", false, at(9999), &mut plan), None);
 }

@@ -60,6 +60,12 @@ impl Cluster {
         });
         if !theirs {
             self.orders.push(certificate["spec"]["dnsNames"][0].as_str().unwrap().to_owned());
+            self.put(
+                "Order",
+                json!({"metadata": {"namespace": id.1, "name": format!("{}-1-{}", id.2, self.versions)},
+                "spec": {"dnsNames": certificate["spec"]["dnsNames"], "issuerRef": certificate["spec"]["issuerRef"]},
+                "status": {"url": "https://ca.example/order/1", "state": "valid"}}),
+            );
             let labels = json!({"creator": "Rainbond"});
             self.put(
                 "Secret",
@@ -111,10 +117,17 @@ impl Cluster {
     }
 
     pub(super) fn request(&mut self, key: Key, namespace: &str, name: &str) {
-        let Some(seen) = self.world.request(namespace, name) else { return };
+        let Some(seen) = self.world.request(namespace, name).cloned() else { return };
         let certificate = seen.certificate.clone();
-        match self.world.plan_request(namespace, seen, self.now) {
-            RequestPlan::Leave => {}
+        let owner = self.world.namespace_name(namespace);
+        let place = self.world.place_of_request(&owner, &seen, self.now);
+        let mut plan = self.world.plan_request(namespace, &seen, &place, self.now);
+        if plan == RequestPlan::Ask {
+            let place = self.world.ask_for_request(&owner, &seen, self.now);
+            plan = self.world.plan_request(namespace, &seen, &place, self.now);
+        }
+        match plan {
+            RequestPlan::Leave | RequestPlan::Ask => {}
             RequestPlan::Hold { until, .. } => self.wakes.extend(until.map(|at| (key, at))),
             RequestPlan::Approve { .. } => {
                 let mut object = self.objects[&("CertificateRequest", namespace.to_owned(), name.to_owned())].clone();

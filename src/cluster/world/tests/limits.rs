@@ -1,0 +1,135 @@
+//! Within the CA's limits: who waits, what it is told, and who goes when.
+
+use super::*;
+
+/// One certificate of a registered domain in 1,000 seconds.
+const TIGHT: &str = r#"{"issuer": {"name": "le"}, "gateway": {"addresses": ["203.0.113.7"]},
+    "limits": {"https://ca.example/dir": {"certificatesPerDomain": {"count": 1, "seconds": 1000}}}}"#;
+
+fn two(policy: &str) -> Cluster {
+    let mut cluster = Cluster::new(policy);
+    for (name, host) in [("one", "one.example.com"), ("two", "two.example.com"), ("else", "www.example.net")] {
+        cluster.dns.insert(host.into(), Reason::Verified);
+        cluster.put("Ingress", ingress(name, host));
+    }
+    cluster.settle();
+    cluster
+}
+
+fn sorted(cluster: &Cluster) -> Vec<String> {
+    let mut orders = cluster.orders.clone();
+    orders.sort();
+    orders
+}
+
+fn place(cluster: &Cluster, host: &str) -> Value {
+    cluster.get("Domain", host).unwrap()["status"]["place"].clone()
+}
+
+fn standing(cluster: &Cluster, host: &str) -> (String, String) {
+    let words = |condition| cluster.reason(host, condition).unwrap();
+    (words("Verified"), words("Ready"))
+}
+
+#[test]
+fn who_finds_no_place_waits_verified_and_goes_when_its_turn_comes() {
+    let mut cluster = two(TIGHT);
+    assert_eq!(sorted(&cluster), ["one.example.com", "www.example.net"], "another domain has places of its own");
+    assert_eq!(standing(&cluster, "two.example.com"), ("True Verified".into(), "False RateLimited".into()));
+    let status = &cluster.get("Domain", "two.example.com").unwrap()["status"];
+    assert_eq!((&status["place"], &status["whoActs"]), (&json!("waiting"), &json!("nobody")));
+    assert_eq!(
+        status["message"],
+        "two.example.com waits so as not to exceed the CA's limit on certificates per registered domain (example.com); next free place 2026-11-24 12:17 UTC"
+    );
+    assert_eq!(
+        cluster.told.iter().filter(|told| told.ends_with("RateLimited")).count(),
+        2,
+        "the Domain and its Ingress"
+    );
+    // Neither the webhook nor the policies may inject it meanwhile.
+    let facts = &cluster.world.domain_object("team-a", &Host::parse("two.example.com").unwrap()).unwrap().facts;
+    assert!(
+        matches!(facts.gate(cluster.now), crate::core::knowledge::Gate::Closed(verdict) if verdict.finding.reason == Reason::RateLimited)
+    );
+    assert!(!cluster.world.verified("team-a").unwrap().hosts.contains_key("two.example.com"));
+
+    cluster.pass(990);
+    assert_eq!(cluster.orders.len(), 2);
+    cluster.pass(20);
+    assert_eq!(sorted(&cluster), ["one.example.com", "two.example.com", "www.example.net"]);
+    assert_eq!(cluster.reason("two.example.com", "Ready").as_deref(), Some("True Issued"));
+}
+
+#[test]
+fn another_process_knows_what_was_used_from_objects_alone() {
+    let mut cluster = two(TIGHT);
+    cluster.pass(500);
+    cluster.start_anew();
+    cluster.settle();
+    assert_eq!(standing(&cluster, "two.example.com").1, "False RateLimited");
+    // Also when cert-manager's own objects are gone: the Domain remembers.
+    let order = cluster.names("Order").into_iter().find(|name| name.contains("one.example.com")).unwrap();
+    cluster.delete("Order", &order);
+    cluster.start_anew();
+    cluster.pass(490);
+    assert_eq!(cluster.orders.len(), 2);
+    cluster.pass(20);
+    assert_eq!(cluster.orders.len(), 3);
+}
+
+#[test]
+fn who_no_longer_wants_a_place_leaves_it_to_the_next() {
+    let mut cluster = Cluster::new(TIGHT);
+    cluster.shim_is_down = true;
+    for (name, host) in [("one", "one.example.com"), ("two", "two.example.com")] {
+        cluster.dns.insert(host.into(), Reason::Verified);
+        cluster.put("Ingress", ingress(name, host));
+    }
+    cluster.settle();
+    assert_eq!(place(&cluster, "one.example.com"), "granted", "its place is kept until its order is seen");
+    assert_eq!(standing(&cluster, "two.example.com").1, "False RateLimited");
+    cluster.start_anew();
+    cluster.pass(3600 * 3);
+    assert_eq!(standing(&cluster, "two.example.com").1, "False RateLimited", "also by another process, however long");
+    cluster.delete("Ingress", "one");
+    cluster.pass(120);
+    assert_eq!(place(&cluster, "two.example.com"), "granted");
+}
+
+#[test]
+fn a_ca_without_known_limits_is_asked_at_once() {
+    let cluster = two(POLICY);
+    assert_eq!(cluster.orders.len(), 3);
+    assert_eq!(cluster.get("Domain", "two.example.com").unwrap()["status"]["place"], Value::Null);
+}
+
+#[test]
+fn a_refusal_holds_all_that_it_concerns() {
+    let mut cluster = Cluster::new(POLICY);
+    let refusal = "Failed to create Order: 429 urn:ietf:params:acme:error:rateLimited: too many certificates (50) already issued for \"example.com\" in the last 168h0m0s, retry after 2026-11-24 13:00:00 UTC: see https://x";
+    cluster.put(
+        "Order",
+        json!({"metadata": {"namespace": "team-a", "name": "theirs-1-2"},
+        "spec": {"dnsNames": ["theirs.example.com"], "issuerRef": {"name": "le", "kind": "ClusterIssuer"}},
+        "status": {"state": "errored", "reason": refusal}}),
+    );
+    for (name, host) in [("one", "one.example.com"), ("else", "www.example.net")] {
+        cluster.dns.insert(host.into(), Reason::Verified);
+        cluster.put("Ingress", ingress(name, host));
+    }
+    cluster.settle();
+    assert_eq!(cluster.orders, ["www.example.net"]);
+    assert_eq!(standing(&cluster, "one.example.com").1, "False RateLimited");
+    cluster.pass(3600);
+    assert_eq!(cluster.orders, ["www.example.net", "one.example.com"]);
+}
+
+#[test]
+fn status_shows_what_is_waited_for_and_until_when() {
+    let cluster = two(TIGHT);
+    let host = Host::parse("two.example.com").unwrap();
+    let row = crate::status::Row::of(&cluster.world.domain_object("team-a", &host).unwrap().domain);
+    assert!(!row.ready && !row.needs_somebody());
+    assert_eq!((row.finding.reason, row.finding.note.as_str()), (Reason::RateLimited, "2026-11-24 12:17 UTC"));
+}

@@ -1,0 +1,390 @@
+//! [`Budget`]: what is left of every limit, whose places are kept, and who waits.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Account, Ask, Bucket, CaLimits, Class, Id, Key, Kind, Names, Place, Rate, Renewal, Seen, Spent, Wait,
+    fair::Queue,
+    ledger::{Ledger, News},
+    policy::LimitsPolicy,
+    refusal::Refusal,
+};
+use crate::core::host::Host;
+
+/// How long a place is kept for an order of which nothing is seen, and that nothing announces.
+const LAPSE: SignedDuration = SignedDuration::from_hours(1);
+
+/// The limits of all CAs, and what is left of them.
+#[derive(Default)]
+pub struct Budget {
+    policies: BTreeMap<String, LimitsPolicy>,
+    /// By directory, as looked up.
+    limits: HashMap<Arc<str>, Option<CaLimits>>,
+    buckets: HashMap<Key, (Bucket, Rate)>,
+    /// What a CA said it takes nothing of before that time.
+    shut: HashMap<Key, Timestamp>,
+    held: HashMap<Id, Held>,
+    /// How many places of a bucket are kept.
+    kept: HashMap<Key, u32>,
+    waiting: Queue,
+    ledger: Ledger,
+    /// What was listed and is not counted yet: it must be counted in the order in which it happened.
+    listed: Option<Vec<Seen>>,
+    granted: Vec<Id>,
+    /// The latest time that was told. Buckets want things in the order in which they happened.
+    latest: Timestamp,
+}
+
+/// A place that is kept for an order under way.
+struct Held {
+    since: Timestamp,
+    /// The buckets in which it is kept.
+    keys: Vec<Key>,
+    /// Something shows that the order is still to come or under way.
+    announced: bool,
+    /// The CA took it.
+    ordered: bool,
+}
+
+// === impl Budget ===
+
+impl Budget {
+    /// Nothing counted, and what is seen first is only collected until [`Budget::settle`].
+    pub fn new(policies: BTreeMap<String, LimitsPolicy>) -> Self {
+        Self { policies, listed: Some(Vec::new()), ..Self::default() }
+    }
+
+    /// Other limits are in force: what was ordered before counts against them.
+    pub fn set_policies(&mut self, policies: &BTreeMap<String, LimitsPolicy>) {
+        if self.policies != *policies {
+            self.policies.clone_from(policies);
+            self.limits.clear();
+            self.recount(self.latest);
+            self.waiting.open_all();
+        }
+    }
+
+    /// Counts what was listed.
+    pub fn settle(&mut self, now: Timestamp) {
+        let Some(listed) = self.listed.take() else { return };
+        self.latest = self.latest.max(now);
+        for seen in listed {
+            let (_, renewal) = self.ledger.take(&seen);
+            self.follow(&seen, renewal, now);
+        }
+        self.recount(now);
+    }
+
+    /// Fills all buckets anew. What happened before all that is known counts as if it had used up everything.
+    fn recount(&mut self, now: Timestamp) {
+        self.buckets.clear();
+        for (seen, news) in self.ledger.events() {
+            self.count(&seen, &news, seen.renewal.unwrap_or_default(), news.at(), |rate| {
+                let unknown = now.checked_sub(rate.span()).and_then(|at| at.checked_sub(rate.span()));
+                unknown.map_or(Bucket::full(), |at| Bucket::empty_at(at, rate))
+            });
+        }
+    }
+
+    /// An order was seen, or got further.
+    pub fn see(&mut self, seen: Seen) {
+        if let Some(listed) = &mut self.listed {
+            listed.push(seen);
+            return;
+        }
+        let (news, renewal) = self.ledger.take(&seen);
+        for news in news {
+            // Told late, it counts from now on.
+            self.latest = self.latest.max(news.at());
+            self.count(&seen, &news, renewal, self.latest, |_| Bucket::full());
+        }
+        self.follow(&seen, renewal, self.latest);
+    }
+
+    /// An Order is gone. One that was under way comes to nothing.
+    pub fn lose(&mut self, namespace: &Arc<str>, names: &Names) {
+        self.release(&(namespace.clone(), names.clone()));
+    }
+
+    /// A certificate for these names is there: the next one renews it.
+    pub fn certified(&mut self, account: &Account, names: &Names) {
+        self.ledger.certified(account, names);
+    }
+
+    /// Whether such a certificate is known of.
+    pub fn is_certified(&self, account: &Account, names: &Names) -> bool {
+        self.ledger.is_certified(account, names)
+    }
+
+    /// The CA refused.
+    pub fn refuse(&mut self, refusal: &Refusal) {
+        let limits = self.limits(&refusal.account.directory).unwrap_or_default();
+        for key in refusal.keys() {
+            if let Some(rate) = key.rate(&limits) {
+                self.buckets.entry(key.clone()).or_insert((Bucket::full(), rate)).0.shut_until(rate, refusal.until);
+            }
+            let until = self.shut.entry(key).or_insert(refusal.until);
+            *until = (*until).max(refusal.until);
+        }
+    }
+
+    /// Counts an event. `fresh`: a bucket of which nothing was known.
+    fn count(&mut self, seen: &Seen, news: &News, renewal: bool, at: Timestamp, fresh: impl Fn(Rate) -> Bucket) {
+        let Some(limits) = self.limits(&seen.account.directory) else { return };
+        let account = &seen.account;
+        let failures = |kind, hosts: &[Host]| -> Vec<Key> {
+            hosts.iter().map(|host| Key::failures(kind, account, host)).collect()
+        };
+        let keys = match news {
+            News::Ordered(_) if renewal => Vec::new(),
+            News::Ordered(_) => vec![Key::orders(account)],
+            News::Issued(_) => Key::of_certificate(account, &seen.names, renewal),
+            News::Failed(_, hosts) => {
+                let mut keys = failures(Kind::FailedAuthorizations, hosts);
+                keys.extend(failures(Kind::ConsecutiveFailures, hosts));
+                keys
+            }
+        };
+        for key in keys {
+            if let Some(rate) = key.rate(&limits) {
+                self.buckets.entry(key).or_insert_with(|| (fresh(rate), rate)).0.spend(rate, at);
+            }
+        }
+        if matches!(news, News::Issued(_)) {
+            for key in failures(Kind::ConsecutiveFailures, seen.names.hosts()) {
+                self.buckets.remove(&key);
+            }
+        }
+    }
+
+    /// Keeps the places of an order under way, and gives up those of one that is over.
+    fn follow(&mut self, seen: &Seen, renewal: bool, now: Timestamp) {
+        let id = (seen.namespace.clone(), seen.names.clone());
+        if seen.progress.is_over() {
+            // A place that was given since is for the next order.
+            let over = seen.progress.last();
+            if self.held.get(&id).is_some_and(|held| held.ordered || over.is_none_or(|at| at >= held.since)) {
+                self.release(&id);
+            }
+            return;
+        }
+        let ask = Ask {
+            namespace: seen.namespace.clone(),
+            account: seen.account.clone(),
+            names: seen.names.clone(),
+            class: Class::First,
+            since: now,
+            renewal: if renewal { Renewal::SameSet } else { Renewal::No },
+        };
+        self.announce(&ask, now);
+        if seen.progress.ordered.is_some()
+            && let Some(held) = self.held.get_mut(&id).filter(|held| !held.ordered)
+        {
+            // Its order is counted; what it still keeps are the places of its certificate.
+            held.ordered = true;
+            let (orders, rest) = held.keys.drain(..).partition(|key| key.kind == Kind::NewOrders);
+            held.keys = rest;
+            self.give_back(&orders);
+        }
+    }
+
+    /// An order is still to come, or under way, whoever let it go: its places are kept.
+    pub fn announce(&mut self, ask: &Ask, now: Timestamp) {
+        let id = ask.id();
+        if let Some(held) = self.held.get_mut(&id) {
+            held.announced = true;
+            return;
+        }
+        let Some(limits) = self.limits(&ask.account.directory) else { return };
+        self.waiting.remove(&id);
+        self.hold(id, keys_of(ask, &limits), true, now);
+    }
+
+    /// Whether an order may go. One that may not waits from now on, until it goes or is withdrawn.
+    pub fn ask(&mut self, ask: Ask, now: Timestamp) -> Place {
+        let id = ask.id();
+        if self.held.contains_key(&id) {
+            return Place::Granted;
+        }
+        let limits = self.limits(&ask.account.directory);
+        let keys = keys_of(&ask, limits.as_ref().unwrap_or(&CaLimits::default()));
+        if limits.is_none() {
+            return self.refused(&keys, now).map_or(Place::Free, Place::Waiting);
+        }
+        let known =
+            self.waiting.get(&id).map(|known| (known.keys == keys && known.ask.class == ask.class, known.ask.since));
+        match known {
+            Some((true, _)) => {}
+            known => {
+                self.waiting.remove(&id);
+                let since = known.map_or(ask.since, |(_, since)| since);
+                match keys.first().cloned() {
+                    // Exempt from everything.
+                    None => self.grant(id.clone(), Vec::new(), now),
+                    Some(first) => self.waiting.park(Ask { since, ..ask }, keys, first, Timestamp::MIN),
+                }
+            }
+        }
+        self.turn(now);
+        self.place(&id, now)
+    }
+
+    /// Nobody wants the order any more, or what announced it is gone. One that the CA knows of goes its way.
+    pub fn withdraw(&mut self, id: &Id) {
+        self.waiting.remove(id);
+        if self.held.get(id).is_some_and(|held| !held.ordered) {
+            self.release(id);
+        }
+    }
+
+    /// Where an order stands.
+    pub fn place(&self, id: &Id, now: Timestamp) -> Place {
+        if self.held.contains_key(id) {
+            return Place::Granted;
+        }
+        let Some(waiting) = self.waiting.get(id) else { return Place::Unasked };
+        if let Some(wait) = self.refused(&waiting.keys, now) {
+            return Place::Waiting(wait);
+        }
+        let Some((key, ahead)) = self.waiting.standing(id) else { return Place::Unasked };
+        let nth = self.kept.get(key).copied().unwrap_or_default().saturating_add(ahead).saturating_add(1);
+        let until = self.buckets.get(key).map_or(now, |(bucket, rate)| bucket.free_at(*rate, nth, now));
+        Place::Waiting(Wait { limit: key.kind, of: key.subject().to_owned(), until, refused: false })
+    }
+
+    fn refused(&self, keys: &[Key], now: Timestamp) -> Option<Wait> {
+        let shut = keys.iter().filter_map(|key| Some((*self.shut.get(key)?, key))).filter(|(until, _)| *until > now);
+        let (until, key) = shut.max()?;
+        Some(Wait { limit: key.kind, of: key.subject().to_owned(), until, refused: true })
+    }
+
+    /// Lets go all that can. Places that nobody used are given up.
+    pub fn turn(&mut self, now: Timestamp) {
+        self.latest = self.latest.max(now);
+        while let Some(id) = self.waiting.next(now) {
+            let Some(waiting) = self.waiting.remove(&id) else { return };
+            match self.blocked(&waiting.keys, &waiting.ask.account, now) {
+                Some((key, wake)) => self.waiting.park(waiting.ask, waiting.keys, key, wake),
+                None => {
+                    self.waiting.served(&id.0, &waiting.keys);
+                    self.grant(id, waiting.keys, now);
+                }
+            }
+        }
+    }
+
+    /// Gives up what was let go long ago and never came, and forgets what has no say any more.
+    pub fn tidy(&mut self, now: Timestamp) {
+        let lapsed = |held: &Held| !held.announced && !held.ordered && held.since.duration_until(now) >= LAPSE;
+        let late: Vec<Id> = self.held.iter().filter(|(_, held)| lapsed(held)).map(|(id, _)| id.clone()).collect();
+        late.iter().for_each(|id| self.release(id));
+        self.buckets.retain(|_, (bucket, _)| !bucket.is_full(now));
+        self.shut.retain(|_, until| *until > now);
+        self.ledger.forget(now);
+    }
+
+    /// When somebody who waits may be able to go.
+    pub fn wake(&self) -> Option<Timestamp> {
+        self.waiting.wake()
+    }
+
+    /// Who was let go since this was last asked.
+    pub fn take_granted(&mut self) -> Vec<Id> {
+        std::mem::take(&mut self.granted)
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// What a host's Domain is to remember of its orders.
+    pub fn spent(&self, namespace: &Arc<str>, host: &Host) -> Vec<Spent> {
+        self.ledger.spent(namespace, host)
+    }
+
+    /// The fewest places left in any bucket of a kind, of those of which any are used or kept.
+    pub fn least_left(&self, kind: Kind, now: Timestamp) -> Option<u32> {
+        let of_kind = self.buckets.iter().filter(|(key, _)| key.kind == kind);
+        let left = of_kind.map(|(key, (bucket, rate))| {
+            bucket.left(*rate, now).saturating_sub(self.kept.get(key).copied().unwrap_or_default())
+        });
+        left.min()
+    }
+
+    /// The bucket that has a place last, and when.
+    fn blocked(&mut self, keys: &[Key], account: &Account, now: Timestamp) -> Option<(Key, Timestamp)> {
+        let limits = self.limits(&account.directory).unwrap_or_default();
+        let mut last: Option<(Key, Timestamp)> = None;
+        for key in keys {
+            let mut at = self.shut.get(key).copied().unwrap_or(Timestamp::MIN);
+            if let Some(rate) = key.rate(&limits) {
+                let (bucket, known) = self.buckets.entry(key.clone()).or_insert((Bucket::full(), rate));
+                *known = rate;
+                let kept = self.kept.get(key).copied().unwrap_or_default();
+                at = at.max(bucket.free_at(rate, kept.saturating_add(1), now));
+            }
+            if at > now && last.as_ref().is_none_or(|(_, latest)| at > *latest) {
+                last = Some((key.clone(), at));
+            }
+        }
+        last
+    }
+
+    fn grant(&mut self, id: Id, keys: Vec<Key>, now: Timestamp) {
+        self.granted.push(id.clone());
+        self.hold(id, keys, false, now);
+    }
+
+    fn hold(&mut self, id: Id, keys: Vec<Key>, announced: bool, now: Timestamp) {
+        for key in &keys {
+            *self.kept.entry(key.clone()).or_default() += 1;
+        }
+        self.held.insert(id, Held { since: now, keys, announced, ordered: false });
+    }
+
+    fn release(&mut self, id: &Id) {
+        if let Some(held) = self.held.remove(id) {
+            self.give_back(&held.keys);
+        }
+    }
+
+    fn give_back(&mut self, keys: &[Key]) {
+        for key in keys {
+            if let Some(count) = self.kept.get_mut(key) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    self.kept.remove(key);
+                }
+            }
+            self.waiting.open(key);
+        }
+    }
+
+    fn limits(&mut self, directory: &Arc<str>) -> Option<CaLimits> {
+        let look_up = || CaLimits::of(directory, &self.policies);
+        self.limits.entry(directory.clone()).or_insert_with(look_up).clone()
+    }
+
+    /// Whether the CA's limits are known.
+    pub fn is_limited(&mut self, account: &Account) -> bool {
+        self.limits(&account.directory).is_some()
+    }
+}
+
+/// The buckets in which an order must find a place.
+fn keys_of(ask: &Ask, limits: &CaLimits) -> Vec<Key> {
+    let renewal = match ask.renewal {
+        Renewal::SameSet if limits.ari => Renewal::Ari,
+        renewal => renewal,
+    };
+    Key::of_order(&ask.account, &ask.names, renewal)
+}
+
+#[cfg(test)]
+mod tests;
