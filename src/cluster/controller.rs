@@ -49,6 +49,8 @@ use crate::{
 const WORKERS: usize = 8;
 /// Hosts checked side by side; the questions to each DNS server are limited apart from this.
 const CHECKS: usize = 64;
+/// How many objects a listing asks for at once: an answer is in memory twice, as text and as objects.
+const PAGE: u32 = 100;
 /// What is missing where the kinds of cert-manager are.
 const CERT_MANAGER: &str = "cert-manager";
 /// What is missing where the routes of Rainbond 6 are.
@@ -271,7 +273,7 @@ impl Tasks {
     {
         let (tell, listed) = oneshot::channel();
         self.listed.push(listed);
-        let task = kinds::run(api, watcher::Config::default(), presence, self.shared.clone(), tell);
+        let task = kinds::run(api, watcher::Config::default().page_size(PAGE), presence, self.shared.clone(), tell);
         self.set.spawn(async move { match task.await {} });
     }
 
@@ -295,7 +297,7 @@ impl Tasks {
                 return std::future::pending().await;
             }
             let (tell, _) = oneshot::channel();
-            match kinds::run(api, watcher::Config::default(), presence, shared, tell).await {}
+            match kinds::run(api, watcher::Config::default().page_size(PAGE), presence, shared, tell).await {}
         });
     }
 }

@@ -238,8 +238,10 @@ impl Namespace {
 }
 
 impl Kept for Domain {
-    fn see(self, world: &mut World) -> Touched {
+    fn see(mut self, world: &mut World) -> Touched {
         let mut touched = Touched::default();
+        // Larger than all the rest, and never read.
+        self.metadata.managed_fields = None;
         // One host, one object: a Domain of another name would be a second one.
         let host = match Host::parse(&self.spec.host) {
             Ok(host) if host.object_name() == self.name_any() => host,
