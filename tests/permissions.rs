@@ -200,11 +200,16 @@ async fn work(lab: &Lab) -> Result<()> {
 /// Somebody opens the status page.
 async fn visit(lab: &Lab, page: SocketAddr) -> Result<()> {
     let Identity::Token(token) = lab.service_account(installed::NAMESPACE, "visitor").await? else { bail!("no token") };
-    let mut socket = TcpStream::connect(page).await?;
     let head = format!("GET / HTTP/1.1\r\nHost: {page}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n");
-    socket.write_all(head.as_bytes()).await?;
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).await?;
+    let answer = lab
+        .wait_for("the page answers", WITHIN, async || {
+            let mut socket = TcpStream::connect(page).await?;
+            socket.write_all(head.as_bytes()).await?;
+            let mut answer = String::new();
+            socket.read_to_string(&mut answer).await?;
+            Ok((!answer.is_empty()).then_some(answer))
+        })
+        .await?;
     ensure!(answer.starts_with("HTTP/1.1 401"), "an account without rights: {answer}");
     Ok(())
 }
