@@ -4,10 +4,19 @@
 //! One run each, not a sampled benchmark: what matters is that a start-up with
 //! thousands of hosts is bounded by the limits on servers and not by us.
 
-#![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    reason = "a bench fails by panicking, and uses a part of the report"
+)]
+
+#[path = "serving/report.rs"]
+mod report;
 
 use std::{
-    io::Write as _,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
@@ -30,6 +39,15 @@ use hickory_resolver::{
     proto::rr::RecordType as ResolverType,
 };
 
+use report::{Section, Table};
+
+const SECTION: Section = Section {
+    title: "Pre-flight",
+    command: "cargo bench --bench preflight",
+    about: "10,000 hosts, none seen before, each asked for A, AAAA and CAA up to the zone's apex of a scripted DNS server on \
+            loopback, 128 at a time, certgate's limits on a server out of the way; beside it hickory-resolver on the same \
+            questions, without a verdict.",
+};
 const HOSTS: usize = 10_000;
 const AT_ONCE: usize = 128;
 
@@ -46,11 +64,16 @@ async fn run() {
     let server = DnsServer::start(IpAddr::V4(Ipv4Addr::LOCALHOST), 0).unwrap();
     let addr = server.addr();
     server.set("*.example.com", RecordType::A, Answer::new().a(Ipv4Addr::new(1, 2, 3, 4)).ttl(300));
-    let mut out = std::io::stdout();
-
     let (questions, took) = bare(addr).await;
     let bare_rate = questions as f64 / took.as_secs_f64();
-    writeln!(out, "hickory-resolver  {questions} questions in {took:.2?}: {bare_rate:.0}/s").unwrap();
+    let mut table = Table::default();
+    table.head(&["", "hosts/s", "questions", "questions/s", "× bare", "memory before, MiB", "peak, MiB"]);
+    let row = |name: &str, rest: [String; 6]| [vec![name.to_owned()], rest.to_vec()].concat();
+    let dash = || "–".to_owned();
+    table.row(&row(
+        "hickory-resolver, bare",
+        [dash(), questions.to_string(), format!("{bare_rate:.0}"), "1.00".to_owned(), dash(), dash()],
+    ));
     server.clear();
     server.set("*.example.com", RecordType::A, Answer::new().a(Ipv4Addr::new(1, 2, 3, 4)).ttl(300));
 
@@ -60,15 +83,18 @@ async fn run() {
     let questions = server.queries().len();
     let hosts_rate = HOSTS as f64 / took.as_secs_f64();
     let rate = questions as f64 / took.as_secs_f64();
-    writeln!(
-        out,
-        "certgate          {HOSTS} hosts in {took:.2?}: {hosts_rate:.0} hosts/s, {questions} questions, {rate:.0}/s \
-         ({:.0} % of the bare rate); peak memory {} MiB, {} MiB before",
-        100.0 * rate / bare_rate,
-        peak_kib() / 1024,
-        before / 1024,
-    )
-    .unwrap();
+    table.row(&row(
+        "certgate",
+        [
+            format!("{hosts_rate:.0}"),
+            questions.to_string(),
+            format!("{rate:.0}"),
+            format!("{:.2}", rate / bare_rate),
+            (before / 1024).to_string(),
+            (peak_kib() / 1024).to_string(),
+        ],
+    ));
+    SECTION.put(&table.text()).unwrap();
 }
 
 /// The questions that a host costs of its own: A, AAAA and CAA.

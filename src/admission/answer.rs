@@ -1,5 +1,5 @@
-//! Decides about a review and writes the answer. Pure: what is known, what is
-//! wanted and what time it is are arguments.
+//! Decides about a review and writes the answer. Pure but for a line of log at
+//! debug: what is known, what is wanted and what time it is are arguments.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use super::review::{self, Operation, Reading, Review};
 use crate::core::{
     decide::{decide, solver_labels},
     decision::Decision,
-    finding::Lang,
+    finding::{Lang, clean},
     ingress::{Ingress, Metadata},
     knowledge::Knowledge,
     names,
@@ -122,7 +122,17 @@ fn decided<K: Knowledge>(uid: &str, ingress: &Ingress<'_>, knowledge: &K, policy
     let bytes =
         Response { uid, patch: &decision.patch, warning: warning(&decision), verdict: audit(&decision), refusal: None }
             .to_bytes();
-    let hosts = decision.hosts.iter().map(|host| (host.action, host.reason())).collect();
+    let (namespace, name) = (&*ingress.metadata.namespace, &*ingress.metadata.name);
+    let mut hosts = Vec::with_capacity(decision.hosts.len());
+    for host in &decision.hosts {
+        let (action, reason) = (host.action, host.reason());
+        // At debug alone: a line costs more than the answer, and what changes is told by the controller too.
+        tracing::debug!(
+            %namespace, ingress = name, host = %clean(&host.host), action = action.as_str(), reason = reason.as_str(),
+            patched, "decided"
+        );
+        hosts.push((action, reason));
+    }
     Answer { bytes, outcome: Outcome::Decided { patched, hosts } }
 }
 
