@@ -10,29 +10,32 @@ use std::{
 
 use fastrand::Rng;
 use hickory_proto::{
-    op::{Edns, Message, MessageType, OpCode, Query, ResponseCode},
+    op::{Edns, ResponseCode},
     rr::{
-        DNSClass, Name, RData, RecordType,
-        rdata::{A, CNAME, NS, NULL, SOA, TXT, opt::EdnsOption},
+        Name, RData, RecordType,
+        rdata::{A, CNAME, NS, SOA, TXT, opt::EdnsOption},
     },
-    serialize::binary::BinEncodable as _,
 };
 
-use super::{MAX_ANSWERS, MAX_EXTENDED, decode, read, record_type};
-use crate::core::{
-    caa,
-    finding::{Finding, Lang},
-    host::Host,
-    verdict::{
-        Ask, CaIdentity, Consult, GatewayTarget, Method, Request,
-        answers::{Answer, Answers, Asked, Caa, Data, Kind, Outcome, Question, Rcode},
-        judge, wanted,
+use super::{
+    MAX_ANSWERS, MAX_EXTENDED, decode, read,
+    tests::{name, record, response, unknown},
+};
+use crate::{
+    core::{
+        caa,
+        finding::{Finding, Lang},
+        host::Host,
+        verdict::{
+            Ask, CaIdentity, Consult, GatewayTarget, Method, Request,
+            answers::{Answer, Answers, Asked, Caa, Data, Kind, Outcome, Question, Rcode},
+            judge, wanted,
+        },
     },
+    dns::MAX_QUESTIONS,
 };
 
 const HOSTS: [&str; 3] = ["www.example.com", "*.apps.example.co.uk", "xn--bcher-kva.example.org"];
-/// The most questions that one host may cost, as `crate::dns` bounds them.
-const MAX_QUESTIONS: usize = 150;
 /// The longest sentence about what a hostile server said.
 const MAX_SENTENCE: usize = 2000;
 /// CAA values with a meaning (RFC 8659 §4.2, RFC 8657), and such as look like one.
@@ -63,37 +66,20 @@ const PIECES: &[&[u8]] = &[
     &[0x00, 0x29, 0xff, 0xff, 0xff],
 ];
 
-fn name(text: &str) -> Name {
-    let mut name = Name::from_ascii(text).unwrap();
-    name.set_fqdn(true);
-    name
-}
-
-fn response(question: &Question, fill: impl FnOnce(&mut Message)) -> Vec<u8> {
-    let mut message = Message::response(7, OpCode::Query);
-    let mut query = Query::query(name(&question.name), record_type(question.kind));
-    query.set_query_class(DNSClass::IN);
-    message.queries.push(query);
-    message.metadata.message_type = MessageType::Response;
-    fill(&mut message);
-    message.to_bytes().unwrap()
-}
-
 /// What a server may well answer: the forms of an answer that are told apart.
 fn seeds(question: &Question) -> Vec<Vec<u8>> {
     let owner = question.name.as_str();
-    let record = |owner: &str, data| hickory_proto::rr::Record::from_rdata(name(owner), 60, data);
-    let raw = |code: RecordType, data: &[u8]| RData::Unknown { code, rdata: NULL::with(data.to_vec()) };
+    let record = |owner: &str, data| record(owner, 60, data);
     let own = |variant: usize| match question.kind {
         Kind::A => RData::A(A::new(203, 0, 113, u8::try_from(variant).unwrap())),
-        Kind::Aaaa => raw(RecordType::AAAA, &[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
+        Kind::Aaaa => unknown(RecordType::AAAA, &[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
         Kind::Ns => RData::NS(NS(name("ns.example.net"))),
         Kind::Txt => RData::TXT(TXT::new(vec!["a".into(), "b".into()])),
         Kind::Caa => {
             let tag: &[u8] = [&b"issue"[..], b"issuewild", b"iodef", b"contactemail"][variant % 4];
             let value = CAA_VALUES[variant % CAA_VALUES.len()];
             let flags = if variant.is_multiple_of(5) { 128 } else { 0 };
-            raw(RecordType::CAA, &[&[flags, u8::try_from(tag.len()).unwrap()][..], tag, value].concat())
+            unknown(RecordType::CAA, &[&[flags, u8::try_from(tag.len()).unwrap()][..], tag, value].concat())
         }
     };
     let soa = || RData::SOA(SOA::new(name("ns.example.net"), name("admin.example.net"), 1, 2, 3, 4, 5));

@@ -11,18 +11,18 @@ fn question(kind: Kind) -> Question {
     Question::new("www.example.com", kind)
 }
 
-fn name(text: &str) -> Name {
+pub(super) fn name(text: &str) -> Name {
     let mut name = Name::from_ascii(text).unwrap();
     name.set_fqdn(true);
     name
 }
 
-fn record(owner: &str, ttl: u32, data: RData) -> hickory_proto::rr::Record {
+pub(super) fn record(owner: &str, ttl: u32, data: RData) -> hickory_proto::rr::Record {
     hickory_proto::rr::Record::from_rdata(name(owner), ttl, data)
 }
 
 /// A response to `question` under id 7, finished by `fill`.
-fn response(question: &Question, fill: impl FnOnce(&mut Message)) -> Vec<u8> {
+pub(super) fn response(question: &Question, fill: impl FnOnce(&mut Message)) -> Vec<u8> {
     let mut message = Message::response(7, OpCode::Query);
     let mut query = Query::query(name(&question.name), record_type(question.kind));
     query.set_query_class(DNSClass::IN);
@@ -31,7 +31,7 @@ fn response(question: &Question, fill: impl FnOnce(&mut Message)) -> Vec<u8> {
     message.to_bytes().unwrap()
 }
 
-fn unknown(kind: RecordType, data: &[u8]) -> RData {
+pub(super) fn unknown(kind: RecordType, data: &[u8]) -> RData {
     RData::Unknown { code: kind, rdata: NULL::with(data.to_vec()) }
 }
 
