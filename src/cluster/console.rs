@@ -102,13 +102,8 @@ impl ConsoleSync {
             };
             tokio::select! {
                 () = pause => {}
-                changed = policies.changed() => if changed.is_err() {
-                    // The policy changes no more.
-                    match wait {
-                        Some(wait) => tokio::time::sleep(wait).await,
-                        None => std::future::pending().await,
-                    }
-                }
+                // A policy that changes no more leaves the pause alone.
+                Ok(()) = policies.changed() => {}
             }
         }
     }

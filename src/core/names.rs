@@ -58,3 +58,5 @@ pub const FORCE_SSL_REDIRECT: &str = "nginx.ingress.kubernetes.io/force-ssl-redi
 pub const RAINBOND_ISSUANCE: &str = "cert-manager-enabled";
 /// Rainbond: label with the application that an object belongs to.
 pub const RAINBOND_APP_ID: &str = "app_id";
+/// Rainbond 5: label with the unique name of the team that an object belongs to.
+pub const RAINBOND_TEAM: &str = "tenant_name";

@@ -8,9 +8,6 @@ use crate::core::{
     names,
 };
 
-/// The label with a team's unique name on what Rainbond 5 makes.
-const TEAM: &str = "tenant_name";
-
 impl World {
     /// Every Domain with what the console has to do with it.
     pub fn flagged_by_console(&self) -> BTreeMap<Place, Seen> {
@@ -41,7 +38,7 @@ impl World {
         for (namespace, ns) in self.namespaces.iter().filter(|(namespace, _)| !self.is_terminating(namespace)) {
             for (name, seen) in &ns.ingresses {
                 if let Some(rule) = by_id.get(&**name)
-                    && seen.ingress.label(TEAM) == Some(&rule.team)
+                    && seen.ingress.label(names::RAINBOND_TEAM) == Some(&rule.team)
                     && seen.hosts.contains(&rule.host)
                 {
                     found.insert(name.to_string(), namespace.to_string());
