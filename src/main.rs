@@ -1,7 +1,8 @@
 //! The `certgate` command.
 
-use std::{error::Error, io::Write as _, process::ExitCode};
+use std::{io::Write as _, process::ExitCode};
 
+use certgate::core::finding::in_one_line;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
@@ -13,19 +14,4 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
-}
-
-/// An error and its causes, as far as it does not tell them itself.
-fn in_one_line(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let text = inner.to_string();
-        if !line.contains(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
-        }
-        cause = inner.source();
-    }
-    line.replace('\n', " ")
 }

@@ -107,6 +107,21 @@ impl Finding {
     }
 }
 
+/// An error and its causes, as far as it does not tell them itself.
+pub fn in_one_line(error: &dyn ::core::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if !line.contains(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        cause = inner.source();
+    }
+    line.replace('\n', " ")
+}
+
 /// Foreign text made safe to print: no control or bidirectional-override
 /// characters, bounded length.
 pub fn clean(text: &str) -> String {

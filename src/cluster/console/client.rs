@@ -13,7 +13,10 @@ use hyper_util::{
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 
-use crate::core::console::{BadAnswer, MAX_RULES, Page, Rule, read};
+use crate::core::{
+    console::{BadAnswer, MAX_RULES, Page, Rule, read},
+    finding::{clean, in_one_line},
+};
 
 /// How long one answer may take, its body included.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -238,7 +241,8 @@ impl Console {
         request: Request<Empty<Bytes>>,
         conditional: bool,
     ) -> Result<Option<(Page, Option<HeaderValue>)>, ConsoleError> {
-        let response = self.http.request(request).await.map_err(|error| ConsoleError::Unreachable(whole(&error)))?;
+        let response =
+            self.http.request(request).await.map_err(|error| ConsoleError::Unreachable(clean(&in_one_line(&error))))?;
         let (head, body) = response.into_parts();
         match head.status {
             StatusCode::OK => {}
@@ -270,17 +274,6 @@ fn roots(ca: Option<&[u8]>) -> Result<RootCertStore, ConsoleError> {
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds: u32 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds.into()))
-}
-
-/// An error with its causes, in which the remedy usually is.
-fn whole(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    crate::core::finding::clean(&text)
 }
 
 #[cfg(test)]
