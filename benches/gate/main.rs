@@ -1,6 +1,6 @@
 //! What the approval gate is worth, and what it costs, on the real API server, cert-manager and ACME server.
 //!
-//! `cargo bench --bench gate` prints the tables and writes the section "The gate" of docs/benchmarks.md. Arguments
+//! `cargo bench --bench gate` prints the tables and writes the sections "The gate: …" of docs/benchmarks.md. Arguments
 //! choose parts: `dead` (dead hosts beside good ones, with certgate and without) and `held` (what held requests cost);
 //! `--within N` bounds the wait for a good host in seconds, `--held N` says how many requests are held.
 
@@ -21,11 +21,25 @@
 mod cluster;
 mod dead;
 mod held;
-mod section;
+#[path = "../serving/report.rs"]
+#[allow(dead_code, reason = "its tables are made otherwise")]
+mod report;
 
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use report::Section;
+
+const DEAD: Section = Section {
+    title: "The gate: dead hosts beside good ones",
+    command: "cargo bench --bench gate -- dead",
+    about: "On the real API server, cert-manager, Pebble and DNS as plain processes.",
+};
+const HELD: Section = Section {
+    title: "The gate: held requests",
+    command: "cargo bench --bench gate -- held",
+    about: "On the real API server, cert-manager, Pebble and DNS as plain processes.",
+};
 
 /// What to measure, and how much.
 #[derive(Clone, Debug)]
@@ -52,10 +66,10 @@ async fn main() -> Result<()> {
     }
     let wanted = |part: &str| options.parts.is_empty() || options.parts.iter().any(|wanted| wanted == part);
     if wanted("dead") {
-        section::write("Dead hosts beside good ones", &dead::measure(&options).await?)?;
+        DEAD.put(&dead::measure(&options).await?)?;
     }
     if wanted("held") {
-        section::write("Held requests", &held::measure(&options).await?)?;
+        HELD.put(&held::measure(&options).await?)?;
     }
     Ok(())
 }
