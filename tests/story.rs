@@ -17,7 +17,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use certgate_lab::{
-    CertManager, Gateway, Lab, LabOptions,
+    CertManager, Gateway, Lab, LabOptions, orders,
     story::{Cast, Silent, Story, documents},
 };
 use cluster::{Cluster, PATIENCE, Team, plain};
@@ -78,7 +78,7 @@ async fn tell(options: LabOptions, issuer: &str, casts: Vec<Cast>) -> Result<()>
         told += story.orders()?;
     }
     let seen = cluster.lab.pebble().orders()?;
-    ensure!(seen == told, "Pebble saw {seen} orders, the stories made {told}");
+    ensure!(seen == told, "Pebble saw {seen} orders, the stories made {told}:\n{}", orders::account(&cluster.lab)?);
     cluster.lab.stop()
 }
 

@@ -234,6 +234,6 @@ impl<'l> Team<'l> {
 
     /// Orders made for a host so far.
     pub(crate) fn orders(&self, host: &str) -> Result<usize> {
-        certgate_lab::story::orders(self.lab, host)
+        certgate_lab::orders::made(self.lab, host)
     }
 }

@@ -73,6 +73,7 @@ mod fetch;
 mod gateway;
 mod lab;
 mod objects;
+pub mod orders;
 pub mod parts;
 mod pebble;
 pub mod pki;

@@ -80,9 +80,14 @@ impl Pebble<'_> {
 
     /// How many orders it has accepted since the lab was started.
     pub fn orders(&self) -> Result<usize> {
+        Ok(self.order_lines()?.len())
+    }
+
+    /// What it has logged of each order that it accepted.
+    pub(crate) fn order_lines(&self) -> Result<Vec<String>> {
         let log: PathBuf = self.site.processes.log_path(NAME);
         let text = fs::read_to_string(&log).with_context(|| format!("read {}", log.display()))?;
-        Ok(text.lines().filter(|line| line.contains(ORDER_LINE)).count())
+        Ok(text.lines().filter(|line| line.contains(ORDER_LINE)).map(str::to_owned).collect())
     }
 
     /// The root of the certificates that it issues. A restart makes another one.

@@ -10,7 +10,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::Lab;
+use crate::{Lab, orders};
 
 /// Steps that wait for DNS, cert-manager or a gateway may take this long.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -112,7 +112,7 @@ impl<'a> Story<'a> {
 
     /// Orders that were made for the host, whatever became of them.
     pub fn orders(&self) -> Result<usize> {
-        orders(self.lab, &self.host)
+        orders::made(self.lab, &self.host)
     }
 
     fn ingresses(&self) -> Api<DynamicObject> {
@@ -205,7 +205,7 @@ impl<'a> Story<'a> {
             "no next check: {}",
             shown(&domain.data, "/status")
         );
-        ensure!(self.orders()? == 0, "an order was wasted");
+        ensure!(self.orders()? == 0, "an order was wasted:\n{}", orders::account(self.lab)?);
         self.narrator.happened("certgate holds it, and says why and who must act:");
         self.narrator.detail(message);
         self.narrator.happened("the CA has seen 0 orders");
@@ -239,7 +239,7 @@ impl<'a> Story<'a> {
                 Ok(self.injected(&self.ingress().await?).then_some(()))
             })
             .await?;
-        ensure!(self.orders()? == 1, "{} orders for one certificate", self.orders()?);
+        ensure!(self.orders()? == 1, "not one order for one certificate:\n{}", orders::account(self.lab)?);
         self.narrator.happened("the Ingress has its issuer and TLS entry; cert-manager ordered once, the CA validated over HTTP, the Certificate is Ready");
         let answer = self
             .lab
@@ -285,7 +285,7 @@ impl<'a> Story<'a> {
         ));
         let answer = self.lab.https_get(&self.host).await?;
         ensure!(answer.status == 200, "{}", answer.status);
-        ensure!(self.orders()? == 1, "the rewrite cost an order");
+        ensure!(self.orders()? == 1, "the rewrite cost an order:\n{}", orders::account(self.lab)?);
         self.narrator.happened("still served, still 1 order");
         Ok(())
     }
@@ -324,24 +324,6 @@ impl<'a> Story<'a> {
         namespaces.delete(&self.cast.namespace, &DeleteParams::default()).await?;
         Ok(())
     }
-}
-
-/// How many orders cert-manager has made for a host since the lab was started, deleted ones included. Read from the
-/// API server's audit log, so the lab needs one; where the host is the only one of a lab, Pebble must say the same.
-pub fn orders(lab: &Lab, host: &str) -> Result<usize> {
-    let log = lab.audit_log()?;
-    let made = log.iter().filter(|event| {
-        let names = event.pointer("/requestObject/spec/dnsNames").and_then(Value::as_array);
-        text(event, "/verb") == "create"
-            && text(event, "/objectRef/resource") == "orders"
-            && text(event, "/stage") == "ResponseComplete"
-            && event.pointer("/responseStatus/code").and_then(Value::as_u64).is_some_and(|code| code < 300)
-            && names.into_iter().flatten().any(|name| name == host)
-    });
-    let made = made.count();
-    let seen = lab.pebble().orders()?;
-    ensure!(seen >= made, "Pebble has seen {seen} orders, cert-manager made {made} for {host} alone");
-    Ok(made)
 }
 
 /// A condition of an object.
