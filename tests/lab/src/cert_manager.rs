@@ -60,11 +60,11 @@ impl CertManager {
         site.processes.start(program.args(arguments))
     }
 
-    /// The issuers of a lab: `pebble`, and from 1.21 `pebble-fast`, which waits for `pause` in place of the five self-checks
-    /// that are two seconds apart.
-    pub(crate) fn issuers(self, pebble: &Pebble<'_>, solver: &Value, pause: &str) -> Vec<Value> {
+    /// The issuers of a lab: `pebble`, and from 1.21, given a `pause`, `pebble-fast`, which waits for that in place of the
+    /// five self-checks that are two seconds apart.
+    pub(crate) fn issuers(self, pebble: &Pebble<'_>, solver: &Value, pause: Option<&str>) -> Vec<Value> {
         let mut issuers = vec![pebble.cluster_issuer("pebble", json!([solver]))];
-        if self == Self::V1_21 {
+        if let (Self::V1_21, Some(pause)) = (self, pause) {
             let mut fast = solver.clone();
             if let Some(fields) = fast.as_object_mut() {
                 fields.insert("waitInsteadOfSelfCheck".into(), json!(pause));

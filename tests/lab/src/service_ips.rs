@@ -98,7 +98,7 @@ async fn serve_one(listener: TcpListener, service: Arc<Service>, view: ClusterVi
     loop {
         let Some(stream) = accepted(listener.accept().await) else { continue };
         let (service, view, log) = (service.clone(), view.clone(), log.clone());
-        connections.spawn(answer_requests(stream, move |request| {
+        connections.spawn(answer_requests(stream, async move |request| {
             let host = request.headers().get("host").and_then(|h| h.to_str().ok()).map(bare_host).unwrap_or_default();
             let answered = view.answer(&service, &host, request.uri().path());
             record(&log, request, false, answered.status);

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 /// The label that cert-manager puts on the Services of its HTTP-01 solvers.
 const SOLVER_LABEL: &str = "acme.cert-manager.io/http01-solver";
-const CHALLENGE_PATH: &str = "/.well-known/acme-challenge/";
+pub(crate) const CHALLENGE_PATH: &str = "/.well-known/acme-challenge/";
 
 /// Watched objects.
 #[derive(Clone)]

@@ -119,7 +119,7 @@ async fn issues_with_cert_manager_1_17() -> Result<()> {
 async fn issues_behind_traefik() -> Result<()> {
     let options = LabOptions { gateway: Gateway::Traefik, ..LabOptions::default() };
     Lab::with(options, async |lab| {
-        eprintln!("issued after {:?}", issue(lab, "lab", "pebble-fast", Duration::from_secs(60)).await?);
+        eprintln!("issued after {:?}", issue(lab, "lab", "pebble", Duration::from_secs(60)).await?);
         Ok(())
     })
     .await

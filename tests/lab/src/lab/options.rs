@@ -30,11 +30,12 @@ pub enum Gateway {
 }
 
 impl Gateway {
-    /// After so long the ACME server finds what a new solver Ingress asks for. A real gateway needs a moment to load it.
-    pub(super) fn settles_within(self) -> &'static str {
+    /// For how long the issuer `pebble-fast` waits before it asks the ACME server to look; none where only a self-check
+    /// tells that the gateway has loaded a solver's Ingress. The lab's own gateway lets the server's question wait for that.
+    pub(super) fn pause_before_challenge(self) -> Option<&'static str> {
         match self {
-            Self::None | Self::Builtin => "200ms",
-            Self::Traefik | Self::Apisix => "2s",
+            Self::None | Self::Builtin | Self::Apisix => Some("200ms"),
+            Self::Traefik => None,
         }
     }
 

@@ -123,7 +123,7 @@ async fn bring_up(site: Site, options: LabOptions, begun: Instant) -> Result<Arc
 async fn start_cert_manager(version: CertManager, site: &Site, objects: &Objects, options: &LabOptions) -> Result<()> {
     version.start(site, &options.cert_manager_args)?;
     pebble::wait_ready(site).await?;
-    let issuers = version.issuers(&Pebble { site }, &options.solver(), options.gateway.settles_within());
+    let issuers = version.issuers(&Pebble { site }, &options.solver(), options.gateway.pause_before_challenge());
     let ready = issuers.into_iter().map(async |issuer| {
         for issuer in objects.apply(issuer).await? {
             wait_for_condition(objects, &issuer, "Ready").await?;
