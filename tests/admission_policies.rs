@@ -118,7 +118,7 @@ async fn install(lab: &Lab) -> Result<()> {
 /// Policies take a moment to reach the API server's own watches.
 async fn in_force(lab: &Lab, asker: &Asker) -> Result<()> {
     let held: Vec<Row> = rows::all().into_iter().filter(Row::is_first_of_its_policy).collect();
-    lab.wait_for("the policies are in force", Duration::from_secs(20), async || {
+    lab.wait_for("the policies are in force", Duration::from_secs(60), async || {
         for row in &held {
             for mode in ["warn", "deny"] {
                 if hold(row, mode, asker).await?.is_err() {
@@ -148,7 +148,7 @@ async fn an_ingress_of_a_namespace_that_certgate_does_not_know_is_let_be() -> Re
         lab.apply_value(rows::verified_hosts("known")).await?;
         let asker = Asker::new(lab).await?;
         let row = rows::all().into_iter().find(Row::is_first_of_its_policy).expect("a row");
-        lab.wait_for("the policy is in force", Duration::from_secs(20), async || {
+        lab.wait_for("the policy is in force", Duration::from_secs(60), async || {
             Ok((asker.ask(&Who::Tenant, &row.ask, "known").await?.status == 403).then_some(()))
         })
         .await?;

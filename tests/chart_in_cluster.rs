@@ -199,7 +199,7 @@ async fn the_webhook_is_called_for_what_it_decides_about_and_nothing_else() -> R
             lab.namespace(namespace).await?;
         }
         let calls = Calls { client: lab.client().await? };
-        lab.wait_for("the webhook is called", Duration::from_secs(20), async || {
+        lab.wait_for("the webhook is called", Duration::from_secs(60), async || {
             Ok(calls.of_create(&ingress(|_| {}), "team").await?.filter(|called| *called))
         })
         .await?;

@@ -31,7 +31,7 @@ use cluster::program;
 use serde_json::{Value, json};
 
 /// The API server's own watches take a moment to see what was broken.
-const SOON: Duration = Duration::from_secs(15);
+const SOON: Duration = Duration::from_secs(60);
 
 /// What doctor says.
 struct Said {

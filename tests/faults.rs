@@ -22,7 +22,7 @@ use kube::{Api, api::PostParams};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-const READY: Duration = Duration::from_secs(40);
+const READY: Duration = Duration::from_secs(90);
 
 /// What a replica's admin port says.
 async fn page(address: std::net::Ipv4Addr, path: &str) -> Result<String> {

@@ -22,7 +22,6 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -281,7 +280,6 @@ async fn random_writes_are_accepted_with_the_webhook_exactly_when_without_it() -
         writes.push((object, which.get(&states).clone()));
     }
     let counts = Counts::default();
-    let begun = std::time::Instant::now();
     stream::iter(writes)
         .map(async |(object, state)| compare(&client, &state, &policy, &object, &counts).await)
         .buffer_unordered(AT_ONCE)
@@ -289,9 +287,7 @@ async fn random_writes_are_accepted_with_the_webhook_exactly_when_without_it() -
         .await?;
     let [accepted, refused, patched] =
         [&counts.accepted, &counts.refused, &counts.patched].map(|count| count.load(Ordering::Relaxed));
-    let took = begun.elapsed();
-    let told = format!("{accepted} accepted, {patched} of them patched, {refused} refused, in {took:?}");
+    let told = format!("{accepted} accepted, {patched} of them patched, {refused} refused");
     ensure!(accepted + refused == STATES * EACH && accepted > 400 && refused > 100 && patched > 100, "{told}");
-    ensure!(took < Duration::from_secs(60), "{told}");
     cluster.lab.stop()
 }

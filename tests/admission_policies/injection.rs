@@ -228,7 +228,7 @@ async fn the_api_server_injects_what_the_webhook_would() -> Result<()> {
             ensure!(answer.status == 201, "{} {}", answer.status, answer.message);
             anyhow::Ok(answer.object)
         };
-        lab.wait_for("the policy is in force", Duration::from_secs(20), async || {
+        lab.wait_for("the policy is in force", Duration::from_secs(60), async || {
             let object = create(&ingress(&["a"], |_| {}), KNOWN).await?;
             Ok(object["spec"]["tls"].is_array().then_some(()))
         })

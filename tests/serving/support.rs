@@ -35,7 +35,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 /// The name in the serving certificates of tests.
 pub const NAME: &str = "certgate-webhook.certgate-system.svc";
 /// How long anything in a test may take.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 /// The time of an hour and more, for lifetimes.
 pub const HOUR: Duration = Duration::from_secs(3600);
 

@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 /// How long steps may take that wait for cert-manager, the CA or a gateway.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// How long steps may take that wait for certgate alone.
-pub(crate) const SOON: Duration = Duration::from_secs(25);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// A lab with certgate in it.
 pub(crate) struct Cluster {

@@ -30,7 +30,7 @@ pub(crate) const INGRESS_CLASS: &str = "apisix";
 const ADMIN_PORT: u16 = 9180;
 const HEALTH_PORT: u16 = 8080;
 const HEALTH_TLS_PORT: u16 = 8443;
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_secs(90);
 
 pub(crate) async fn start(
     site: &Site,

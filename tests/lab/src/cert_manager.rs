@@ -17,7 +17,7 @@ use crate::wait::wait_for;
 
 pub(crate) const NAME: &str = "cert-manager";
 const HEALTH_PORT: u16 = 9403;
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_secs(90);
 
 /// Which cert-manager runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ pub const RELEASE: &str = "certgate";
 pub const WEBHOOK: &str = "certgate-webhook";
 /// The Deployment of the controller.
 pub const CONTROLLER: &str = "certgate-controller";
-const READY_WITHIN: Duration = Duration::from_secs(40);
+const READY_WITHIN: Duration = Duration::from_secs(90);
 
 /// The project's root directory.
 pub fn root() -> PathBuf {

@@ -16,7 +16,7 @@ use crate::site::Site;
 pub(crate) const NAME: &str = "pebble";
 const ACME_PORT: u16 = 14000;
 const ADMIN_PORT: u16 = 15000;
-const READY_WITHIN: Duration = Duration::from_secs(30);
+const READY_WITHIN: Duration = Duration::from_secs(90);
 /// Part of the User-Agent with which it asks for a challenge's answer.
 pub(crate) const AGENT: &str = "LetsEncrypt-Pebble-VA";
 /// What Pebble logs for each newOrder request that it accepts.

@@ -15,7 +15,7 @@ use crate::{Lab, orders};
 /// Steps that wait for DNS, cert-manager or a gateway may take this long.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Steps that wait for certgate alone.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 /// Hears the story.
 pub trait Narrator {

@@ -11,7 +11,7 @@ use crate::process::Program;
 use crate::site::Site;
 
 pub(crate) const NAME: &str = "traefik";
-const READY_WITHIN: Duration = Duration::from_secs(30);
+const READY_WITHIN: Duration = Duration::from_secs(90);
 
 /// Starts it for Ingresses of one class.
 pub(crate) async fn start(site: &Site, objects: &Objects, class: &str) -> Result<()> {

@@ -11,7 +11,7 @@ use kube::Api;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 
-const WITHIN: Duration = Duration::from_secs(20);
+const WITHIN: Duration = Duration::from_secs(60);
 
 fn chart(values: Value) -> Chart {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chart");
