@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use hickory_proto::op::{Message, MessageType};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -14,6 +15,8 @@ use super::{Query, Shared, Transport, rules};
 
 /// How many ports are tried for one that is free for UDP and TCP.
 const BIND_ATTEMPTS: usize = 16;
+/// Octets of questions that may wait to be read, for bursts; the system caps it.
+const RECEIVE_BUFFER: usize = 4 << 20;
 
 pub(super) fn bind(ip: IpAddr, port: u16) -> io::Result<(UdpSocket, TcpListener)> {
     let mut attempt = 1;
@@ -22,6 +25,8 @@ pub(super) fn bind(ip: IpAddr, port: u16) -> io::Result<(UdpSocket, TcpListener)
         match TcpListener::bind((ip, udp.local_addr()?.port())) {
             Ok(tcp) => {
                 udp.set_nonblocking(true)?;
+                // The system's default holds some 270 questions; what comes beyond is lost, and asked again seconds later.
+                set_socket_recv_buffer_size(&udp, RECEIVE_BUFFER)?;
                 tcp.set_nonblocking(true)?;
                 return Ok((udp, tcp));
             }
