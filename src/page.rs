@@ -140,7 +140,7 @@ impl Page {
             .route("/host/{namespace}/{name}", get(show_host))
             .route("/events", get(events))
             .route_layer(middleware::from_fn_with_state(self.clone(), sign_in::check))
-            .route("/login", post(sign_in::enter))
+            .route("/login", get(sign_in::show).post(sign_in::enter))
             .route("/logout", post(sign_in::leave))
             .layer(middleware::from_fn_with_state(self.clone(), fence))
             .with_state(self)

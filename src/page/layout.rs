@@ -38,8 +38,9 @@ pub struct Frame {
     pub signed_in: bool,
 }
 
-/// A page. `body` is what is replaced when something changes; `other` is the same page in the other language.
-pub fn page(frame: Frame, title: &str, other: &str, controls: &Markup, body: &Markup) -> Markup {
+/// A page. `body` is what is replaced when something changes, where something can; `other` is the same page in the
+/// other language.
+pub fn page(frame: Frame, title: &str, other: &str, controls: &Markup, body: Option<&Markup>) -> Markup {
     let Frame { lang, signed_in } = frame;
     let words = words::of(lang);
     html! {
@@ -65,7 +66,7 @@ pub fn page(frame: Frame, title: &str, other: &str, controls: &Markup, body: &Ma
                 main id="main" tabindex="-1" data-copy=(words.copy) data-copied=(words.copied) data-live=(words.live) data-lost=(words.lost) {
                     h1 { (title) }
                     (controls)
-                    div id="live" { (body) }
+                    @if let Some(body) = body { div id="live" { (body) } }
                 }
                 script { (PreEscaped(SCRIPT)) }
             }

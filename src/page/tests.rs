@@ -163,6 +163,38 @@ async fn a_change_is_told_to_those_who_follow() {
     assert!(text.contains("event: change\n") && text.contains("data: rows\n"), "{text}");
 }
 
+#[tokio::test]
+async fn a_refused_token_is_explained_at_its_field_and_nothing_is_followed() {
+    let (service, _handle) =
+        tower_test::mock::pair::<http::Request<kube::client::Body>, Response<kube::client::Body>>();
+    let tokens = Tokens::new(Client::new(service, "default"));
+    let (_, seen) = watch::channel(Some(Arc::new(some())));
+    let router = Page::new(seen).guarded(tokens).router();
+    let (status, headers, first) = get(router.clone(), "/", "en").await;
+    assert_eq!(
+        (status, headers[http::header::WWW_AUTHENTICATE].to_str().unwrap()),
+        (StatusCode::UNAUTHORIZED, "Bearer")
+    );
+    assert!(first.contains("aria-describedby=\"token-hint\"") && !first.contains("role=\"alert\""), "{first}");
+
+    // No token at all by its form, so the cluster is not asked.
+    let post = http::Request::post("/login")
+        .header(HOST, "localhost")
+        .body(axum::body::Body::from("token=%3Cb%3E&lang=zh"))
+        .unwrap();
+    let answer = router.clone().oneshot(post).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let body = String::from_utf8(body.to_vec()).unwrap();
+    let form = body.split("<form class=\"sign-in\"").nth(1).unwrap().split("</form>").next().unwrap();
+    assert!(form.contains("aria-invalid=\"true\" aria-describedby=\"token-trouble token-hint\""), "{form}");
+    assert!(form.contains(&format!("id=\"token-trouble\" role=\"alert\">{}<", words::ZH.refused)), "{form}");
+    // A live part would be asked for anew, by an address that takes forms alone.
+    assert!(!body.contains("id=\"live\""), "{body}");
+    let (status, headers, _) = get(router, "/login", "en").await;
+    assert_eq!((status, headers[http::header::LOCATION].to_str().unwrap()), (StatusCode::SEE_OTHER, "/"));
+}
+
 #[test]
 fn each_page_lists_a_hundred_of_ten_thousand() {
     let rows =
@@ -170,6 +202,7 @@ fn each_page_lists_a_hundred_of_ten_thousand() {
     let page = overview::render(&rows, &Query::read("page=3&state=waiting"), frame(Lang::En), now()).0;
     assert_eq!(page.matches("<th scope=\"row\">").count(), overview::PER_PAGE);
     assert!(page.contains("3 / 50") && page.contains("page=4"));
+    assert!(page.contains("201 to 300 of 5000, out of 10000 hosts") && page.contains("rel=\"last\""));
     // What is sent does not grow with the number of hosts.
     assert!(page.len() < 200_000, "{} octets", page.len());
 }
