@@ -69,6 +69,33 @@ fn the_same_in_chinese() {
 }
 
 #[test]
+fn of_thousands_a_person_is_shown_counts_and_those_that_wait_longest() {
+    let reason = |n: usize| if n.is_multiple_of(4) { Reason::WrongTarget } else { Reason::DomainNotFound };
+    let mut many: Vec<Domain> =
+        (0..1_000).map(|n| domain("team-a", &format!("h{n:04}.example.com"), false, reason(n))).collect();
+    many.extend((0..20).map(|n| domain("team-b", &format!("i{n}.example.com"), false, Reason::IssuerMissing)));
+    let shown = |wide| anstream::adapter::strip_str(&render::person(&rows(&many), wide, Lang::En, now())).to_string();
+    let text = shown(false);
+    assert!(text.contains("The domain's owner must act (1000: DomainNotFound 750, WrongTarget 250)\n"), "{text}");
+    assert!(text.contains("  … and 980 more: -o wide shows all, -n NAMESPACE or HOST some\n"), "{text}");
+    assert!(text.contains("h0019.example.com") && !text.contains("h0020.example.com"), "{text}");
+    // A group that is shown in full says no more than its size.
+    assert!(text.contains("must act (20)\n") && text.contains("i19.example.com"), "{text}");
+    assert!(shown(true).contains("h0999.example.com") && !shown(true).contains(" more: "));
+}
+
+#[test]
+fn a_certificate_at_risk_tells_how_long_it_still_serves() {
+    let mut domain = domain("team-a", "www.example.com", true, Reason::RenewalAtRisk);
+    domain.status.as_mut().unwrap().certificate = serde_json::from_value(
+        json!({"name": "certgate-x", "secretName": "certgate-x", "notAfter": "2026-12-04T12:00:00Z"}),
+    )
+    .unwrap();
+    let text = render::person(&rows(&[domain]), false, Lang::En, now());
+    assert!(text.contains("certificate ends in 10 d") && !text.contains("for 60 min"), "{text}");
+}
+
+#[test]
 fn programs_get_every_host_with_its_reason() {
     let value: serde_json::Value = serde_json::from_str(&render::json(&rows(&hosts()), Lang::En).unwrap()).unwrap();
     let reasons: Vec<_> =
