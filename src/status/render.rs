@@ -234,9 +234,9 @@ impl Words {
 
     fn next(&self, left: SignedDuration) -> String {
         match self.lang {
-            Lang::En if left.as_secs() <= 0 => "next look now".to_owned(),
+            Lang::En if left.as_secs() <= 0 => "next check now".to_owned(),
             Lang::ZhCn if left.as_secs() <= 0 => "即将重新检查".to_owned(),
-            Lang::En => format!("next look in {}", span(left, self.lang)),
+            Lang::En => format!("next check in {}", span(left, self.lang)),
             Lang::ZhCn => format!("{}后重新检查", span(left, self.lang)),
         }
     }

@@ -41,17 +41,17 @@ fn hosts_are_grouped_by_who_must_act() {
     The domain's owner must act (1)
       www.example.com  team-a  for 3 min
         www.example.com does not exist in DNS yet; the domain's owner must add an A record to 203.0.113.7
-        next look in 30 s
+        next check in 30 s
 
     The cluster's administrator must act (1)
       例子.com  team-a  for 3 min
         the issuer named in the policy does not exist; the cluster's administrator must create it
-        next look in 30 s
+        next check in 30 s
 
     In progress, nobody needs to act (1)
       new.example.com  team-a  for 3 min
         new.example.com waits for its first DNS check
-        next look in 30 s
+        next check in 30 s
     ");
 }
 
