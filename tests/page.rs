@@ -17,7 +17,7 @@ use anyhow::{Result, ensure};
 use browser::{Browser, DESK, Device, PHONE};
 use certgate::{
     api::domain::Domain,
-    page::{Page, Rows},
+    page::{Page, Seen},
     status::rows,
 };
 use serde_json::{Value, json};
@@ -62,11 +62,11 @@ fn domain(namespace: &str, host: &str, reason: &str, day: u8) -> Value {
 }
 
 /// The page's address, and the way to change what it shows.
-async fn serve() -> Result<(SocketAddr, watch::Sender<Rows>)> {
+async fn serve() -> Result<(SocketAddr, watch::Sender<Seen>)> {
     serve_as(|page| page).await
 }
 
-async fn serve_as(change: impl FnOnce(Page) -> Page) -> Result<(SocketAddr, watch::Sender<Rows>)> {
+async fn serve_as(change: impl FnOnce(Page) -> Page) -> Result<(SocketAddr, watch::Sender<Seen>)> {
     serve_of(some(), change).await
 }
 
@@ -89,9 +89,9 @@ fn some() -> Vec<Value> {
     domains
 }
 
-async fn serve_of(domains: Vec<Value>, change: impl FnOnce(Page) -> Page) -> Result<(SocketAddr, watch::Sender<Rows>)> {
+async fn serve_of(domains: Vec<Value>, change: impl FnOnce(Page) -> Page) -> Result<(SocketAddr, watch::Sender<Seen>)> {
     let domains: Vec<Domain> = domains.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?;
-    let (tell, seen) = watch::channel(Some(Arc::new(rows(&domains))));
+    let (tell, seen) = watch::channel(Seen { rows: Some(Arc::new(rows(&domains))), stale_since: None });
     let socket = TcpListener::bind("127.0.0.1:0").await?;
     let address = socket.local_addr()?;
     tokio::spawn(change(Page::new(seen)).serve(socket));
@@ -221,13 +221,28 @@ async fn a_change_shows_without_a_reload_and_takes_no_selection_away() -> Result
     browser.until("document.getElementById('pulse').className === 'good'").await?;
     browser.evaluate("window.same = true").await?;
     let shows = |host: &str| format!("document.body.innerText.includes('{host}')");
-    let now = |host: &str| -> Result<Rows> {
+    let now = |host: &str| -> Result<Seen> {
         let domain: Domain = serde_json::from_value(domain("team-z", host, "NoAddress", 0))?;
-        Ok(Some(Arc::new(rows(&[domain]))))
+        Ok(Seen { rows: Some(Arc::new(rows(&[domain]))), stale_since: None })
     };
     tell.send_replace(now("late.example.com")?);
     browser.until(&shows("late.example.com")).await?;
     ensure!(browser.evaluate("window.same").await? == json!(true), "the page was loaded anew");
+
+    // While the API server is away nothing is called live, and it is again by itself.
+    let stale = Seen { stale_since: Some(jiff::Timestamp::now()), ..now("late.example.com")? };
+    tell.send_replace(stale);
+    let says = |what: bool| {
+        let (notice, pulse) = if what { ("says bad", "") } else { ("", "● live") };
+        format!(
+            "(document.querySelector('#stale[role=status]').firstElementChild?.className ?? '') === '{notice}' \
+             && document.getElementById('pulse').textContent === '{pulse}'"
+        )
+    };
+    browser.until(&says(true)).await?;
+    browser.draw(&folder()?.join("stale-1280.png")).await?;
+    tell.send_replace(now("late.example.com")?);
+    browser.until(&says(false)).await?;
 
     browser.evaluate("getSelection().selectAllChildren(document.querySelector('tbody th a'))").await?;
     tell.send_replace(now("later.example.com")?);

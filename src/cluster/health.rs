@@ -1,6 +1,7 @@
-//! [`Watches`]: how the watches of a role are doing. The log, `/readyz` and the
-//! metrics tell it from here, and nothing else keeps count.
+//! [`Watches`]: how the watches of a role are doing. The log, `/readyz`, the
+//! metrics and the status page tell it from here, and nothing else keeps count.
 
+mod follow;
 mod opened;
 
 use std::{
@@ -11,7 +12,9 @@ use std::{
 };
 
 use kube::{core::Status, runtime::watcher};
+use tokio::sync::watch;
 
+pub use follow::follow;
 pub use opened::heard_by;
 
 use crate::core::finding::{clean, in_one_line};
@@ -24,13 +27,14 @@ pub struct Watches(Mutex<BTreeMap<String, Arc<Health>>>);
 #[derive(Debug)]
 pub struct Health {
     kind: String,
-    failing: Mutex<Option<Failing>>,
+    failing: watch::Sender<Option<Failing>>,
 }
 
 /// A watch that is not open.
 #[derive(Clone, Debug)]
-struct Failing {
-    since: Instant,
+pub struct Failing {
+    /// When it was first seen not to be.
+    pub since: Instant,
     why: String,
 }
 
@@ -44,7 +48,7 @@ impl Watches {
 
     /// Every watch, and for how long it has been failing; zero: all is well.
     pub fn failing_for(&self, now: Instant) -> Vec<(String, Duration)> {
-        let since = |health: &Health| health.lock().as_ref().map(|failing| failing.since);
+        let since = |health: &Health| health.failing.borrow().as_ref().map(|failing| failing.since);
         let lasts =
             |health: &Health| since(health).map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         self.lock().iter().map(|(kind, health)| (kind.clone(), lasts(health))).collect()
@@ -68,43 +72,52 @@ impl Watches {
 // === impl Health ===
 
 impl Health {
-    fn new(kind: &str) -> Self {
-        Self { kind: kind.to_owned(), failing: Mutex::new(None) }
+    /// The health of a watch that belongs to no role's [`Watches`]; `kind` is what the log calls it.
+    pub fn new(kind: &str) -> Self {
+        Self { kind: kind.to_owned(), failing: watch::Sender::new(None) }
+    }
+
+    /// Is told whenever the watch begins to fail or is well again.
+    pub fn subscribe(&self) -> watch::Receiver<Option<Failing>> {
+        self.failing.subscribe()
     }
 
     /// The watch is open, or its kind was listed.
     pub fn well(&self) {
-        if self.lock().take().is_some() {
+        if self.calm() {
             tracing::info!(kind = self.kind, "watching again");
         }
     }
 
     /// There is nothing to watch, so nothing fails.
     pub fn unwanted(&self) {
-        *self.lock() = None;
+        self.calm();
     }
 
     /// The watch cannot be opened, or broke. One line of the log for a series of failures.
     pub fn failing(&self, error: &(dyn Error + 'static)) {
         let why = words(error);
-        let mut failing = self.lock();
-        if failing.is_some() {
-            tracing::debug!(kind = self.kind, why, "watch still failing");
-        } else {
-            tracing::warn!(kind = self.kind, why, "watch failed; trying again");
-        }
-        let since = failing.as_ref().map_or_else(Instant::now, |failing| failing.since);
-        *failing = Some(Failing { since, why });
+        self.failing.send_if_modified(|failing| {
+            let since = failing.as_ref().map(|failing| failing.since);
+            if since.is_some() {
+                tracing::debug!(kind = self.kind, why, "watch still failing");
+            } else {
+                tracing::warn!(kind = self.kind, why, "watch failed; trying again");
+            }
+            *failing = Some(Failing { since: since.unwrap_or_else(Instant::now), why });
+            since.is_none()
+        });
     }
 
     fn remark(&self, now: Instant) -> Option<String> {
-        let Failing { since, why } = self.lock().clone()?;
+        let Failing { since, why } = self.failing.borrow().clone()?;
         let seconds = now.saturating_duration_since(since).as_secs();
         Some(format!("stale: {} objects cannot be watched for {seconds} s now: {why}", self.kind))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Failing>> {
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether it was failing until now.
+    fn calm(&self) -> bool {
+        self.failing.send_if_modified(|failing| failing.take().is_some())
     }
 }
 
@@ -133,7 +146,10 @@ fn words(error: &(dyn Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tracing_subscriber::EnvFilter;
+
     use super::*;
+    use crate::telemetry::log::{LogFormat, captured};
 
     fn forbidden() -> kube::Error {
         kube::Error::Api(Box::new(Status::failure("orders is forbidden:\nnot you", "Forbidden").with_code(403)))
@@ -161,6 +177,24 @@ mod tests {
         assert!(watches.failing_for(later).iter().all(|(_, long)| long.is_zero()));
         watches.clear();
         assert!(watches.failing_for(later).is_empty());
+    }
+
+    #[test]
+    fn a_series_of_failures_is_told_once_and_so_is_its_end() {
+        let health = Health::new("Domain");
+        let mut told = health.subscribe();
+        let text = captured(LogFormat::Text, EnvFilter::new("certgate=info"), || {
+            for failures in [1, 3] {
+                (0..failures).for_each(|_| health.failing(&watcher::Error::InitialListFailed(forbidden())));
+                let since = told.borrow_and_update().as_ref().map(|failing| failing.since);
+                health.failing(&watcher::Error::InitialListFailed(forbidden()));
+                assert!(!told.has_changed().unwrap() && told.borrow().as_ref().map(|failing| failing.since) == since);
+                (0..2).for_each(|_| health.well());
+                assert!(told.has_changed().unwrap() && told.borrow_and_update().is_none());
+            }
+        });
+        let lines: Vec<_> = text.lines().map(|line| (line.contains("WARN"), line.contains("watching again"))).collect();
+        assert_eq!(lines, [(true, false), (false, true), (true, false), (false, true)], "{text}");
     }
 
     #[test]

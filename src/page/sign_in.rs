@@ -37,12 +37,12 @@ pub(super) async fn check(State(page): State<Page>, request: Request, next: Next
         return next.run(request).await;
     }
     let lang = language(&Query::read(request.uri().query().unwrap_or_default()), request.headers());
-    form(Frame { lang, signed_in: false }, standing, token.is_some())
+    form(Frame { lang, signed_in: false, stale_since: None }, standing, token.is_some())
 }
 
 /// Takes a token from the form.
 pub(super) async fn enter(State(page): State<Page>, headers: HeaderMap, body: Body) -> Response {
-    let frame = Frame { lang: language(&Query::default(), &headers), signed_in: false };
+    let frame = Frame { lang: language(&Query::default(), &headers), signed_in: false, stale_since: None };
     let Some(tokens) = page.tokens.as_ref().filter(|_| !access::is_foreign(&headers)) else {
         return StatusCode::FORBIDDEN.into_response();
     };

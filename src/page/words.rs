@@ -276,6 +276,17 @@ pub fn relative(at: Timestamp, now: Timestamp, lang: Lang) -> String {
     }
 }
 
+/// That what is shown is of then.
+pub fn stale(since: Timestamp, lang: Lang) -> String {
+    let since = since.strftime("%Y-%m-%d %H:%M UTC");
+    match lang {
+        Lang::En => format!(
+            "What is shown is as of {since}: the API server has told nothing newer since. certgate keeps trying."
+        ),
+        Lang::ZhCn => format!("所示内容截至 {since}：此后未能从 API 服务器获取更新，certgate 会持续重试。"),
+    }
+}
+
 /// Which hosts of how many are shown: the first and last of those listed, where they are not all.
 pub fn count(lang: Lang, shown: RangeInclusive<usize>, listed: usize, all: usize) -> String {
     let (first, last) = shown.into_inner();

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Result, ensure};
 use axum::{Router, body::Bytes, routing::post};
-use certgate::page::{Rows, access::Tokens};
+use certgate::page::{Seen, access::Tokens};
 use kube::{Client, Config};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch};
@@ -44,7 +44,7 @@ fn reviewed(version: &str, kind: &str, status: &Value) -> String {
     json!({"apiVersion": version, "kind": kind, "metadata": {}, "spec": {}, "status": status}).to_string()
 }
 
-async fn guarded(api: SocketAddr) -> Result<(SocketAddr, watch::Sender<Rows>)> {
+async fn guarded(api: SocketAddr) -> Result<(SocketAddr, watch::Sender<Seen>)> {
     let client = Client::try_from(Config::new(format!("http://{api}").parse()?))?;
     serve_as(|page| page.guarded(Tokens::new(client))).await
 }

@@ -1,16 +1,15 @@
 //! The watches that feed the [`Index`]: resumed after every kind of failure,
 //! with growing pauses; how they are doing is told, never a reason to stop.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Instant};
+use std::{convert::Infallible, sync::Arc, time::Instant};
 
-use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client,
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::{
         WatchStreamExt as _,
-        watcher::{self, Event, watcher},
+        watcher::{self, watcher},
     },
 };
 use prometheus_client::{
@@ -21,10 +20,7 @@ use prometheus_client::{
 use tokio::sync::Notify;
 
 use super::Index;
-use crate::{
-    api::domain::Domain,
-    cluster::health::{self, Health},
-};
+use crate::{api::domain::Domain, cluster::health};
 
 /// How long one watch request lasts, in seconds. A connection that died
 /// silently is noticed when this is over, so it bounds how stale the index gets in a partition.
@@ -48,50 +44,15 @@ pub async fn watch(index: &Index, client: Client) -> Infallible {
         let api = Api::<DeserializeGuard<Domain>>::all(health::heard_by(client.clone(), health.clone()));
         let config = config.clone();
         let start = move || watcher(api.clone(), config.clone()).default_backoff();
-        follow(start, |event| index.on_domain(event), health, &never)
+        health::follow(start, |event| index.on_domain(event), health, &never)
     };
     let namespaces = {
         let health = index.watches.of(NAMESPACE);
         let api = Api::<PartialObjectMeta<Namespace>>::all(health::heard_by(client, health.clone()));
         let start = move || watcher(api.clone(), config.clone()).default_backoff();
-        follow(start, |event| index.on_namespace(event), health, &index.list_namespaces)
+        health::follow(start, |event| index.on_namespace(event), health, &index.list_namespaces)
     };
     futures::join!(domains, namespaces).0
-}
-
-/// Takes in the events of a watch. Begins anew with a list when told to, and where
-/// going on from a resource version that is gone would fail for ever.
-async fn follow<K, S>(
-    start: impl Fn() -> S,
-    mut take: impl FnMut(Event<K>),
-    health: Arc<Health>,
-    again: &Notify,
-) -> Infallible
-where
-    S: Stream<Item = Result<Event<K>, watcher::Error>>,
-{
-    loop {
-        let mut events = pin!(start());
-        loop {
-            let event = tokio::select! {
-                biased;
-                () = again.notified() => break,
-                event = events.next() => event,
-            };
-            match event {
-                None => break,
-                Some(Ok(event)) => {
-                    // A listing begun is no answer yet.
-                    if !matches!(event, Event::Init) {
-                        health.well();
-                    }
-                    take(event);
-                }
-                Some(Err(error)) if health::is_gone(&error) => break,
-                Some(Err(error)) => health.failing(&error),
-            }
-        }
-    }
 }
 
 // === impl WatchMetrics ===
@@ -125,48 +86,11 @@ impl Collector for WatchMetrics {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use futures::stream;
-    use kube::core::Status;
-
     use super::*;
     use crate::{
-        cluster::{
-            health::Watches,
-            scripted::{by_hand, empty_list, status, until},
-        },
+        cluster::scripted::{by_hand, empty_list, status, until},
         core::policy::Policy,
     };
-
-    /// HTTP 410, in the stream of a watch or instead of one: what has happened since is not known, so all is listed again.
-    #[tokio::test]
-    async fn a_watch_whose_version_is_gone_begins_anew_with_a_list() {
-        let gone = || Box::new(Status::failure("too old resource version", "Expired").with_code(410));
-        let (starts, watches, never) = (std::cell::Cell::new(0), Watches::default(), Notify::new());
-        let (tell, told) = tokio::sync::oneshot::channel();
-        let mut tell = Some(tell);
-        let start = || {
-            starts.set(starts.get() + 1);
-            let events: Vec<Result<Event<()>, watcher::Error>> = match starts.get() {
-                1 => vec![Ok(Event::Init), Ok(Event::InitDone), Err(watcher::Error::WatchError(gone()))],
-                2 => vec![Err(watcher::Error::WatchStartFailed(kube::Error::Api(gone())))],
-                _ => vec![Ok(Event::Init)],
-            };
-            stream::iter(events).chain(stream::pending())
-        };
-        let take = |event| {
-            if starts.get() == 3 && matches!(event, Event::Init) {
-                let _ = tell.take().map(|tell| tell.send(()));
-            }
-        };
-        let told = tokio::time::timeout(Duration::from_secs(60), told);
-        tokio::select! {
-            never = follow(start, take, watches.of(DOMAIN), &never) => match never {},
-            told = told => told.unwrap().unwrap(),
-        }
-        assert!(watches.remarks(Instant::now()).is_empty(), "this is no trouble");
-    }
 
     #[tokio::test]
     async fn a_watch_that_resumed_is_well_though_it_has_nothing_to_tell() {
