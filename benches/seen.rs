@@ -14,7 +14,7 @@ use kube::core::ObjectList;
 use serde_json::{Value, json};
 
 const DOMAINS: usize = 10_000;
-const FRAME: Frame = Frame { lang: Lang::En, signed_in: false };
+const FRAME: Frame = Frame { lang: Lang::En, signed_in: false, stale_since: None };
 
 fn main() {
     divan::main();

@@ -1,6 +1,7 @@
 //! The controller's side of the cluster: watches feed an in-memory world, a
 //! queue says whose turn it is, workers plan with [`crate::core::reconcile`] and write.
-//! Apart from it, [`index`] is all that the webhook knows of the cluster.
+//! Apart from it, [`index`] is all that the webhook knows of the cluster, and
+//! [`hosts`] all that the status page does.
 
 pub mod apply;
 pub mod console;
@@ -8,6 +9,7 @@ pub mod controller;
 pub mod events;
 pub mod gateway;
 pub mod health;
+pub mod hosts;
 pub mod index;
 pub mod lease;
 pub mod metrics;

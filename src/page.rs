@@ -28,7 +28,7 @@ use axum::{
     },
     routing::{get, post},
 };
-use futures::{StreamExt as _, stream};
+use futures::stream;
 use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{
@@ -37,10 +37,6 @@ use http::{
     },
 };
 use jiff::Timestamp;
-use kube::{
-    Api, Client,
-    runtime::{WatchStreamExt as _, reflector, watcher},
-};
 use maud::Markup;
 use tokio::{
     net::TcpListener,
@@ -52,71 +48,38 @@ use self::{
     layout::Frame,
     query::Query,
 };
-use crate::{
-    api::domain::Domain,
-    core::finding::Lang,
-    status::{Row, rows},
-};
+use crate::{core::finding::Lang, status::Row};
 
-/// Changes that come together are shown together.
-const SETTLE: Duration = Duration::from_secs(1);
 /// Browsers that follow at one time.
 const VIEWERS: usize = 64;
 /// How often a quiet stream shows that it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
-/// The hosts as last seen; `None`: not listed yet.
-pub type Rows = Option<Arc<Vec<Row>>>;
+/// What is shown.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The hosts as last seen; `None`: not listed yet.
+    pub rows: Option<Arc<Vec<Row>>>,
+    /// Since when the API server has told nothing newer; `None`: they are as they are now.
+    pub stale_since: Option<Timestamp>,
+}
 
 /// What the page is made of; clones share it.
 #[derive(Clone)]
 pub struct Page {
-    rows: watch::Receiver<Rows>,
+    seen: watch::Receiver<Seen>,
     viewers: Arc<Semaphore>,
     names: Names,
     /// `None`: whoever reaches it may see it.
     tokens: Option<Tokens>,
 }
 
-/// Follows the Domains of the cluster for ever: the rows, and the task that keeps them.
-pub fn follow(client: Client) -> (watch::Receiver<Rows>, impl Future<Output = Infallible>) {
-    let (tell, seen) = watch::channel(None);
-    let task = async move {
-        let (reader, writer) = reflector::store();
-        let domains = watcher(Api::<Domain>::all(client), watcher::Config::default());
-        let mut changes = domains.default_backoff().reflect(writer).boxed();
-        let mut listed = false;
-        loop {
-            match changes.next().await {
-                None => std::future::pending().await,
-                Some(Ok(event)) => listed |= matches!(event, watcher::Event::InitDone),
-                Some(Err(error)) => {
-                    tracing::debug!(%error, "the status page cannot watch Domains; trying again");
-                    continue;
-                }
-            }
-            let burst = async {
-                while let Some(event) = changes.next().await {
-                    listed |= matches!(event, Ok(watcher::Event::InitDone));
-                }
-            };
-            // Its end is the time's.
-            let _ = tokio::time::timeout(SETTLE, burst).await;
-            if listed {
-                let domains: Vec<Domain> = reader.state().iter().map(|domain| Domain::clone(domain)).collect();
-                tell.send_replace(Some(Arc::new(rows(&domains))));
-            }
-        }
-    };
-    (seen, task)
-}
-
 // === impl Page ===
 
 impl Page {
-    /// A page of these rows.
-    pub fn new(rows: watch::Receiver<Rows>) -> Self {
-        Self { rows, viewers: Arc::new(Semaphore::new(VIEWERS)), names: Names::default(), tokens: None }
+    /// A page of what is seen.
+    pub fn new(seen: watch::Receiver<Seen>) -> Self {
+        Self { seen, viewers: Arc::new(Semaphore::new(VIEWERS)), names: Names::default(), tokens: None }
     }
 
     /// Answers to these names too.
@@ -140,7 +103,7 @@ impl Page {
             .route("/host/{namespace}/{name}", get(show_host))
             .route("/events", get(events))
             .route_layer(middleware::from_fn_with_state(self.clone(), sign_in::check))
-            .route("/login", post(sign_in::enter))
+            .route("/login", get(sign_in::show).post(sign_in::enter))
             .route("/logout", post(sign_in::leave))
             .layer(middleware::from_fn_with_state(self.clone(), fence))
             .with_state(self)
@@ -154,12 +117,10 @@ impl Page {
         axum::serve(socket, self.router()).await
     }
 
-    fn frame(&self, query: &Query, headers: &HeaderMap) -> Frame {
-        Frame { lang: language(query, headers), signed_in: self.tokens.is_some() }
-    }
-
-    fn rows(&self) -> Rows {
-        self.rows.borrow().clone()
+    /// The hosts, and what they are shown in: both of one moment.
+    fn look(&self, query: &Query, headers: &HeaderMap) -> (Option<Arc<Vec<Row>>>, Frame) {
+        let Seen { rows, stale_since } = self.seen.borrow().clone();
+        (rows, Frame { lang: language(query, headers), signed_in: self.tokens.is_some(), stale_since })
     }
 }
 
@@ -187,8 +148,8 @@ async fn fence(State(page): State<Page>, request: Request, next: Next) -> Respon
 
 async fn show_overview(State(page): State<Page>, RawQuery(text): RawQuery, headers: HeaderMap) -> Response {
     let query = Query::read(text.as_deref().unwrap_or_default());
-    let frame = page.frame(&query, &headers);
-    match page.rows() {
+    let (rows, frame) = page.look(&query, &headers);
+    match rows {
         Some(rows) => answer(StatusCode::OK, frame.lang, &overview::render(&rows, &query, frame, Timestamp::now())),
         None => answer(StatusCode::SERVICE_UNAVAILABLE, frame.lang, &overview::loading(frame)),
     }
@@ -201,25 +162,28 @@ async fn show_host(
     headers: HeaderMap,
 ) -> Response {
     let query = Query::read(text.as_deref().unwrap_or_default());
-    let frame = page.frame(&query, &headers);
-    let rows = page.rows().unwrap_or_default();
+    let (rows, frame) = page.look(&query, &headers);
+    // Whether there is such a host is not known before they are listed.
+    let Some(rows) = rows else {
+        return answer(StatusCode::SERVICE_UNAVAILABLE, frame.lang, &overview::loading(frame));
+    };
     match rows.iter().find(|row| row.namespace == namespace && row.name == name) {
         Some(row) => answer(StatusCode::OK, frame.lang, &host::render(row, frame, Timestamp::now())),
         None => answer(StatusCode::NOT_FOUND, frame.lang, &host::missing(frame)),
     }
 }
 
-/// Says "change" whenever the rows changed; what changed the browser asks for itself.
+/// Says "change" whenever the rows changed, or became stale or fresh; what changed the browser asks for itself.
 /// An event without data would not reach a script (HTML, server-sent events).
 async fn events(State(page): State<Page>) -> Response {
     let Ok(place) = page.viewers.clone().try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many viewers\n").into_response();
     };
-    let mut rows = page.rows.clone();
-    rows.mark_unchanged();
-    let changes = stream::unfold((rows, place), |(mut rows, place)| async move {
-        rows.changed().await.ok()?;
-        Some((Ok::<_, Infallible>(Event::default().event("change").data("rows")), (rows, place)))
+    let mut seen = page.seen.clone();
+    seen.mark_unchanged();
+    let changes = stream::unfold((seen, place), |(mut seen, place)| async move {
+        seen.changed().await.ok()?;
+        Some((Ok::<_, Infallible>(Event::default().event("change").data("rows")), (seen, place)))
     });
     Sse::new(changes).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
 }

@@ -68,6 +68,17 @@ fn text_reads_as_sentences_with_a_diff_and_no_colour_in_a_pipe() {
 }
 
 #[test]
+fn each_host_is_named_also_where_the_sentence_is_not_about_it() {
+    let ingress = r#"{"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+        "metadata": {"name": "web", "namespace": "shop", "annotations": {"certgate.dev/auto-issue": "true"}},
+        "spec": {"rules": [{"host": "www.example.com"}, {"host": "xn--fsqu00a.com"}]}}"#;
+    let text = String::from_utf8(explain(&["-f", "-"], ingress).stdout).unwrap();
+    for host in ["www.example.com", "例子.com"] {
+        assert!(text.contains(&format!("  hold     {host}: certgate's policy names no issuer")), "{text}");
+    }
+}
+
+#[test]
 fn yaml_is_the_ingress_as_it_would_be_and_deciding_on_it_changes_nothing() {
     let file = fixture("v5/http-custom-domain.yaml");
     let policy = policy();

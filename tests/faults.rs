@@ -115,6 +115,13 @@ async fn an_api_server_that_was_gone_is_taken_up_again_and_no_write_is_lost() ->
         })
         .await
         .ok();
+    let stale = async |replica: &String| {
+        Ok::<_, anyhow::Error>(page(cluster.app.address(replica)?, "/readyz").await?.contains("stale: "))
+    };
+    for replica in &cluster.app.replicas_of(installed::WEBHOOK) {
+        let what = format!("{replica} says that its watches fail");
+        team.lab.wait_for(&what, PATIENCE, async || Ok(stale(replica).await?.then_some(()))).await?;
+    }
     cluster.lab.restart("kube-apiserver").await?;
     team.until_injected("web", host).await?;
     team.until_certificate(host).await?;
@@ -122,5 +129,11 @@ async fn an_api_server_that_was_gone_is_taken_up_again_and_no_write_is_lost() ->
     ensure!(!stored.data["spec"]["tls"].is_null(), "the webhook answers again");
     ensure!(team.orders(host)? == 1);
     cluster.app.wait_ready(PATIENCE).await?;
+    // Also of the kinds of which nothing was changed since.
+    let all = [cluster.app.replicas_of(installed::WEBHOOK), cluster.app.replicas_of(installed::CONTROLLER)].concat();
+    for replica in &all {
+        let what = format!("{replica} watches everything again");
+        team.lab.wait_for(&what, PATIENCE, async || Ok((!stale(replica).await?).then_some(()))).await?;
+    }
     cluster.lab.stop()
 }

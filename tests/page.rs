@@ -8,6 +8,8 @@
 mod axe;
 #[path = "support/browser.rs"]
 mod browser;
+#[path = "page/sign_in.rs"]
+mod sign_in;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -15,7 +17,7 @@ use anyhow::{Result, ensure};
 use browser::{Browser, DESK, Device, PHONE};
 use certgate::{
     api::domain::Domain,
-    page::{Page, Rows},
+    page::{Page, Seen},
     status::rows,
 };
 use serde_json::{Value, json};
@@ -60,7 +62,15 @@ fn domain(namespace: &str, host: &str, reason: &str, day: u8) -> Value {
 }
 
 /// The page's address, and the way to change what it shows.
-async fn serve() -> Result<(SocketAddr, watch::Sender<Rows>)> {
+async fn serve() -> Result<(SocketAddr, watch::Sender<Seen>)> {
+    serve_as(|page| page).await
+}
+
+async fn serve_as(change: impl FnOnce(Page) -> Page) -> Result<(SocketAddr, watch::Sender<Seen>)> {
+    serve_of(some(), change).await
+}
+
+fn some() -> Vec<Value> {
     let mut domains = vec![
         domain("team-a", "www.example.com", "WrongTarget", 2),
         domain("team-a", "new.example.com", "DomainNotFound", 0),
@@ -76,11 +86,15 @@ async fn serve() -> Result<(SocketAddr, watch::Sender<Rows>)> {
     hostile["spec"]["host"] = json!(HOSTILE);
     domains.push(hostile);
     domains.extend((0..40).map(|n| domain("team-e", &format!("app-{n}.example.org"), "Issued", n % 13)));
+    domains
+}
+
+async fn serve_of(domains: Vec<Value>, change: impl FnOnce(Page) -> Page) -> Result<(SocketAddr, watch::Sender<Seen>)> {
     let domains: Vec<Domain> = domains.into_iter().map(serde_json::from_value).collect::<Result<_, _>>()?;
-    let (tell, seen) = watch::channel(Some(Arc::new(rows(&domains))));
+    let (tell, seen) = watch::channel(Seen { rows: Some(Arc::new(rows(&domains))), stale_since: None });
     let socket = TcpListener::bind("127.0.0.1:0").await?;
     let address = socket.local_addr()?;
-    tokio::spawn(Page::new(seen).serve(socket));
+    tokio::spawn(change(Page::new(seen)).serve(socket));
     Ok((address, tell))
 }
 
@@ -207,13 +221,28 @@ async fn a_change_shows_without_a_reload_and_takes_no_selection_away() -> Result
     browser.until("document.getElementById('pulse').className === 'good'").await?;
     browser.evaluate("window.same = true").await?;
     let shows = |host: &str| format!("document.body.innerText.includes('{host}')");
-    let now = |host: &str| -> Result<Rows> {
+    let now = |host: &str| -> Result<Seen> {
         let domain: Domain = serde_json::from_value(domain("team-z", host, "NoAddress", 0))?;
-        Ok(Some(Arc::new(rows(&[domain]))))
+        Ok(Seen { rows: Some(Arc::new(rows(&[domain]))), stale_since: None })
     };
     tell.send_replace(now("late.example.com")?);
     browser.until(&shows("late.example.com")).await?;
     ensure!(browser.evaluate("window.same").await? == json!(true), "the page was loaded anew");
+
+    // While the API server is away nothing is called live, and it is again by itself.
+    let stale = Seen { stale_since: Some(jiff::Timestamp::now()), ..now("late.example.com")? };
+    tell.send_replace(stale);
+    let says = |what: bool| {
+        let (notice, pulse) = if what { ("says bad", "") } else { ("", "● live") };
+        format!(
+            "(document.querySelector('#stale[role=status]').firstElementChild?.className ?? '') === '{notice}' \
+             && document.getElementById('pulse').textContent === '{pulse}'"
+        )
+    };
+    browser.until(&says(true)).await?;
+    browser.draw(&folder()?.join("stale-1280.png")).await?;
+    tell.send_replace(now("late.example.com")?);
+    browser.until(&says(false)).await?;
 
     browser.evaluate("getSelection().selectAllChildren(document.querySelector('tbody th a'))").await?;
     tell.send_replace(now("later.example.com")?);
@@ -235,4 +264,34 @@ async fn a_record_is_copied_by_its_button() -> Result<()> {
     browser.ask("Browser.grantPermissions", grant).await?;
     browser.evaluate("document.querySelectorAll('button.copy')[1].click()").await?;
     browser.until("navigator.clipboard.readText().then(text => text === '203.0.113.7')").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Chromium and npm: make page"]
+async fn of_ten_thousand_hosts_each_is_found() -> Result<()> {
+    let reasons = ["DomainNotFound", "WrongTarget", "CaaForbids", "CaRateLimited", "Issuing"];
+    let domains = (0..10_000_usize).map(|n| {
+        let reason = if n.is_multiple_of(10) { reasons[n / 10 % reasons.len()] } else { "Issued" };
+        domain(&format!("team-{}", n % 300), &format!("h{n}.example.com"), reason, u8::try_from(n % 13).unwrap_or(0))
+    });
+    let (address, _tell) = serve_of(domains.collect(), |page| page).await?;
+    let folder = folder()?;
+    let axe = axe::script(&folder)?;
+    let mut browser = Browser::start().await?;
+    let hosts = "[...document.querySelectorAll('tbody th a')].map(a => a.textContent)";
+    for (device, name) in [(DESK, "many-1280"), (PHONE, "many-360")] {
+        browser.open(&format!("http://{address}/?lang=en"), device).await?;
+        browser.until("document.getElementById('pulse').className === 'good'").await?;
+        browser.draw(&folder.join(format!("{name}.png"))).await?;
+        axe::finds_nothing(&mut browser, &axe, name).await?;
+        ensure!(browser.evaluate(&format!("{hosts}.length")).await? == json!(100), "{name}");
+        // The last page, as one comes there from the first.
+        browser.evaluate("document.querySelector('nav.pages a[rel=last]').click()").await?;
+        browser.until("location.search.includes('page=100') && document.readyState === 'complete'").await?;
+        ensure!(browser.evaluate(&format!("{hosts}.length")).await? == json!(100), "{name}");
+    }
+    browser.open(&format!("http://{address}/?lang=zh&q=h9990.example"), DESK).await?;
+    browser.draw(&folder.join("many-found-zh.png")).await?;
+    ensure!(browser.evaluate(&format!("{hosts}.join()")).await? == json!("h9990.example.com"), "it is not found");
+    Ok(())
 }

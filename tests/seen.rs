@@ -8,6 +8,8 @@ mod ca;
 #[path = "support/cluster.rs"]
 #[allow(dead_code, reason = "each test binary uses its part of it")]
 mod cluster;
+#[path = "seen/road.rs"]
+mod road;
 #[path = "seen/watcher.rs"]
 mod watcher;
 
@@ -18,24 +20,27 @@ use certgate_lab::{
 };
 use cluster::{Cluster, PATIENCE, Team, plain, program};
 use kube::{
-    Api,
-    api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams},
+    Api, ResourceExt as _,
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams},
 };
+use road::Road;
 use serde_json::{Value, json};
 use watcher::Watcher;
 
 /// Certificates of this issuer come from the lab's CA until its directory is changed.
 const CHANGING: &str = "changing";
+/// The road to the CA of this one is closed for a while.
+const AWAY: &str = "away";
 
-/// An issuer of another directory, made as the lab's own is.
+/// An issuer of another directory, made as the lab's own is; ready.
 async fn issuer(lab: &Lab, name: &str, directory: &str) -> Result<()> {
     let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("cert-manager.io", "v1", "ClusterIssuer"));
     let own = Api::<DynamicObject>::all_with(lab.client().await?, &kind).get("pebble-fast").await?;
     let mut acme = own.data["spec"]["acme"].clone();
     acme["server"] = json!(directory);
     acme["privateKeySecretRef"]["name"] = json!(format!("{name}-account"));
-    lab.apply_value(json!({"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": name}, "spec": {"acme": acme}})).await?;
-    Ok(())
+    let applied = lab.apply_value(json!({"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": name}, "spec": {"acme": acme}})).await?;
+    lab.wait_for_condition(applied.first().context("no issuer")?, "Ready").await
 }
 
 /// The token of an account that may, or may not, list Domains everywhere.
@@ -61,17 +66,19 @@ async fn everybody_sees_what_a_host_waits_for_from_first_write_to_switched_off()
     let lab = Lab::start(LabOptions { audit_log: true, ..LabOptions::default() }).await?;
     lab.dns().set_negative_ttl(1, 1);
     let ca = ca::start().await?;
+    let mut road = Road::open_to(&lab.pebble().directory()).await?;
     for (name, directory) in [
         ("limited", format!("{ca}/limited/directory")),
         ("broken", format!("{ca}/broken/directory")),
         (CHANGING, lab.pebble().directory()),
+        (AWAY, road.directory()),
     ] {
         issuer(&lab, name, &directory).await?;
     }
     let mut policy = installed::policy(&lab, "pebble-fast");
     policy["caaIdentities"] = json!({lab.pebble().directory(): ["ca.example"]});
     let rule = |name: &str| json!({"match": {"hosts": [format!("{name}.example.com")]}, "issuer": {"kind": "ClusterIssuer", "name": name}});
-    policy["rules"] = json!([rule("limited"), rule("broken"), rule(CHANGING)]);
+    policy["rules"] = json!([rule("limited"), rule("broken"), rule(CHANGING), rule(AWAY)]);
     let chart = installed::chart(program(), &policy)
         .values(json!({"controller": {"page": {"enabled": true, "listen": "service"}}}));
     let app = installed::install(&lab, chart).await?;
@@ -85,7 +92,8 @@ async fn everybody_sees_what_a_host_waits_for_from_first_write_to_switched_off()
             issued_and_off(&watcher, &team),
             held(&watcher, &team),
             refused_by_the_ca(&watcher, &team, &ca),
-            out_of_reach(&watcher, &team),
+            out_of_service(&watcher, &team),
+            out_of_reach(&watcher, &team, &mut road),
             strangers(&watcher),
         )
     };
@@ -194,13 +202,40 @@ async fn renew(team: &Team<'_>, host: &str) -> Result<()> {
     Ok(())
 }
 
-/// The CA does not answer; cert-manager says nothing of that.
-async fn out_of_reach(watcher: &Watcher<'_>, team: &Team<'_>) -> Result<()> {
+/// The CA answers that it is out of service; cert-manager says nothing of that.
+async fn out_of_service(watcher: &Watcher<'_>, team: &Team<'_>) -> Result<()> {
     let host = "broken.example.com";
     watcher.lab.dns().a(host, watcher.lab.ip());
     team.create(plain("broken", &[host])).await?;
     watcher.sees(team, host, "Issuing", "nobody", "is being issued").await?;
     watcher.sees(team, host, "CaUnreachable", "cluster-admin", "cannot be reached").await
+}
+
+/// Nothing listens where the CA was. Back again, it issues, and nobody has to do anything at certgate.
+async fn out_of_reach(watcher: &Watcher<'_>, team: &Team<'_>, road: &mut Road) -> Result<()> {
+    let host = format!("{AWAY}.example.com");
+    road.close().await?;
+    watcher.lab.dns().a(&host, watcher.lab.ip());
+    team.create(plain(AWAY, &[&host])).await?;
+    watcher.sees(team, &host, "Issuing", "nobody", "is being issued").await?;
+    watcher.sees(team, &host, "CaUnreachable", "cluster-admin", "check the cluster's way out").await?;
+    road.open().await?;
+    try_again(team, &host).await?;
+    watcher.sees(team, &host, "Issued", "nobody", "has its certificate").await
+}
+
+/// Has cert-manager try a host's order at once: its own pauses grow with each attempt.
+async fn try_again(team: &Team<'_>, host: &str) -> Result<()> {
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("acme.cert-manager.io", "v1", "Order"));
+    let orders = Api::<DynamicObject>::namespaced_with(team.client.clone(), &team.name, &kind);
+    let now = jiff::Timestamp::now().to_string();
+    for order in orders.list(&ListParams::default()).await? {
+        if order.data["spec"]["dnsNames"] == json!([host]) {
+            let patch = json!({"metadata": {"annotations": {"try-again": now}}});
+            orders.patch(&order.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Who may not list Domains sees nothing of the page, nor who calls it by a stranger's name.

@@ -11,17 +11,18 @@ use crate::core::{
     decide::{decide, solver_labels},
     decision::Decision,
     finding::{Lang, clean},
-    ingress::{Ingress, Metadata},
+    ingress::Metadata,
     knowledge::Knowledge,
     names,
     patch::{self, PatchOp},
     policy::Policy,
     reason::{Action, Reason},
 };
+use crate::telemetry::sample::Sampler;
 
 /// Kubernetes cuts warnings at 256 characters and asks for less.
 const MAX_WARNING_CHARS: usize = 240;
-/// Hosts named in the audit annotation.
+/// Hosts named in the audit annotation, and of one change in the log.
 const MAX_AUDITED_HOSTS: usize = 8;
 
 /// The answer to a request body.
@@ -42,6 +43,8 @@ pub enum Outcome {
         patched: bool,
         /// What was decided for each host.
         hosts: Vec<(Action, Reason)>,
+        /// What is changed, where that is told.
+        change: Option<Box<Change>>,
     },
     /// An approval that came too early, and the reasons for which it is refused.
     Refused(Vec<Reason>),
@@ -53,19 +56,34 @@ pub enum Outcome {
     Malformed,
 }
 
+/// An object that an answer changes, and for whose sake, to be told. All text is bounded and harmless.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name; empty while `generateName` has not been applied.
+    pub name: String,
+    /// Whether it is an Ingress, or a solver's Service.
+    pub is_ingress: bool,
+    /// The hosts that get or lose their parts, with action and reason.
+    pub hosts: Vec<(String, Action, Reason)>,
+    /// How many changes before it have not been told.
+    pub unsaid: u64,
+}
+
 /// Answers a request body.
 pub fn answer<K: Knowledge>(body: &[u8], knowledge: &K, policy: &Policy, now: Timestamp) -> Answer {
-    review::read(body).answer(knowledge, policy, now)
+    review::read(body).answer(knowledge, policy, now, &Sampler::default())
 }
 
 // === impl Reading ===
 
 impl Reading<'_> {
     /// Answers what was read. Apart from [`review::read`], so that what is
-    /// known need not be held while a large body is parsed.
-    pub fn answer<K: Knowledge>(self, knowledge: &K, policy: &Policy, now: Timestamp) -> Answer {
+    /// known need not be held while a large body is parsed. `changes` says which changes are told.
+    pub fn answer<K: Knowledge>(self, knowledge: &K, policy: &Policy, now: Timestamp, changes: &Sampler) -> Answer {
         match self {
-            Self::Review(review) => answer_review(review, knowledge, policy, now),
+            Self::Review(review) => answer_review(review, knowledge, policy, now, changes),
             Self::Unreadable { uid, why } => {
                 let warning = format!("certgate: left alone, because the review cannot be read: {why}");
                 Answer { bytes: allow(&uid, Some(warning)), outcome: Outcome::Unreadable }
@@ -78,7 +96,13 @@ impl Reading<'_> {
     }
 }
 
-fn answer_review<K: Knowledge>(review: Review<'_>, knowledge: &K, policy: &Policy, now: Timestamp) -> Answer {
+fn answer_review<K: Knowledge>(
+    review: Review<'_>,
+    knowledge: &K,
+    policy: &Policy,
+    now: Timestamp,
+    changes: &Sampler,
+) -> Answer {
     let is_v1 = review.is_v1();
     let request = review.request;
     let uid = request.uid;
@@ -100,40 +124,58 @@ fn answer_review<K: Knowledge>(review: Review<'_>, knowledge: &K, policy: &Polic
         ingress.metadata.name = name.0;
     }
     if request.resource.is_ingress() {
-        decided(&uid, &ingress, knowledge, policy, now)
+        let decision = decide(&ingress, knowledge, policy, now);
+        decided(&uid, &ingress.metadata, &decision, changes)
     } else if request.resource.is_service() && ingress.label(names::SOLVER_LABEL).is_some() {
-        labelled(&uid, &ingress.metadata, knowledge)
+        labelled(&uid, &ingress.metadata, knowledge, changes)
     } else {
         Answer { bytes: allow(&uid, None), outcome: Outcome::PassedBy }
     }
 }
 
 /// A Service that answers an ACME challenge gets the labels that its gateway asks for.
-fn labelled<K: Knowledge>(uid: &str, metadata: &Metadata<'_>, knowledge: &K) -> Answer {
+fn labelled<K: Knowledge>(uid: &str, metadata: &Metadata<'_>, knowledge: &K, changes: &Sampler) -> Answer {
     let patch = solver_labels(metadata, knowledge);
     let patched = !patch.is_empty();
+    let change = patched.then(|| Change::told(changes, metadata, None)).flatten();
     let bytes = Response { uid, patch: &patch, warning: None, verdict: None, refusal: None }.to_bytes();
-    Answer { bytes, outcome: Outcome::Decided { patched, hosts: Vec::new() } }
+    Answer { bytes, outcome: Outcome::Decided { patched, hosts: Vec::new(), change } }
 }
 
-fn decided<K: Knowledge>(uid: &str, ingress: &Ingress<'_>, knowledge: &K, policy: &Policy, now: Timestamp) -> Answer {
-    let decision = decide(ingress, knowledge, policy, now);
+fn decided(uid: &str, of: &Metadata<'_>, decision: &Decision<'_>, changes: &Sampler) -> Answer {
     let patched = !decision.patch.is_empty();
-    let bytes =
-        Response { uid, patch: &decision.patch, warning: warning(&decision), verdict: audit(&decision), refusal: None }
-            .to_bytes();
-    let (namespace, name) = (&*ingress.metadata.namespace, &*ingress.metadata.name);
-    let mut hosts = Vec::with_capacity(decision.hosts.len());
     for host in &decision.hosts {
-        let (action, reason) = (host.action, host.reason());
-        // At debug alone: a line costs more than the answer, and what changes is told by the controller too.
+        // At debug alone: a line costs more than the answer.
         tracing::debug!(
-            %namespace, ingress = name, host = %clean(&host.host), action = action.as_str(), reason = reason.as_str(),
-            patched, "decided"
+            namespace = clean(&of.namespace),
+            ingress = clean(&of.name),
+            host = clean(&host.host),
+            action = host.action.as_str(),
+            reason = host.reason().as_str(),
+            patched,
+            "decided"
         );
-        hosts.push((action, reason));
     }
-    Answer { bytes, outcome: Outcome::Decided { patched, hosts } }
+    let change = patched.then(|| Change::told(changes, of, Some(decision))).flatten();
+    let bytes =
+        Response { uid, patch: &decision.patch, warning: warning(decision), verdict: audit(decision), refusal: None }
+            .to_bytes();
+    let hosts = decision.hosts.iter().map(|host| (host.action, host.reason())).collect();
+    Answer { bytes, outcome: Outcome::Decided { patched, hosts, change } }
+}
+
+// === impl Change ===
+
+impl Change {
+    /// `None`: it is not told, and costs nothing.
+    fn told(changes: &Sampler, of: &Metadata<'_>, decision: Option<&Decision<'_>>) -> Option<Box<Self>> {
+        let unsaid = changes.admit()?;
+        let hosts = decision.into_iter().flat_map(|decision| &decision.hosts);
+        let concerned = hosts.filter(|host| matches!(host.action, Action::Inject | Action::Withdraw));
+        let hosts = concerned.take(MAX_AUDITED_HOSTS).map(|host| (clean(&host.host), host.action, host.reason()));
+        let (namespace, name) = (clean(&of.namespace), clean(&of.name));
+        Some(Box::new(Self { namespace, name, hosts: hosts.collect(), is_ingress: decision.is_some(), unsaid }))
+    }
 }
 
 /// At most one warning: a flag that cannot be read, else the first host that waits.

@@ -15,6 +15,7 @@ use super::{
 use crate::core::{
     approval::{Approval, RequestFacts, held, judge},
     csr::{self, CsrError, CsrNames},
+    finding::clean,
     ingress::{CowStr, Labels, Metadata},
     knowledge::Knowledge,
     names,
@@ -237,13 +238,25 @@ impl Approving<'_> {
         let labels: &Labels<'_> = &metadata.labels;
         let facts = RequestFacts { namespace: &namespace, issuer, names, word, labels, certificate, by_place: true };
         match judge(&facts, knowledge, policy, now) {
-            Approval::Held(findings) => Answer {
-                bytes: refuse(&uid, &held(&findings)),
-                outcome: Outcome::Refused(findings.iter().map(|finding| finding.reason).collect()),
-            },
-            Approval::NotGated(_) | Approval::Allowed | Approval::LetThrough(_) => {
-                Answer { bytes: allow(&uid, None), outcome: Outcome::Decided { patched: false, hosts: Vec::new() } }
+            Approval::Held(findings) => {
+                for finding in &findings {
+                    tracing::debug!(
+                        namespace = clean(&namespace),
+                        request = clean(&metadata.name),
+                        host = finding.subject,
+                        reason = finding.reason.as_str(),
+                        "approval refused"
+                    );
+                }
+                Answer {
+                    bytes: refuse(&uid, &held(&findings)),
+                    outcome: Outcome::Refused(findings.iter().map(|finding| finding.reason).collect()),
+                }
             }
+            Approval::NotGated(_) | Approval::Allowed | Approval::LetThrough(_) => Answer {
+                bytes: allow(&uid, None),
+                outcome: Outcome::Decided { patched: false, hosts: Vec::new(), change: None },
+            },
         }
     }
 }

@@ -11,7 +11,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 
 use super::{
-    answer::{Answer, Outcome, allow},
+    answer::{Answer, Change, Outcome, allow},
     approve, review,
 };
 use crate::{
@@ -30,12 +30,16 @@ pub const MUTATE_PATH: &str = "/mutate";
 /// Where it sends reviews of approvals.
 pub const APPROVE_PATH: &str = "/approve";
 
+/// Changes that are told one by one: more than people make, and fewer than a loop of writes, which costs no more then.
+const CHANGES_A_SECOND: u32 = 20;
+
 /// Answers admission reviews from the index, by the policy.
 pub struct Admission {
     index: Arc<Index>,
     policy: Arc<ArcSwap<Policy>>,
     metrics: AdmissionMetrics,
     complaints: Sampler,
+    changes: Sampler,
     /// Whose approvals always stand: the user name of certgate's controller.
     approver: String,
 }
@@ -51,7 +55,8 @@ impl Admission {
         metrics: AdmissionMetrics,
         approver: impl Into<String>,
     ) -> Self {
-        Self { index, policy, metrics, complaints: Sampler::default(), approver: approver.into() }
+        let (complaints, changes) = (Sampler::default(), Sampler::per_second(CHANGES_A_SECOND));
+        Self { index, policy, metrics, complaints, changes, approver: approver.into() }
     }
 
     fn review_approval(&self, body: &[u8]) -> Answer {
@@ -64,7 +69,7 @@ impl Admission {
     fn review(&self, body: &[u8]) -> Answer {
         let reading = review::read(body);
         let knowledge = self.index.read();
-        reading.answer(&knowledge, &self.policy.load(), Timestamp::now())
+        reading.answer(&knowledge, &self.policy.load(), Timestamp::now(), &self.changes)
     }
 
     /// What is answered after a fault of our own: the write goes through all the same.
@@ -98,9 +103,13 @@ impl Admission {
 
     fn record(&self, outcome: &Outcome, body: &[u8]) {
         let kind = match outcome {
-            Outcome::Decided { patched, hosts } => {
+            Outcome::Decided { patched, hosts, change } => {
                 for (action, reason) in hosts {
                     self.metrics.host(*action, *reason);
+                }
+                // The index is not held any more.
+                if let Some(change) = change {
+                    tell(change);
                 }
                 if *patched { ReviewOutcome::Patched } else { ReviewOutcome::Unchanged }
             }
@@ -119,9 +128,22 @@ impl Admission {
             && let Some(unsaid) = self.complaints.admit()
         {
             tracing::warn!(octets = body.len(), outcome = ?kind, unsaid, "a review could not be read");
-        } else {
-            tracing::debug!(?outcome, "review answered");
         }
+    }
+}
+
+/// A line for each host that gets or loses its parts; one at least.
+fn tell(change: &Change) {
+    let Change { namespace, name, is_ingress, hosts, unsaid } = change;
+    if !is_ingress {
+        return tracing::info!(namespace, service = name, unsaid, "solver labelled in admission");
+    }
+    if hosts.is_empty() {
+        tracing::info!(namespace, ingress = name, unsaid, "Ingress changed in admission");
+    }
+    for (host, action, reason) in hosts {
+        let (action, reason) = (action.as_str(), reason.as_str());
+        tracing::info!(namespace, ingress = name, host, action, reason, unsaid, "Ingress changed in admission");
     }
 }
 
@@ -136,29 +158,4 @@ impl Application for Admission {
 }
 
 #[cfg(test)]
-mod tests {
-    use prometheus_client::{encoding::text::encode, registry::Registry};
-
-    use super::*;
-
-    fn admission(registry: &mut Registry) -> Admission {
-        let policy = Policy::default();
-        let index = Arc::new(Index::new(&policy));
-        Admission::new(index, Arc::new(ArcSwap::from_pointee(policy)), AdmissionMetrics::register(registry), "certgate")
-    }
-
-    #[test]
-    fn a_fault_of_our_own_lets_the_write_through_and_is_counted() {
-        let mut registry = Registry::default();
-        let admission = admission(&mut registry);
-        let reply = admission.contained(br#"{"request":{"uid":"u-7"}}"#, || panic!("a fault"));
-        assert_eq!(reply.status, StatusCode::OK);
-        let review: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
-        assert_eq!(review["response"]["uid"], "u-7");
-        assert_eq!(review["response"]["allowed"], true);
-        assert_eq!(admission.contained(b"", || panic!("a fault")).status, StatusCode::INTERNAL_SERVER_ERROR);
-        let mut text = String::new();
-        encode(&mut text, &registry).unwrap();
-        assert!(text.contains(r#"certgate_admission_reviews_total{outcome="panicked"} 2"#), "{text}");
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! `certgate controller`: looks after Domains and the Ingresses of flagged hosts.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Instant};
 
 use clap::Args;
 use kube::Client;
@@ -236,7 +236,7 @@ impl Duties {
     #[must_use]
     pub fn remarks(&self, readiness: Readiness) -> Readiness {
         let metrics = self.controller.metrics.clone();
-        readiness.remark(move || metrics.unwatched())
+        readiness.remark(move || metrics.watches().remarks(Instant::now()))
     }
 
     /// Leads when it is this replica's turn, until `shutdown`.

@@ -7,8 +7,9 @@ use kube::Client;
 use tokio::task::JoinSet;
 
 use crate::{
+    cluster::hosts,
     page::{
-        self, Page,
+        Page,
         access::{Names, Tokens},
     },
     server::listener::{self, ListenError},
@@ -63,8 +64,8 @@ impl PageArgs {
     pub(super) async fn start(&self, client: &Client, tasks: &mut JoinSet<&'static str>) -> Result<(), ListenError> {
         let Some(address) = self.page_listen.0 else { return Ok(()) };
         let socket = listener::bind("--page-listen", address).await?;
-        let (rows, follow) = page::follow(client.clone());
-        let mut page = Page::new(rows).named(Names::new(self.page_host.iter().cloned()));
+        let (seen, follow) = hosts::follow(client.clone());
+        let mut page = Page::new(seen).named(Names::new(self.page_host.iter().cloned()));
         if self.asks(address) {
             page = page.guarded(Tokens::new(client.clone()));
         } else if !address.ip().is_loopback() {

@@ -46,10 +46,10 @@ pub struct StatusArgs {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// What waits.
+    /// What waits, and in each group longest.
     #[default]
     Text,
-    /// What waits with particulars, and what is ready.
+    /// All that waits with particulars, and what is ready.
     Wide,
     /// One JSON document (with --watch, one a change).
     Json,

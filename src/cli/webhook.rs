@@ -1,6 +1,12 @@
 //! `certgate webhook`: answers admission reviews.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use arc_swap::ArcSwap;
 use clap::{Args, ValueEnum};
@@ -282,12 +288,7 @@ impl Webhook {
                 trust.accepts(&certificate, now)?;
                 approval.as_ref().map_or(Ok(()), |trust| trust.accepts(&certificate, now))
             })
-            .remark(move || {
-                let failing = watched.freshness.failing();
-                failing
-                    .map(|(what, age)| format!("stale: the watch on {what} fails since {} s", age.as_secs()))
-                    .collect()
-            })
+            .remark(move || watched.watches.remarks(Instant::now()))
     }
 
     /// Serves until a signal, then leaves within `grace`; a second signal ends at once.

@@ -5,7 +5,7 @@ use std::{convert::Infallible, fmt::Debug, pin::Pin, sync::Arc};
 use futures::{StreamExt as _, channel::mpsc};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::{Api, Client, core::PartialObjectMeta, runtime::watcher};
+use kube::{Client, core::PartialObjectMeta, runtime::watcher};
 use serde::de::DeserializeOwned;
 use tokio::{
     sync::{oneshot, watch},
@@ -141,24 +141,20 @@ impl<P: Preflight> Controller<P> {
         let shared = Shared::new(World::new(policy), writer, teller, metrics.clone(), jobs).guarding(*guarded);
         let shared = Arc::new(shared);
 
-        let mut tasks = Tasks { set: JoinSet::new(), listed: Vec::new(), shared: shared.clone() };
-        tasks.watch::<Ingress>(Api::all(client.clone()), Presence::Required);
-        tasks.watch::<PartialObjectMeta<Namespace>>(Api::all(client.clone()), Presence::Required);
-        tasks.watch::<PartialObjectMeta<Secret>>(Api::all(client.clone()), Presence::Required);
-        tasks.watch::<Domain>(Api::all(client.clone()), Presence::Optional(OWN_CRDS));
-        tasks.watch::<VerifiedHosts>(Api::all(client.clone()), Presence::Optional(OWN_CRDS));
-        tasks.watch::<Certificate>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
-        tasks.watch::<CertificateRequest>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
-        tasks.watch::<Order>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
-        tasks.watch::<Challenge>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
-        tasks.watch::<issuer::Issuer>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
-        tasks.watch::<issuer::ClusterIssuer>(Api::all(client.clone()), Presence::Optional(CERT_MANAGER));
-        tasks.watch_when::<ApisixRoute>(
-            Api::all(client.clone()),
-            Presence::Optional(APISIX),
-            policies.clone(),
-            |policy| policy.rainbond.routes,
-        );
+        let mut tasks =
+            Tasks { set: JoinSet::new(), listed: Vec::new(), client: client.clone(), shared: shared.clone() };
+        tasks.watch::<Ingress>(Presence::Required);
+        tasks.watch::<PartialObjectMeta<Namespace>>(Presence::Required);
+        tasks.watch::<PartialObjectMeta<Secret>>(Presence::Required);
+        tasks.watch::<Domain>(Presence::Optional(OWN_CRDS));
+        tasks.watch::<VerifiedHosts>(Presence::Optional(OWN_CRDS));
+        tasks.watch::<Certificate>(Presence::Optional(CERT_MANAGER));
+        tasks.watch::<CertificateRequest>(Presence::Optional(CERT_MANAGER));
+        tasks.watch::<Order>(Presence::Optional(CERT_MANAGER));
+        tasks.watch::<Challenge>(Presence::Optional(CERT_MANAGER));
+        tasks.watch::<issuer::Issuer>(Presence::Optional(CERT_MANAGER));
+        tasks.watch::<issuer::ClusterIssuer>(Presence::Optional(CERT_MANAGER));
+        tasks.watch_when::<ApisixRoute>(Presence::Optional(APISIX), policies.clone(), |policy| policy.rainbond.routes);
         let Tasks { mut set, listed, .. } = tasks;
         tokio::select! {
             () = all(listed) => {}
@@ -261,26 +257,27 @@ fn name_of(ended: Option<Result<&'static str, tokio::task::JoinError>>) -> Contr
 struct Tasks {
     set: JoinSet<&'static str>,
     listed: Vec<oneshot::Receiver<()>>,
+    client: Client,
     shared: Arc<Shared>,
 }
 
 // === impl Tasks ===
 
 impl Tasks {
-    fn watch<K>(&mut self, api: Api<K>, presence: Presence)
+    fn watch<K>(&mut self, presence: Presence)
     where
         K: Kept + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
         let (tell, listed) = oneshot::channel();
         self.listed.push(listed);
-        let task = kinds::run(api, watcher::Config::default().page_size(PAGE), presence, self.shared.clone(), tell);
+        let config = watcher::Config::default().page_size(PAGE);
+        let task = kinds::run::<K>(self.client.clone(), config, presence, self.shared.clone(), tell);
         self.set.spawn(async move { match task.await {} });
     }
 
     /// Watches once policy asks for it; nobody waits for that.
     fn watch_when<K>(
         &mut self,
-        api: Api<K>,
         presence: Presence,
         mut policies: watch::Receiver<Arc<Policy>>,
         wanted: fn(&Policy) -> bool,
@@ -288,16 +285,16 @@ impl Tasks {
         K: Kept + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
         if wanted(&policies.borrow()) {
-            return self.watch(api, presence);
+            return self.watch::<K>(presence);
         }
-        let shared = self.shared.clone();
+        let (client, shared) = (self.client.clone(), self.shared.clone());
         self.set.spawn(async move {
             if policies.wait_for(|policy| wanted(policy.as_ref())).await.is_err() {
                 // The policy changes no more.
                 return std::future::pending().await;
             }
             let (tell, _) = oneshot::channel();
-            match kinds::run(api, watcher::Config::default().page_size(PAGE), presence, shared, tell).await {}
+            match kinds::run::<K>(client, watcher::Config::default().page_size(PAGE), presence, shared, tell).await {}
         });
     }
 }

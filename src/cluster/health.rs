@@ -1,51 +1,208 @@
-//! [`Health`]: how one watch is doing.
+//! [`Watches`]: how the watches of a role are doing. The log, `/readyz`, the
+//! metrics and the status page tell it from here, and nothing else keeps count.
+
+mod follow;
+mod opened;
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::BTreeMap,
+    error::Error,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-/// Watches that fail say so again at latest after this: the longest pause between attempts, and the attempt itself.
-const RETRIED_WITHIN: Duration = Duration::from_secs(60);
+use kube::{core::Status, runtime::watcher};
+use tokio::sync::watch;
+
+pub use follow::follow;
+pub use opened::heard_by;
+
+use crate::core::finding::{clean, in_one_line};
+
+/// How each watch is doing, by the kind of its objects.
+#[derive(Debug, Default)]
+pub struct Watches(Mutex<BTreeMap<String, Arc<Health>>>);
 
 /// How one watch is doing.
-#[derive(Debug, Default)]
-pub struct Health(Mutex<Option<Failing>>);
+#[derive(Debug)]
+pub struct Health {
+    kind: String,
+    failing: watch::Sender<Option<Failing>>,
+}
 
-#[derive(Clone, Copy, Debug)]
-struct Failing {
-    since: Instant,
-    last: Instant,
+/// A watch that is not open.
+#[derive(Clone, Debug)]
+pub struct Failing {
+    /// When it was first seen not to be.
+    pub since: Instant,
+    why: String,
+}
+
+// === impl Watches ===
+
+impl Watches {
+    /// The health of a kind's watch, to be kept up to date.
+    pub fn of(&self, kind: &str) -> Arc<Health> {
+        self.lock().entry(kind.to_owned()).or_insert_with(|| Arc::new(Health::new(kind))).clone()
+    }
+
+    /// Every watch, and for how long it has been failing; zero: all is well.
+    pub fn failing_for(&self, now: Instant) -> Vec<(String, Duration)> {
+        let since = |health: &Health| health.failing.borrow().as_ref().map(|failing| failing.since);
+        let lasts =
+            |health: &Health| since(health).map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        self.lock().iter().map(|(kind, health)| (kind.clone(), lasts(health))).collect()
+    }
+
+    /// A line for each watch that is failing.
+    pub fn remarks(&self, now: Instant) -> Vec<String> {
+        self.lock().values().filter_map(|health| health.remark(now)).collect()
+    }
+
+    /// Forgets them all: nothing is watched any more.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Health>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 // === impl Health ===
 
 impl Health {
-    /// All is well.
+    /// The health of a watch that belongs to no role's [`Watches`]; `kind` is what the log calls it.
+    pub fn new(kind: &str) -> Self {
+        Self { kind: kind.to_owned(), failing: watch::Sender::new(None) }
+    }
+
+    /// Is told whenever the watch begins to fail or is well again.
+    pub fn subscribe(&self) -> watch::Receiver<Option<Failing>> {
+        self.failing.subscribe()
+    }
+
+    /// The watch is open, or its kind was listed.
     pub fn well(&self) {
-        *self.lock() = None;
+        if self.calm() {
+            tracing::info!(kind = self.kind, "watching again");
+        }
     }
 
-    /// Notes a failure; true if it is the first in a row.
-    pub fn failing(&self) -> bool {
-        let now = Instant::now();
-        let mut failing = self.lock();
-        let since = failing.filter(|f| now.duration_since(f.last) < RETRIED_WITHIN).map(|f| f.since);
-        *failing = Some(Failing { since: since.unwrap_or(now), last: now });
-        since.is_none()
+    /// There is nothing to watch, so nothing fails.
+    pub fn unwanted(&self) {
+        self.calm();
     }
 
-    /// For how long it has been failing.
-    ///
-    /// A watch that resumes and has nothing to report gives no sign of it; one
-    /// that still fails does. So silence after the time of a retry means that all is well.
-    pub fn failing_for(&self, now: Instant) -> Option<Duration> {
-        let failing = (*self.lock())?;
-        (now.saturating_duration_since(failing.last) < RETRIED_WITHIN)
-            .then(|| now.saturating_duration_since(failing.since))
+    /// The watch cannot be opened, or broke. One line of the log for a series of failures.
+    pub fn failing(&self, error: &(dyn Error + 'static)) {
+        let why = words(error);
+        self.failing.send_if_modified(|failing| {
+            let since = failing.as_ref().map(|failing| failing.since);
+            if since.is_some() {
+                tracing::debug!(kind = self.kind, why, "watch still failing");
+            } else {
+                tracing::warn!(kind = self.kind, why, "watch failed; trying again");
+            }
+            *failing = Some(Failing { since: since.unwrap_or_else(Instant::now), why });
+            since.is_none()
+        });
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Failing>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn remark(&self, now: Instant) -> Option<String> {
+        let Failing { since, why } = self.failing.borrow().clone()?;
+        let seconds = now.saturating_duration_since(since).as_secs();
+        Some(format!("stale: {} objects cannot be watched for {seconds} s now: {why}", self.kind))
+    }
+
+    /// Whether it was failing until now.
+    fn calm(&self) -> bool {
+        self.failing.send_if_modified(|failing| failing.take().is_some())
+    }
+}
+
+/// Whether the resource version to go on from is gone (HTTP 410). This is no trouble: one lists again.
+/// kube's watcher does so by itself only where the API server says it within the stream.
+pub fn is_gone(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 410,
+        watcher::Error::WatchError(status) => status.code == 410,
+        _ => false,
+    }
+}
+
+/// The API server's own words where there are any: kube adds to them how the answer looks in Rust.
+fn words(error: &(dyn Error + 'static)) -> String {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let status = error.downcast_ref::<Box<Status>>().map(AsRef::as_ref);
+        if let Some(status) = status.or_else(|| error.downcast_ref::<Status>()) {
+            return clean(if status.message.is_empty() { &status.reason } else { &status.message });
+        }
+        cause = error.source();
+    }
+    clean(&in_one_line(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::EnvFilter;
+
+    use super::*;
+    use crate::telemetry::log::{LogFormat, captured};
+
+    fn forbidden() -> kube::Error {
+        kube::Error::Api(Box::new(Status::failure("orders is forbidden:\nnot you", "Forbidden").with_code(403)))
+    }
+
+    #[test]
+    fn a_watch_that_fails_says_so_in_the_servers_words_until_it_is_well() {
+        let watches = Watches::default();
+        let (order, _) = (watches.of("Order"), watches.of("Ingress"));
+        assert!(watches.remarks(Instant::now()).is_empty());
+        order.failing(&watcher::Error::InitialListFailed(forbidden()));
+        let begun = Instant::now();
+        order.failing(&watcher::Error::WatchStartFailed(forbidden()));
+        let later = begun + Duration::from_secs(90);
+        let [(ingress, none), (orders, long)] = &watches.failing_for(later)[..] else { panic!("two watches") };
+        assert_eq!((ingress.as_str(), orders.as_str(), *none), ("Ingress", "Order", Duration::ZERO));
+        assert!(*long >= Duration::from_secs(90), "counted from the first failure: {long:?}");
+        let remarks = watches.remarks(later);
+        assert_eq!(
+            remarks,
+            ["stale: Order objects cannot be watched for 90 s now: orders is forbidden:\u{fffd}not you"]
+        );
+        order.well();
+        assert!(watches.remarks(later).is_empty());
+        assert!(watches.failing_for(later).iter().all(|(_, long)| long.is_zero()));
+        watches.clear();
+        assert!(watches.failing_for(later).is_empty());
+    }
+
+    #[test]
+    fn a_series_of_failures_is_told_once_and_so_is_its_end() {
+        let health = Health::new("Domain");
+        let mut told = health.subscribe();
+        let text = captured(LogFormat::Text, EnvFilter::new("certgate=info"), || {
+            for failures in [1, 3] {
+                (0..failures).for_each(|_| health.failing(&watcher::Error::InitialListFailed(forbidden())));
+                let since = told.borrow_and_update().as_ref().map(|failing| failing.since);
+                health.failing(&watcher::Error::InitialListFailed(forbidden()));
+                assert!(!told.has_changed().unwrap() && told.borrow().as_ref().map(|failing| failing.since) == since);
+                (0..2).for_each(|_| health.well());
+                assert!(told.has_changed().unwrap() && told.borrow_and_update().is_none());
+            }
+        });
+        let lines: Vec<_> = text.lines().map(|line| (line.contains("WARN"), line.contains("watching again"))).collect();
+        assert_eq!(lines, [(true, false), (false, true), (true, false), (false, true)], "{text}");
+    }
+
+    #[test]
+    fn trouble_on_the_way_to_the_server_is_told_with_its_cause_and_bounded() {
+        let cause = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "refused".repeat(1_000));
+        let error = watcher::Error::WatchFailed(kube::Error::ReadEvents(cause));
+        let words = words(&error);
+        assert!(words.starts_with("watch stream failed: Error reading events stream: refused"), "{words}");
+        assert!(words.len() < 300, "{words}");
     }
 }

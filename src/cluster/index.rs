@@ -23,12 +23,13 @@ use kube::{
     runtime::watcher::Event,
 };
 
-pub use feed::{Freshness, WatchMetrics, watch};
+pub use feed::{WatchMetrics, watch};
 
 use tokio::sync::Notify;
 
 use crate::{
     api::domain::Domain,
+    cluster::health::Watches,
     core::{
         finding::Finding,
         host::Host,
@@ -48,7 +49,7 @@ pub struct Index {
     domains_listed: AtomicBool,
     namespaces_listed: AtomicBool,
     /// How the watches are doing.
-    pub freshness: Freshness,
+    pub watches: Watches,
 }
 
 /// The index, held still for one decision.
@@ -102,7 +103,7 @@ impl Index {
             list_namespaces: Notify::new(),
             domains_listed: AtomicBool::new(false),
             namespaces_listed: AtomicBool::new(false),
-            freshness: Freshness::default(),
+            watches: Watches::default(),
         }
     }
 

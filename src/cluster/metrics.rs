@@ -3,21 +3,27 @@
 mod console;
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    sync::{Arc, atomic::AtomicU64},
     time::Instant,
 };
 
 use jiff::{SignedDuration, Timestamp};
 use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _},
+    metrics::{
+        MetricType,
+        counter::Counter,
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+        histogram::Histogram,
+    },
     registry::{Registry, Unit},
 };
 
 pub use console::ConsoleMetrics;
 
-use super::{apply::WriteError, health::Health, queue::Depth, world::World};
+use super::{apply::WriteError, health::Watches, queue::Depth, world::World};
 use crate::{
     api::domain::{DomainStatus, ISSUED, VERIFIED},
     core::{
@@ -80,14 +86,10 @@ pub struct ControllerMetrics {
     limit_waiting: Gauge,
     /// Of the looks at Rainbond's console.
     pub console: ConsoleMetrics,
-    /// Kinds that cannot be watched now, and why.
-    reasons: Arc<Mutex<BTreeMap<String, String>>>,
     ready_to_injected: Histogram,
     injected_to_issued: Histogram,
     spared: Counter,
-    watches: Family<ByKind, Gauge<f64, AtomicU64>>,
-    /// How each watch is, by its kind.
-    healths: Arc<Mutex<BTreeMap<String, Arc<Health>>>>,
+    watches: Arc<Watches>,
     soonest: Gauge,
     ending: Family<Within, Gauge>,
 }
@@ -105,12 +107,10 @@ impl Default for ControllerMetrics {
             limit_left: Family::default(),
             limit_waiting: Gauge::default(),
             console: ConsoleMetrics::default(),
-            reasons: Arc::default(),
             ready_to_injected: passage(),
             injected_to_issued: passage(),
             spared: Counter::default(),
-            watches: Family::default(),
-            healths: Arc::default(),
+            watches: Arc::default(),
             soonest: Gauge::default(),
             ending: Family::default(),
         }
@@ -162,12 +162,7 @@ impl ControllerMetrics {
             "Hosts and requests held because their DNS would have failed the CA's validation, each an order not made",
             metrics.spared.clone(),
         );
-        registry.register_with_unit(
-            "watch_failing",
-            "For how long each watch has been failing; 0: all is well",
-            Unit::Seconds,
-            metrics.watches.clone(),
-        );
+        registry.register_collector(Box::new(FailingWatches(metrics.watches.clone())));
         registry.register(
             "soonest_not_after_timestamp_seconds",
             "When the first of the hosts' certificates ends; 0: there is none",
@@ -183,7 +178,6 @@ impl ControllerMetrics {
         if !leads {
             self.hosts.clear();
             self.queue.clear();
-            self.reasons.lock().unwrap_or_else(PoisonError::into_inner).clear();
             self.lag.set(0.0);
             self.limit_left.clear();
             self.limit_waiting.set(0);
@@ -191,21 +185,6 @@ impl ControllerMetrics {
             self.ending.clear();
             self.soonest.set(0);
         }
-    }
-
-    /// A kind cannot be watched, for this reason, or can again.
-    pub fn watches(&self, kind: &str, trouble: Option<String>) {
-        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
-        match trouble {
-            Some(why) => drop(reasons.insert(kind.to_owned(), why)),
-            None => drop(reasons.remove(kind)),
-        }
-    }
-
-    /// The kinds that cannot be watched now, a line each.
-    pub fn unwatched(&self) -> Vec<String> {
-        let reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
-        reasons.iter().map(|(kind, why)| format!("{kind} objects cannot be watched: {why}")).collect()
     }
 
     /// A check found this.
@@ -250,18 +229,13 @@ impl ControllerMetrics {
         self.spared.inc();
     }
 
-    /// The health of a kind's watch, to be kept up to date.
-    pub fn watch(&self, kind: &str) -> Arc<Health> {
-        let mut healths = self.healths.lock().unwrap_or_else(PoisonError::into_inner);
-        healths.entry(kind.to_owned()).or_default().clone()
+    /// How the watches are doing.
+    pub fn watches(&self) -> &Watches {
+        &self.watches
     }
 
     /// How things stand.
     pub fn show(&self, world: &World, depth: Depth, now: Timestamp) {
-        for (kind, health) in &*self.healths.lock().unwrap_or_else(PoisonError::into_inner) {
-            let failing = health.failing_for(Instant::now()).unwrap_or_default();
-            self.watches.get_or_create(&ByKind { kind: kind.clone() }).set(failing.as_secs_f64());
-        }
         let ends = || world.certificate_ends();
         self.soonest.set(ends().min().map_or(0, Timestamp::as_second));
         for (days, within) in ENDING {
@@ -295,6 +269,27 @@ impl ControllerMetrics {
     }
 }
 
+/// Shows for how long each watch has been failing, read when it is scraped.
+#[derive(Debug)]
+struct FailingWatches(Arc<Watches>);
+
+// === impl FailingWatches ===
+
+impl Collector for FailingWatches {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let watches = self.0.failing_for(Instant::now());
+        if watches.is_empty() {
+            return Ok(());
+        }
+        let help = "For how long each watch has been failing; 0: all is well";
+        let mut family = encoder.encode_descriptor("watch_failing", help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        for (kind, lasting) in watches {
+            ConstGauge::new(lasting.as_secs_f64()).encode(family.encode_family(&ByKind { kind })?)?;
+        }
+        Ok(())
+    }
+}
+
 /// Since when a condition has been true; `None`: it is not.
 fn true_since(status: &DomainStatus, kind: &str) -> Option<Timestamp> {
     let condition = status.conditions.iter().find(|condition| condition.type_ == kind && condition.status == "True")?;
@@ -303,6 +298,7 @@ fn true_since(status: &DomainStatus, kind: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use kube::core::Status;
     use serde_json::json;
 
     use super::*;
@@ -350,9 +346,9 @@ mod tests {
         let metrics = ControllerMetrics::register(&mut registry);
         metrics.leads(true);
         metrics.checked(Reason::DomainNotFound);
-        metrics.watches("Order", Some("forbidden".into()));
         metrics.planned(Err(&WriteError::Conflict));
-        metrics.watch("Ingress").failing();
+        let ingresses = metrics.watches().of("Ingress");
+        ingresses.failing(&Status::failure("forbidden", "Forbidden"));
         metrics.show(&World::default(), Depth { ready: 2, ..Depth::default() }, Timestamp::UNIX_EPOCH);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
@@ -367,13 +363,24 @@ mod tests {
         ] {
             assert!(text.lines().any(|have| have == line), "{line} not in\n{text}");
         }
-        assert!(text.contains("certgate_controller_watch_failing_seconds{kind=\"Ingress\"} 0."), "{text}");
-        assert_eq!(metrics.unwatched(), ["Order objects cannot be watched: forbidden"]);
-        metrics.watches("Order", None);
-        metrics.leads(false);
-        assert!(metrics.unwatched().is_empty());
+        let failing = |text: &str| {
+            let line = text.lines().find(|line| line.starts_with("certgate_controller_watch_failing_seconds{"));
+            line.map(|line| {
+                line.strip_prefix("certgate_controller_watch_failing_seconds{kind=\"Ingress\"} ")
+                    .unwrap()
+                    .parse::<f64>()
+                    .unwrap()
+            })
+        };
+        assert!(failing(&text).unwrap() > 0.0, "{text}");
+        ingresses.well();
         text.clear();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        assert_eq!(failing(&text), Some(0.0), "a scrape tells how it is then: {text}");
+        metrics.leads(false);
+        text.clear();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        assert_eq!(failing(&text), None, "who does not lead watches nothing");
         assert!(!text.contains("queue{"), "who does not lead knows nothing of the queue");
     }
 }

@@ -1,12 +1,17 @@
-//! For tests: an API server that answers by a script.
+//! For tests: API servers that answer by a script, or by hand.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
+use bytes::Bytes;
+use futures::stream;
 use http::{Request, Response};
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
-use tokio::{sync::Mutex, task::JoinHandle};
-use tower_test::mock;
+use tokio::{sync::Mutex, task::JoinHandle, time::timeout};
+use tower_test::mock::{self, Handle, SendResponse};
+
+/// However busy the machine is, a request that is due has come by then.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// An API server that answers what it is told to, in order, and remembers what it was asked.
 pub(super) struct Script {
@@ -45,4 +50,62 @@ impl Drop for Script {
 pub(super) fn status(code: u16, reason: &str, message: &str) -> (u16, Value) {
     let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": message, "code": code});
     (code, body)
+}
+
+/// An API server whose answers a test gives itself, one by one.
+pub(super) struct ByHand {
+    pub(super) client: Client,
+    handle: Handle<Request<Body>, Response<axum::body::Body>>,
+}
+
+/// A request that waits for its answer.
+pub(super) struct Asked {
+    pub(super) uri: String,
+    send: SendResponse<Response<axum::body::Body>>,
+}
+
+pub(super) fn by_hand() -> ByHand {
+    let (service, handle) = mock::pair();
+    ByHand { client: Client::new(service, "default"), handle }
+}
+
+impl ByHand {
+    /// The next request, once it has come.
+    pub(super) async fn next(&mut self) -> Asked {
+        let next = timeout(DEADLINE, self.handle.next_request()).await;
+        let (request, send) = next.expect("a request in time").expect("a client that asks");
+        Asked { uri: request.uri().to_string(), send }
+    }
+}
+
+impl Asked {
+    pub(super) fn is_watch(&self) -> bool {
+        self.uri.contains("watch=true")
+    }
+
+    pub(super) fn answer(self, (code, body): (u16, Value)) {
+        let response = Response::builder().status(code).body(axum::body::Body::from(body.to_string()));
+        self.send.send_response(response.unwrap());
+    }
+
+    /// Opens a watch that has nothing to tell.
+    pub(super) fn open(self) {
+        let silence = axum::body::Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+        self.send.send_response(Response::new(silence));
+    }
+}
+
+/// A list without objects.
+pub(super) fn empty_list() -> (u16, Value) {
+    (200, json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "7"}, "items": []}))
+}
+
+/// Returns once `holds`.
+pub(super) async fn until(holds: impl Fn() -> bool) {
+    let met = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(DEADLINE, met).await.expect("met in time");
 }

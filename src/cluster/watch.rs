@@ -6,7 +6,7 @@ use std::{collections::HashSet, convert::Infallible, fmt::Debug, sync::Arc, time
 use backon::ExponentialBuilder;
 use futures::StreamExt as _;
 use kube::{
-    Api, ResourceExt as _,
+    Api, Client, ResourceExt as _,
     api::ListParams,
     runtime::{
         WatchStreamExt as _,
@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    health::Health,
+    health::{self, Health},
     worker::Shared,
     world::{Touched, intake::Kept},
 };
@@ -54,7 +54,7 @@ type Id = (String, String);
 /// Watches a kind for ever. `listed` is told when the first listing is in the
 /// world, or when it turns out that there is nothing to list.
 pub async fn run<K>(
-    api: Api<K>,
+    client: Client,
     config: watcher::Config,
     presence: Presence,
     shared: Arc<Shared>,
@@ -63,16 +63,9 @@ pub async fn run<K>(
 where
     K: Kept + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let health = shared.metrics().watch(&K::kind(&()));
-    let mut feed = Feed {
-        shared,
-        known: HashSet::new(),
-        listing: None,
-        listed: Some(listed),
-        health,
-        failing: false,
-        absent: false,
-    };
+    let health = shared.metrics().watches().of(&K::kind(&()));
+    let api = Api::<K>::all(health::heard_by(client, health.clone()));
+    let mut feed = Feed { shared, known: HashSet::new(), listing: None, listed: Some(listed), health, absent: false };
     loop {
         if let Presence::Optional(what) = presence {
             feed.wait_for_kind(&api, what).await;
@@ -85,7 +78,12 @@ where
                     feed.forget_all::<K>();
                     break;
                 }
-                Err(error) => feed.failed::<K>(&error),
+                Err(error) if health::is_gone(&error) => {
+                    // Going on from there would be refused for ever.
+                    tokio::time::sleep(FIRST_RETRY).await;
+                    break;
+                }
+                Err(error) => feed.health.failing(&error),
             }
         }
     }
@@ -121,7 +119,6 @@ struct Feed {
     listing: Option<HashSet<Id>>,
     listed: Option<oneshot::Sender<()>>,
     health: Arc<Health>,
-    failing: bool,
     /// The kind was not installed when last asked.
     absent: bool,
 }
@@ -144,7 +141,7 @@ impl Feed {
                 for id in lost {
                     self.lose::<K>(&id);
                 }
-                self.recovered::<K>();
+                self.health.well();
                 self.shared.change(|world| K::listed(world, true));
                 if std::mem::take(&mut self.absent) {
                     tracing::info!(kind = %K::kind(&()), "the kind is installed now");
@@ -153,11 +150,11 @@ impl Feed {
                 self.tell_listed();
             }
             watcher::Event::Apply(object) => {
-                self.recovered::<K>();
+                self.health.well();
                 self.see(object);
             }
             watcher::Event::Delete(object) => {
-                self.recovered::<K>();
+                self.health.well();
                 self.lose::<K>(&id(&object));
             }
         }
@@ -180,26 +177,6 @@ impl Feed {
         }
     }
 
-    fn recovered<K: Kept>(&mut self) {
-        self.health.well();
-        if std::mem::take(&mut self.failing) {
-            self.shared.metrics().watches(&K::kind(&()), None);
-            tracing::info!(kind = %K::kind(&()), "watching again");
-        }
-    }
-
-    /// One line for a series of failures.
-    fn failed<K: Kept>(&mut self, error: &(dyn std::error::Error + 'static)) {
-        let kind = K::kind(&());
-        self.health.failing();
-        if std::mem::replace(&mut self.failing, true) {
-            tracing::debug!(%kind, error, "watch still failing");
-        } else {
-            tracing::warn!(%kind, error, "watch failed; trying again");
-        }
-        self.shared.metrics().watches(&kind, Some(error.to_string()));
-    }
-
     /// The kind is not there (any more), and so none of its objects.
     fn forget_all<K: Kept>(&mut self) {
         for id in std::mem::take(&mut self.known) {
@@ -216,8 +193,9 @@ impl Feed {
         let begun = Instant::now();
         loop {
             match api.list(&ListParams::default().limit(1)).await {
-                Ok(_) => return self.recovered::<K>(),
+                Ok(_) => return self.health.well(),
                 Err(kube::Error::Api(status)) if status.code == 404 => {
+                    self.health.unwanted();
                     if !std::mem::replace(&mut self.absent, true) {
                         tracing::warn!(
                             kind = %K::kind(&()),
@@ -230,7 +208,7 @@ impl Feed {
                     tokio::time::sleep(ABSENT_PERIOD).await;
                 }
                 Err(error) => {
-                    self.failed::<K>(&error);
+                    self.health.failing(&error);
                     let forbidden = matches!(&error, kube::Error::Api(status) if matches!(status.code, 401 | 403));
                     let patience = if forbidden { FORBIDDEN_PATIENCE } else { TROUBLE_PATIENCE };
                     if begun.elapsed() >= patience && self.listed.is_some() {
@@ -254,3 +232,6 @@ impl Feed {
 fn id<K: Kept>(object: &K) -> Id {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
+
+#[cfg(test)]
+mod tests;

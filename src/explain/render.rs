@@ -1,6 +1,6 @@
 //! What `certgate explain` prints: for people, for programs, and the Ingress as it would be.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -118,7 +118,10 @@ pub fn person(explained: &[Explained], lang: Lang) -> Result<String, serde_saphy
         for host in &one.hosts {
             let (action, who, finding) = &host.raw;
             let style = action_style(*action);
-            let _ = writeln!(out, "  {style}{:<8}{style:#} {}", host.action, finding.sentence(lang));
+            let (sentence, name) = (finding.sentence(lang), readable(&host.host));
+            // What is wrong with the issuer, say, names no host.
+            let of = if sentence.contains(&*name) { String::new() } else { format!("{name}: ") };
+            let _ = writeln!(out, "  {style}{:<8}{style:#} {of}{sentence}", host.action);
             if *who != WhoActs::Nobody {
                 let label = if lang == Lang::En { "who acts" } else { "处理人" };
                 let _ = writeln!(out, "           {label}: {}  [{}]", text::who(*who, lang), host.reason);
@@ -134,6 +137,11 @@ pub fn person(explained: &[Explained], lang: Lang) -> Result<String, serde_saphy
         }
     }
     Ok(out)
+}
+
+fn readable(host: &str) -> Cow<'_, str> {
+    crate::core::host::Host::parse(host)
+        .map_or(Cow::Borrowed(host), |parsed| Cow::Owned(parsed.readable().into_owned()))
 }
 
 fn action_style(action: Action) -> Style {

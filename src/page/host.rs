@@ -65,14 +65,14 @@ pub fn render(row: &Row, frame: Frame, now: Timestamp) -> Markup {
     };
     let controls = html! { a.back href=(home(lang)) { "← " (words.back) } };
     let other = host_address(&row.namespace, &row.name, words::other(lang));
-    layout::page(frame, &row.host, &other, &controls, &body)
+    layout::page(frame, &row.host, &other, &controls, Some(&body))
 }
 
 /// The page where there is no such host.
 pub fn missing(frame: Frame) -> Markup {
     let words = words::of(frame.lang);
     let body = html! { p { a.back href=(home(frame.lang)) { "← " (words.back) } } };
-    layout::page(frame, words.missing, &home(words::other(frame.lang)), &html! {}, &body)
+    layout::page(frame, words.missing, &home(words::other(frame.lang)), &html! {}, Some(&body))
 }
 
 /// The records to set, in the columns that DNS providers ask for.

@@ -36,11 +36,14 @@ pub struct Frame {
     pub lang: Lang,
     /// The visitor has signed in and may leave again.
     pub signed_in: bool,
+    /// Since when the API server has told nothing newer than what is shown; `None`: it is up to date.
+    pub stale_since: Option<Timestamp>,
 }
 
-/// A page. `body` is what is replaced when something changes; `other` is the same page in the other language.
-pub fn page(frame: Frame, title: &str, other: &str, controls: &Markup, body: &Markup) -> Markup {
-    let Frame { lang, signed_in } = frame;
+/// A page. `body` is what is replaced when something changes, where something can; `other` is the same page in the
+/// other language.
+pub fn page(frame: Frame, title: &str, other: &str, controls: &Markup, body: Option<&Markup>) -> Markup {
+    let Frame { lang, signed_in, stale_since } = frame;
     let words = words::of(lang);
     html! {
         (DOCTYPE)
@@ -65,7 +68,13 @@ pub fn page(frame: Frame, title: &str, other: &str, controls: &Markup, body: &Ma
                 main id="main" tabindex="-1" data-copy=(words.copy) data-copied=(words.copied) data-live=(words.live) data-lost=(words.lost) {
                     h1 { (title) }
                     (controls)
-                    div id="live" { (body) }
+                    @if let Some(body) = body {
+                        // Always there, and filled when there is something to say: so it is heard as well as seen.
+                        div id="stale" role="status" {
+                            @if let Some(since) = stale_since { p.says.bad { (words::stale(since, lang)) } }
+                        }
+                        div id="live" { (body) }
+                    }
                 }
                 script { (PreEscaped(SCRIPT)) }
             }

@@ -26,7 +26,9 @@ pub fn render(rows: &[Row], query: &Query, frame: Frame, now: Timestamp) -> Mark
     let listed: Vec<&Row> = rows.iter().filter(|row| query.lists(row)).collect();
     let last = listed.len().div_ceil(PER_PAGE).max(1);
     let page = query.page.min(last);
-    let shown = listed.iter().skip((page - 1) * PER_PAGE).take(PER_PAGE).copied();
+    let first = (page - 1) * PER_PAGE;
+    let count = words::count(lang, first + 1..=listed.len().min(first + PER_PAGE), listed.len(), rows.len());
+    let shown = listed.iter().skip(first).take(PER_PAGE).copied();
     let other = Query { lang: Some(words::other(lang)), ..query.clone() }.address(page);
     let body = html! {
         (counts(rows, query, lang))
@@ -50,18 +52,18 @@ pub fn render(rows: &[Row], query: &Query, frame: Frame, now: Timestamp) -> Mark
         }
         section aria-labelledby="hosts" {
             h2 id="hosts" { (words.hosts) }
-            (table(shown, &words::count(lang, listed.len(), rows.len()), lang, now))
+            (table(shown, &count, lang, now))
             (pages(query, page, last, lang))
         }
     };
-    layout::page(frame, words.title, &other, &form(query, lang), &body)
+    layout::page(frame, words.title, &other, &form(query, lang), Some(&body))
 }
 
 /// The overview before the hosts are listed.
 pub fn loading(frame: Frame) -> Markup {
     let words = words::of(frame.lang);
     let other = layout::home(words::other(frame.lang));
-    layout::page(frame, words.title, &other, &html! {}, &html! { p { (words.loading) } })
+    layout::page(frame, words.title, &other, &html! {}, Some(&html! { p { (words.loading) } }))
 }
 
 /// How many there are of each state; each leads to its list.
@@ -209,9 +211,11 @@ fn pages(query: &Query, page: usize, last: usize, lang: Lang) -> Markup {
     html! {
         @if last > 1 {
             nav.pages aria-label=(words.pages) {
+                @if page > 2 { a rel="first" href=(query.address(1)) { (words.first) } }
                 @if page > 1 { a rel="prev" href=(query.address(page - 1)) { (words.previous) } }
                 span aria-current="page" { (page) " / " (last) }
                 @if page < last { a rel="next" href=(query.address(page + 1)) { (words.following) } }
+                @if page + 1 < last { a rel="last" href=(query.address(last)) { (words.last) } }
             }
         }
     }

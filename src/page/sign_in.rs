@@ -37,12 +37,12 @@ pub(super) async fn check(State(page): State<Page>, request: Request, next: Next
         return next.run(request).await;
     }
     let lang = language(&Query::read(request.uri().query().unwrap_or_default()), request.headers());
-    form(Frame { lang, signed_in: false }, standing, token.is_some())
+    form(Frame { lang, signed_in: false, stale_since: None }, standing, token.is_some())
 }
 
 /// Takes a token from the form.
 pub(super) async fn enter(State(page): State<Page>, headers: HeaderMap, body: Body) -> Response {
-    let frame = Frame { lang: language(&Query::default(), &headers), signed_in: false };
+    let frame = Frame { lang: language(&Query::default(), &headers), signed_in: false, stale_since: None };
     let Some(tokens) = page.tokens.as_ref().filter(|_| !access::is_foreign(&headers)) else {
         return StatusCode::FORBIDDEN.into_response();
     };
@@ -61,6 +61,11 @@ pub(super) async fn enter(State(page): State<Page>, headers: HeaderMap, body: Bo
     (StatusCode::SEE_OTHER, headers).into_response()
 }
 
+/// Where the form was sent to, asked for as a page: the form is where everything is.
+pub(super) async fn show() -> Response {
+    (StatusCode::SEE_OTHER, [(LOCATION, "/")]).into_response()
+}
+
 /// Forgets the token.
 pub(super) async fn leave(headers: HeaderMap) -> Response {
     if access::is_foreign(&headers) {
@@ -72,19 +77,30 @@ pub(super) async fn leave(headers: HeaderMap) -> Response {
 fn form(frame: Frame, standing: Standing, tried: bool) -> Response {
     let words = words::of(frame.lang);
     let unknown = standing == Standing::Unknown;
+    let trouble = match standing {
+        Standing::Unknown => Some(words.cannot_ask),
+        _ => tried.then_some(words.refused),
+    };
+    let refused = tried && !unknown;
+    // Bound to the field: who cannot see the page hears why on the way to typing another.
+    let described = if trouble.is_some() { "token-trouble token-hint" } else { "token-hint" };
     let body = html! {
-        @if tried || unknown { p.says.bad role="alert" { (if unknown { words.cannot_ask } else { words.refused }) } }
-        form method="post" action="/login" {
-            label.find { (words.token) input type="password" name="token" required autocomplete="off" aria-describedby="token-hint"; }
+        form.sign-in method="post" action="/login" {
+            @if let Some(trouble) = trouble { p.says.bad id="token-trouble" role="alert" { (trouble) } }
+            label.find {
+                (words.token)
+                input type="password" name="token" required autocomplete="off" aria-invalid=[refused.then_some("true")]
+                    aria-describedby=(described);
+            }
             input type="hidden" name="lang" value=(words::short(frame.lang));
             button type="submit" { (words.sign_in) }
+            p.soft id="token-hint" { (words.token_hint) }
         }
-        p.soft id="token-hint" { (words.token_hint) }
     };
     let other = home(words::other(frame.lang));
     let status = if unknown { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::UNAUTHORIZED };
-    // The body is no live part: without an account there is nothing to follow.
-    let page = layout::page(frame, words.sign_in, &other, &body, &html! {});
+    // Without an account there is nothing to follow.
+    let page = layout::page(frame, words.sign_in, &other, &body, None);
     let mut answer = answer(status, frame.lang, &page);
     answer.headers_mut().insert(WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"));
     answer

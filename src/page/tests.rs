@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::status::rows;
 
 fn now() -> Timestamp {
     "2026-11-24T12:00:00Z".parse().unwrap()
@@ -37,8 +38,12 @@ fn some() -> Vec<Row> {
     ])
 }
 
+fn fresh(rows: Vec<Row>) -> Seen {
+    Seen { rows: Some(Arc::new(rows)), stale_since: None }
+}
+
 fn page(rows: Vec<Row>) -> Router {
-    let (_, seen) = watch::channel(Some(Arc::new(rows)));
+    let (_, seen) = watch::channel(fresh(rows));
     Page::new(seen).router()
 }
 
@@ -54,7 +59,7 @@ async fn get(router: Router, address: &str, language: &str) -> (StatusCode, Head
 }
 
 fn frame(lang: Lang) -> Frame {
-    Frame { lang, signed_in: false }
+    Frame { lang, signed_in: false, stale_since: None }
 }
 
 /// The page without style and script, a tag a line.
@@ -145,22 +150,81 @@ async fn hosts_are_searched_and_filtered_without_a_script() {
 
 #[tokio::test]
 async fn what_is_not_listed_yet_is_no_empty_cluster() {
-    let (_, seen) = watch::channel(None);
-    let (status, _, body) = get(Page::new(seen).router(), "/", "en").await;
-    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(body.contains(words::EN.loading));
+    let (_, seen) = watch::channel(Seen::default());
+    let router = Page::new(seen).router();
+    for address in ["/", "/host/team-a/www.example.com"] {
+        let (status, _, body) = get(router.clone(), address, "en").await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{address}");
+        assert!(body.contains(words::EN.loading), "{address}");
+    }
     assert_eq!(get(page(some()), "/host/team-a/none", "en").await.0, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
+async fn what_is_no_longer_up_to_date_says_since_when_on_every_page_that_follows() {
+    let en = "<p class=\"says bad\">What is shown is as of 2026-11-24 12:00 UTC: the API server has told nothing newer since. certgate keeps trying.</p>";
+    let zh = "<p class=\"says bad\">所示内容截至 2026-11-24 12:00 UTC：此后未能从 API 服务器获取更新，certgate 会持续重试。</p>";
+    let (listed, unlisted) = (Some(Arc::new(some())), None);
+    for (rows, address, language, stale_since, says) in [
+        (&listed, "/", "en", Some(now()), en),
+        (&listed, "/", "zh", Some(now()), zh),
+        (&listed, "/", "en", None, ""),
+        (&listed, "/host/team-a/www.example.com", "zh", Some(now()), zh),
+        (&listed, "/host/team-a/www.example.com", "zh", None, ""),
+        (&listed, "/host/no/such", "en", Some(now()), en),
+        (&unlisted, "/", "en", Some(now()), en),
+        (&unlisted, "/", "zh", None, ""),
+    ] {
+        let (_, seen) = watch::channel(Seen { rows: rows.clone(), stale_since });
+        let body = get(Page::new(seen).router(), address, language).await.2;
+        let region = format!("<div id=\"stale\" role=\"status\">{says}</div><div id=\"live\">");
+        assert!(body.contains(&region), "{address} {language} {stale_since:?}: {}", bare(&body));
+    }
+}
+
+#[tokio::test]
 async fn a_change_is_told_to_those_who_follow() {
-    let (tell, seen) = watch::channel(Some(Arc::new(some())));
+    let (tell, seen) = watch::channel(fresh(some()));
     let request = http::Request::get("/events").header(HOST, "localhost").body(axum::body::Body::empty()).unwrap();
     let mut body = Page::new(seen).router().oneshot(request).await.unwrap().into_body();
-    tell.send_replace(Some(Arc::default()));
-    let frame = tokio::time::timeout(Duration::from_secs(5), body.frame()).await.unwrap().unwrap().unwrap();
-    let text = String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap();
-    assert!(text.contains("event: change\n") && text.contains("data: rows\n"), "{text}");
+    for seen in [fresh(vec![]), Seen { stale_since: Some(now()), ..fresh(vec![]) }, fresh(vec![])] {
+        tell.send_replace(seen);
+        let frame = tokio::time::timeout(Duration::from_secs(60), body.frame()).await.unwrap().unwrap().unwrap();
+        let text = String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap();
+        assert!(text.contains("event: change\n") && text.contains("data: rows\n"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_token_is_explained_at_its_field_and_nothing_is_followed() {
+    let (service, _handle) =
+        tower_test::mock::pair::<http::Request<kube::client::Body>, Response<kube::client::Body>>();
+    let tokens = Tokens::new(kube::Client::new(service, "default"));
+    let (_, seen) = watch::channel(fresh(some()));
+    let router = Page::new(seen).guarded(tokens).router();
+    let (status, headers, first) = get(router.clone(), "/", "en").await;
+    assert_eq!(
+        (status, headers[http::header::WWW_AUTHENTICATE].to_str().unwrap()),
+        (StatusCode::UNAUTHORIZED, "Bearer")
+    );
+    assert!(first.contains("aria-describedby=\"token-hint\"") && !first.contains("role=\"alert\""), "{first}");
+
+    // No token at all by its form, so the cluster is not asked.
+    let post = http::Request::post("/login")
+        .header(HOST, "localhost")
+        .body(axum::body::Body::from("token=%3Cb%3E&lang=zh"))
+        .unwrap();
+    let answer = router.clone().oneshot(post).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let body = String::from_utf8(body.to_vec()).unwrap();
+    let form = body.split("<form class=\"sign-in\"").nth(1).unwrap().split("</form>").next().unwrap();
+    assert!(form.contains("aria-invalid=\"true\" aria-describedby=\"token-trouble token-hint\""), "{form}");
+    assert!(form.contains(&format!("id=\"token-trouble\" role=\"alert\">{}<", words::ZH.refused)), "{form}");
+    // A live part would be asked for anew, by an address that takes forms alone.
+    assert!(!body.contains("id=\"live\""), "{body}");
+    let (status, headers, _) = get(router, "/login", "en").await;
+    assert_eq!((status, headers[http::header::LOCATION].to_str().unwrap()), (StatusCode::SEE_OTHER, "/"));
 }
 
 #[test]
@@ -170,6 +234,7 @@ fn each_page_lists_a_hundred_of_ten_thousand() {
     let page = overview::render(&rows, &Query::read("page=3&state=waiting"), frame(Lang::En), now()).0;
     assert_eq!(page.matches("<th scope=\"row\">").count(), overview::PER_PAGE);
     assert!(page.contains("3 / 50") && page.contains("page=4"));
+    assert!(page.contains("201 to 300 of 5000, out of 10000 hosts") && page.contains("rel=\"last\""));
     // What is sent does not grow with the number of hosts.
     assert!(page.len() < 200_000, "{} octets", page.len());
 }

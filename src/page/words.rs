@@ -1,5 +1,7 @@
 //! The page's fixed words. One struct, so that no language lacks one.
 
+use std::ops::RangeInclusive;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{core::finding::Lang, status::render::span};
@@ -32,6 +34,8 @@ pub struct Words {
     pub since: &'static str,
     pub next: &'static str,
     pub expires: &'static str,
+    pub first: &'static str,
+    pub last: &'static str,
     pub previous: &'static str,
     pub following: &'static str,
     pub pages: &'static str,
@@ -105,6 +109,8 @@ pub static EN: Words = Words {
     since: "Since",
     next: "Next check",
     expires: "Expires",
+    first: "First",
+    last: "Last",
     previous: "Previous",
     following: "Next",
     pages: "Pages",
@@ -178,6 +184,8 @@ pub static ZH: Words = Words {
     since: "起始时间",
     next: "下次检查",
     expires: "到期时间",
+    first: "首页",
+    last: "末页",
     previous: "上一页",
     following: "下一页",
     pages: "分页",
@@ -268,10 +276,27 @@ pub fn relative(at: Timestamp, now: Timestamp, lang: Lang) -> String {
     }
 }
 
-/// How many of how many.
-pub fn count(lang: Lang, shown: usize, all: usize) -> String {
+/// That what is shown is of then.
+pub fn stale(since: Timestamp, lang: Lang) -> String {
+    let since = since.strftime("%Y-%m-%d %H:%M UTC");
     match lang {
-        Lang::En => format!("{shown} of {all} hosts"),
-        Lang::ZhCn => format!("{all} 个域名中的 {shown} 个"),
+        Lang::En => format!(
+            "What is shown is as of {since}: the API server has told nothing newer since. certgate keeps trying."
+        ),
+        Lang::ZhCn => format!("所示内容截至 {since}：此后未能从 API 服务器获取更新，certgate 会持续重试。"),
+    }
+}
+
+/// Which hosts of how many are shown: the first and last of those listed, where they are not all.
+pub fn count(lang: Lang, shown: RangeInclusive<usize>, listed: usize, all: usize) -> String {
+    let (first, last) = shown.into_inner();
+    let whole = last.saturating_sub(first) + 1 >= listed;
+    match lang {
+        Lang::En if whole => format!("{listed} of {all} hosts"),
+        Lang::ZhCn if whole => format!("{all} 个域名中的 {listed} 个"),
+        Lang::En if listed == all => format!("{first} to {last} of {all} hosts"),
+        Lang::ZhCn if listed == all => format!("{all} 个域名，第 {first} 至 {last} 个"),
+        Lang::En => format!("{first} to {last} of {listed}, out of {all} hosts"),
+        Lang::ZhCn => format!("{all} 个域名中的 {listed} 个，第 {first} 至 {last} 个"),
     }
 }

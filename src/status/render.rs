@@ -1,6 +1,6 @@
 //! What `certgate status` prints.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use anstyle::{AnsiColor, Style};
 use jiff::{SignedDuration, Timestamp};
@@ -8,6 +8,9 @@ use serde::Serialize;
 
 use super::Row;
 use crate::core::{finding::Lang, reason::WhoActs, text};
+
+/// Hosts of a group that a person is shown unless all are asked for: those that have waited longest.
+const SHOWN: usize = 20;
 
 /// A row for programs.
 #[derive(Serialize)]
@@ -68,18 +71,20 @@ pub fn person(rows: &[Row], wide: bool, lang: Lang, now: Timestamp) -> String {
     let mut out = String::new();
     let ready = rows.iter().filter(|row| row.ready).count();
     let _ = writeln!(out, "{bold}{}{bold:#}", words.summary(rows.len(), ready));
-    let mut last: Option<WhoActs> = None;
-    for row in rows.iter().filter(|row| !row.is_settled()) {
-        let who = row.finding.who_acts();
-        if last != Some(who) {
-            let style = Style::new()
-                .bold()
-                .fg_color(Some(if who == WhoActs::Nobody { AnsiColor::Cyan } else { AnsiColor::Yellow }.into()));
-            let count = rows.iter().filter(|other| !other.is_settled() && other.finding.who_acts() == who).count();
-            let _ = writeln!(out, "\n{style}{}{style:#} ({count})", words.group(who, lang));
-            last = Some(who);
+    let unsettled: Vec<&Row> = rows.iter().filter(|row| !row.is_settled()).collect();
+    for group in unsettled.chunk_by(|a, b| a.finding.who_acts() == b.finding.who_acts()) {
+        let who = group.first().map_or(WhoActs::Nobody, |row| row.finding.who_acts());
+        let colour = if who == WhoActs::Nobody { AnsiColor::Cyan } else { AnsiColor::Yellow };
+        let style = Style::new().bold().fg_color(Some(colour.into()));
+        let shown = if wide { group.len() } else { SHOWN };
+        let _ = write!(out, "\n{style}{}{style:#} ({}", words.group(who, lang), group.len());
+        let _ = writeln!(out, "{})", if group.len() > shown { words.by_reason(group) } else { String::new() });
+        for row in group.iter().take(shown) {
+            waiting(row, wide, lang, now, &words, &mut out);
         }
-        waiting(row, wide, lang, now, &words, &mut out);
+        if group.len() > shown {
+            let _ = writeln!(out, "  {}", words.more(group.len() - shown));
+        }
     }
     let settled = rows.iter().filter(|row| row.is_settled()).count();
     if wide && settled > 0 {
@@ -93,9 +98,13 @@ pub fn person(rows: &[Row], wide: bool, lang: Lang, now: Timestamp) -> String {
 }
 
 fn waiting(row: &Row, wide: bool, lang: Lang, now: Timestamp, words: &Words, out: &mut String) {
-    let since = row.since.map(|since| words.since(now.duration_since(since)));
+    // What is served counts the days that are left, not those gone by.
+    let time = match row.not_after.filter(|_| row.ready) {
+        Some(end) => Some(words.ends(end.duration_since(now))),
+        None => row.since.map(|since| words.since(now.duration_since(since))),
+    };
     let bold = Style::new().bold();
-    let _ = writeln!(out, "  {bold}{}{bold:#}  {}  {}", row.host, row.namespace, since.unwrap_or_default());
+    let _ = writeln!(out, "  {bold}{}{bold:#}  {}  {}", row.host, row.namespace, time.unwrap_or_default());
     let _ = writeln!(out, "    {}", row.finding.sentence(lang));
     for warning in &row.warnings {
         let _ = writeln!(out, "    ! {warning}");
@@ -192,11 +201,42 @@ impl Words {
         }
     }
 
+    fn ends(&self, left: SignedDuration) -> String {
+        match self.lang {
+            Lang::En if left.as_secs() <= 0 => "certificate has ended".to_owned(),
+            Lang::ZhCn if left.as_secs() <= 0 => "证书已过期".to_owned(),
+            Lang::En => format!("certificate ends in {}", span(left, self.lang)),
+            Lang::ZhCn => format!("证书 {}后到期", span(left, self.lang)),
+        }
+    }
+
+    /// How many of a group wait for what, the most first.
+    fn by_reason(&self, group: &[&Row]) -> String {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for row in group {
+            *counts.entry(row.finding.reason.as_str()).or_default() += 1;
+        }
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let counts: Vec<String> = counts.into_iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+        match self.lang {
+            Lang::En => format!(": {}", counts.join(", ")),
+            Lang::ZhCn => format!("：{}", counts.join("，")),
+        }
+    }
+
+    fn more(&self, count: usize) -> String {
+        match self.lang {
+            Lang::En => format!("… and {count} more: -o wide shows all, -n NAMESPACE or HOST some"),
+            Lang::ZhCn => format!("…… 另有 {count} 个：-o wide 显示全部，可用 -n 命名空间 或域名筛选"),
+        }
+    }
+
     fn next(&self, left: SignedDuration) -> String {
         match self.lang {
-            Lang::En if left.as_secs() <= 0 => "next look now".to_owned(),
+            Lang::En if left.as_secs() <= 0 => "next check now".to_owned(),
             Lang::ZhCn if left.as_secs() <= 0 => "即将重新检查".to_owned(),
-            Lang::En => format!("next look in {}", span(left, self.lang)),
+            Lang::En => format!("next check in {}", span(left, self.lang)),
             Lang::ZhCn => format!("{}后重新检查", span(left, self.lang)),
         }
     }

@@ -41,17 +41,17 @@ fn hosts_are_grouped_by_who_must_act() {
     The domain's owner must act (1)
       www.example.com  team-a  for 3 min
         www.example.com does not exist in DNS yet; the domain's owner must add an A record to 203.0.113.7
-        next look in 30 s
+        next check in 30 s
 
     The cluster's administrator must act (1)
       例子.com  team-a  for 3 min
         the issuer named in the policy does not exist; the cluster's administrator must create it
-        next look in 30 s
+        next check in 30 s
 
     In progress, nobody needs to act (1)
       new.example.com  team-a  for 3 min
         new.example.com waits for its first DNS check
-        next look in 30 s
+        next check in 30 s
     ");
 }
 
@@ -66,6 +66,33 @@ fn the_same_in_chinese() {
         30 秒后重新检查
         原因: DomainNotFound
     ");
+}
+
+#[test]
+fn of_thousands_a_person_is_shown_counts_and_those_that_wait_longest() {
+    let reason = |n: usize| if n.is_multiple_of(4) { Reason::WrongTarget } else { Reason::DomainNotFound };
+    let mut many: Vec<Domain> =
+        (0..1_000).map(|n| domain("team-a", &format!("h{n:04}.example.com"), false, reason(n))).collect();
+    many.extend((0..20).map(|n| domain("team-b", &format!("i{n}.example.com"), false, Reason::IssuerMissing)));
+    let shown = |wide| anstream::adapter::strip_str(&render::person(&rows(&many), wide, Lang::En, now())).to_string();
+    let text = shown(false);
+    assert!(text.contains("The domain's owner must act (1000: DomainNotFound 750, WrongTarget 250)\n"), "{text}");
+    assert!(text.contains("  … and 980 more: -o wide shows all, -n NAMESPACE or HOST some\n"), "{text}");
+    assert!(text.contains("h0019.example.com") && !text.contains("h0020.example.com"), "{text}");
+    // A group that is shown in full says no more than its size.
+    assert!(text.contains("must act (20)\n") && text.contains("i19.example.com"), "{text}");
+    assert!(shown(true).contains("h0999.example.com") && !shown(true).contains(" more: "));
+}
+
+#[test]
+fn a_certificate_at_risk_tells_how_long_it_still_serves() {
+    let mut domain = domain("team-a", "www.example.com", true, Reason::RenewalAtRisk);
+    domain.status.as_mut().unwrap().certificate = serde_json::from_value(
+        json!({"name": "certgate-x", "secretName": "certgate-x", "notAfter": "2026-12-04T12:00:00Z"}),
+    )
+    .unwrap();
+    let text = render::person(&rows(&[domain]), false, Lang::En, now());
+    assert!(text.contains("certificate ends in 10 d") && !text.contains("for 60 min"), "{text}");
 }
 
 #[test]

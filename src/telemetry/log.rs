@@ -73,19 +73,29 @@ where
     }
 }
 
+/// For tests: what is logged while something is done.
 #[cfg(test)]
-mod tests {
+pub(crate) fn captured(format: LogFormat, filter: EnvFilter, done: impl FnOnce()) -> String {
     use std::{
         io::{Read as _, Seek as _},
         sync::Arc,
     };
 
+    let kept = Arc::new(tempfile::tempfile().unwrap());
+    let log = layer(format, kept.clone(), false).with_filter(filter);
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(log), done);
+    let mut text = String::new();
+    (&*kept).rewind().unwrap();
+    (&*kept).read_to_string(&mut text).unwrap();
+    text
+}
+
+#[cfg(test)]
+mod tests {
     use super::*;
 
     fn logged(format: LogFormat) -> String {
-        let kept = Arc::new(tempfile::tempfile().unwrap());
-        let log = layer(format, kept.clone(), false).with_filter(default_filter());
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(log), || {
+        captured(format, default_filter(), || {
             tracing::info!(
                 namespace = "team-a",
                 ingress = "web",
@@ -94,11 +104,7 @@ mod tests {
                 "host changed"
             );
             tracing::debug!("too much");
-        });
-        let mut text = String::new();
-        (&*kept).rewind().unwrap();
-        (&*kept).read_to_string(&mut text).unwrap();
-        text
+        })
     }
 
     #[test]

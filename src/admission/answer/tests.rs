@@ -86,12 +86,20 @@ fn a_verified_host_is_injected() {
     assert_eq!(response["auditAnnotations"]["verdict"], "www.example.com=inject/Verified");
     assert_eq!(response.get("warnings"), None);
     let hosts = vec![(Action::Inject, Reason::Verified)];
-    assert_eq!(answer.outcome, Outcome::Decided { patched: true, hosts });
+    let change = Some(Box::new(Change {
+        namespace: "team-a".to_owned(),
+        name: "shop".to_owned(),
+        is_ingress: true,
+        hosts: vec![("www.example.com".to_owned(), Action::Inject, Reason::Verified)],
+        unsaid: 0,
+    }));
+    assert_eq!(answer.outcome, Outcome::Decided { patched: true, hosts, change });
 
     // The same object, decided already: nothing to do.
     let body = review(|review| review["request"]["object"] = object);
     let again = super::answer(&body, &known, &policy(), now());
     assert_eq!(self::response(&again).get("patch"), None);
+    assert!(matches!(again.outcome, Outcome::Decided { change: None, .. }), "{:?}", again.outcome);
 }
 
 #[test]

@@ -167,17 +167,6 @@ fn what_is_shown_of_a_held_host_is_kept_and_of_an_open_one_is_not() {
     assert_eq!(finding("open.example.com"), Finding::new(Reason::Verified, ""));
 }
 
-#[test]
-fn a_watch_that_fails_says_for_how_long_until_it_is_well() {
-    let index = index();
-    assert_eq!(index.freshness.failing().count(), 0);
-    assert!(index.freshness.domains.failing(), "the first failure is told");
-    assert!(!index.freshness.domains.failing(), "the next in a row is not");
-    assert_eq!(index.freshness.failing().map(|(what, _)| what).collect::<Vec<_>>(), ["Domains"]);
-    index.freshness.domains.well();
-    assert_eq!(index.freshness.failing().count(), 0);
-}
-
 proptest! {
     /// Whatever comes in whatever order, the index is what the last word on each object says.
     #[test]

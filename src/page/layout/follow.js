@@ -1,6 +1,7 @@
 "use strict";
 (function () {
   var live = document.getElementById("live"), pulse = document.getElementById("pulse");
+  var stale = document.getElementById("stale");
   var say = document.querySelector("main").dataset;
 
   // A button beside each record: without a script one click selects it.
@@ -31,13 +32,27 @@
     return selection.type === "Range" && live.contains(selection.anchorNode);
   }
 
+  // Nothing is called live that is not, and what was said is not said again.
+  var connected = false;
+  function beat() {
+    var fresh = connected && !stale.textContent;
+    pulse.className = fresh ? "good" : "soft";
+    pulse.textContent = fresh ? "● " + say.live : connected ? "" : "○ " + say.lost;
+  }
+  function warn(fresh) {
+    if (fresh.textContent === stale.textContent) { return; }
+    stale.replaceChildren.apply(stale, Array.from(fresh.childNodes));
+    beat();
+  }
+
   var busy = false, again = false;
   function renew() {
     if (busy || selecting()) { again = true; return; }
     busy = true;
     fetch(location.href, { cache: "no-store" }).then(function (answer) { return answer.text(); }).then(function (text) {
-      var fresh = new DOMParser().parseFromString(text, "text/html").getElementById("live");
+      var page = new DOMParser().parseFromString(text, "text/html"), fresh = page.getElementById("live");
       if (!fresh) { location.reload(); return; }
+      warn(page.getElementById("stale"));
       var focus = live.contains(document.activeElement) ? key(document.activeElement) : null;
       live.replaceChildren.apply(live, Array.from(fresh.childNodes));
       offerCopies();
@@ -56,8 +71,8 @@
   if (!live || !window.EventSource) { return; }
   offerCopies();
   var stream = new EventSource("/events");
-  stream.onopen = function () { pulse.className = "good"; pulse.textContent = "● " + say.live; };
-  stream.onerror = function () { pulse.className = "soft"; pulse.textContent = "○ " + say.lost; };
+  stream.onopen = function () { connected = true; beat(); };
+  stream.onerror = function () { connected = false; beat(); };
   stream.addEventListener("change", renew);
   document.addEventListener("selectionchange", function () { if (again && !busy && !selecting()) { again = false; renew(); } });
   // "In 30 s" is soon no longer true.

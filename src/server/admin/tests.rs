@@ -31,10 +31,14 @@ async fn not_ready_says_each_thing_that_is_missing_in_a_line() {
 #[tokio::test]
 async fn a_process_that_leaves_is_not_ready_and_alive_all_the_same() {
     let shutdown = Shutdown::default();
-    let remarks = Readiness::default().remark(|| vec!["stale: the watch on Domains fails since 40 s".to_owned()]);
+    let remarks = Readiness::default()
+        .remark(|| vec!["stale: Domain objects cannot be watched for 40 s now: forbidden".to_owned()]);
     let admin = Admin::new(remarks, Registry::default(), shutdown.clone());
     let ready = get(&admin, "/readyz").await;
-    assert_eq!(ready, (StatusCode::OK, "ready\nstale: the watch on Domains fails since 40 s\n".to_owned()));
+    assert_eq!(
+        ready,
+        (StatusCode::OK, "ready\nstale: Domain objects cannot be watched for 40 s now: forbidden\n".to_owned())
+    );
     shutdown.advance(Phase::Leaving);
     let (status, body) = get(&admin, "/readyz").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
