@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 
 use super::{
+    finding::Finding,
     host::Host,
     issuance::Attempt,
     limits::{Place, Spent},
@@ -192,6 +193,13 @@ pub enum IssuerView {
     Missing(String),
     /// It is not Ready, for this reason.
     NotReady(String),
+    /// It is not Ready, because the CA refused its account for its limits.
+    AccountRefused {
+        /// Who must do what about it.
+        finding: Finding,
+        /// From when on the CA takes it, where it says so.
+        until: Option<Timestamp>,
+    },
     /// It validates nothing through DNS.
     NoValidation,
     /// It is an ACME one without a solver for the host; the reason says which.

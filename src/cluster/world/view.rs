@@ -236,7 +236,7 @@ impl World {
         }
         match self.issuer_facts(namespace, issuer) {
             None => IssuerView::Missing(issuer.to_string()),
-            Some(facts) => issuers::view(facts, host, label, &self.policy),
+            Some(facts) => issuers::view(facts, issuer, host, label, &self.policy),
         }
     }
 
