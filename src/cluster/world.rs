@@ -35,6 +35,7 @@ pub mod intake;
 pub mod issuers;
 pub mod limits;
 mod requests;
+mod rivals;
 mod routes;
 pub mod view;
 
@@ -81,8 +82,8 @@ pub struct World {
     settled: bool,
     /// The routes of Rainbond 6 are all seen; where their kind is not installed there are none to be known.
     routes_known: bool,
-    /// The namespaces that have a Domain of a host.
-    claimed: HashMap<Host, BTreeSet<Arc<str>>>,
+    /// The namespaces that have an Ingress, a route, a Certificate or a Domain of a host.
+    namespaces_of: HashMap<Host, BTreeSet<Arc<str>>>,
     /// What the CAs' limits leave.
     budget: Budget,
 }

@@ -28,6 +28,7 @@ pub mod lead;
 pub mod limit;
 pub mod matching;
 pub mod request;
+pub mod rivals;
 pub mod status;
 pub mod switch;
 pub mod twin;
@@ -43,7 +44,7 @@ pub struct HostInput<'a> {
     pub claims: &'a [Claim<'a>],
     /// The Domain, where there is one.
     pub domain: Option<DomainView<'a>>,
-    /// Another namespace claimed the host first.
+    /// Another namespace holds the host.
     pub taken: bool,
     /// The Certificate of the name that ingress-shim gives ours.
     pub certificate: Option<CertificateView<'a>>,

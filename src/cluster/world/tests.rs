@@ -11,6 +11,7 @@ mod domains;
 mod events;
 mod gate;
 mod limits;
+mod rivals;
 mod routes;
 mod simulation;
 mod twin;
