@@ -36,7 +36,7 @@ pub mod issuers;
 pub mod limits;
 mod requests;
 mod rivals;
-mod routes;
+pub mod routes;
 pub mod view;
 
 /// An Ingress' namespace and name.

@@ -17,6 +17,7 @@ use crate::{
         knowledge::Knowledge as _,
         names,
         policy::{IssuerRef, Subject},
+        reason::Reason,
         reconcile::switch::{CertificateCondition, Switch, Switched},
         settings::{self, Flag},
     },
@@ -41,6 +42,17 @@ pub(super) struct SeenRoute {
     /// What it says itself: our annotation or label, or Rainbond's label.
     word: Option<String>,
     labels: BTreeMap<String, String>,
+}
+
+/// A Certificate that Rainbond's switch made.
+#[derive(Clone, Debug)]
+pub struct SwitchCertificate {
+    /// Its host.
+    pub host: Host,
+    /// Who issues it.
+    pub issuer: IssuerRef,
+    /// Whether certgate checks the host for its sake.
+    pub looked_after: bool,
 }
 
 // === impl SeenRoute ===
@@ -164,15 +176,38 @@ impl World {
         ns: &'w Namespace,
         host: &Host,
     ) -> impl Iterator<Item = (&'w Arc<str>, &'w SeenRoute)> {
+        ns.routes.of(host).filter(move |(_, route)| self.flag(namespace, route, host) == Flag::On)
+    }
+
+    /// What the flags say of a host of a route.
+    fn flag(&self, namespace: &str, route: &SeenRoute, host: &Host) -> Flag {
         let policy = &self.policy;
-        let heeded = policy.rainbond.routes && !policy.is_platform_domain(host.as_str()) && !host.is_wildcard();
+        let word = route.word.as_deref().filter(|_| policy.rainbond.routes && !host.is_wildcard());
+        if word.is_none() {
+            return Flag::Off(Reason::NotFlagged);
+        }
+        if policy.is_platform_domain(host.as_str()) {
+            return Flag::Off(Reason::PlatformDomain);
+        }
         let domain = self.domain(namespace, host.as_str());
-        let routes = ns.routes.of(host).filter(move |_| heeded);
-        routes.filter(move |(_, route)| {
-            let subject = self.subject(namespace, route, host);
-            let word = route.word.as_deref();
-            word.is_some() && settings::flag(word, domain, &subject, policy) == Flag::On
-        })
+        settings::flag(word, domain, &self.subject(namespace, route, host), policy)
+    }
+
+    /// What the flags say of a host of the route of that name.
+    pub fn flag_of_route(&self, namespace: &str, route: &str, host: &Host) -> Flag {
+        if self.policy.excludes(namespace) {
+            return Flag::Off(Reason::NamespaceExcluded);
+        }
+        let route = self.namespaces.get(namespace).and_then(|ns| ns.routes.all.get(route));
+        route.map_or(Flag::Off(Reason::NotFlagged), |route| self.flag(namespace, route, host))
+    }
+
+    /// The Certificate of that name, where Rainbond's switch made it.
+    pub fn switch_certificate(&self, namespace: &str, name: &str) -> Option<SwitchCertificate> {
+        let certificate = self.namespaces.get(namespace)?.certificates.get(name)?;
+        let host = gate::hosts(certificate).next().filter(|host| is_switchs(namespace, certificate, host))?;
+        let looked_after = self.looks_after(namespace, certificate, &host);
+        Some(SwitchCertificate { host, issuer: IssuerRef::from(&certificate.spec.issuer_ref), looked_after })
     }
 
     /// The issuer that policy names for a host of routes.
