@@ -140,7 +140,8 @@ impl World {
                 Want::No(_) => None,
             }
         });
-        Some(verified::collect(wanted, &self.policy, now))
+        let verified = verified::collect(wanted, &self.policy, now);
+        Some(verified.remembering(self.past_orders(namespace, ns, now)))
     }
 
     /// The Secret that VerifiedHosts would name for a host whose Domain were this one; `None`: it would not name the host.
