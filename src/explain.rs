@@ -1,6 +1,7 @@
 //! `certgate explain`: the same decision as in the cluster, from files alone.
 
 pub mod documents;
+pub mod rainbond;
 pub mod render;
 pub mod world;
 
@@ -13,11 +14,12 @@ use crate::core::{decide::decide, ingress::Ingress, policy::Policy};
 use documents::{Documents, DocumentsError};
 use render::Explained;
 
-/// Decides about every Ingress among the documents, in their order.
+/// Decides about every Ingress among the documents, in their order, then tells of Rainbond 6's routes and of the
+/// Certificates that its switch made.
 /// `assume_verified`: as if every host that is checked through DNS had just passed.
 ///
 /// # Errors
-/// Where an Ingress' fields have other types than Kubernetes allows, naming file and place.
+/// Where a document's fields have other types than Kubernetes allows, naming file and place.
 pub fn explain(
     documents: &Documents,
     policy: &Policy,
@@ -35,24 +37,21 @@ pub fn explain(
         .collect::<Result<Vec<_>, _>>()?;
     let usual = world::world(documents, policy, now, assume_verified, None)?;
     let twice = namesakes(&ingresses);
-    documents
-        .ingresses
-        .iter()
-        .zip(&ingresses)
-        .enumerate()
-        .map(|(index, (found, ingress))| {
-            // Of several documents about one Ingress each is decided as if it alone were stored.
-            let own = if twice.contains(&index) {
-                Some(world::world(documents, policy, now, assume_verified, Some(index))?)
-            } else {
-                None
-            };
-            let decision = decide(ingress, own.as_ref().unwrap_or(&usual), policy, now);
-            let after = apply(&found.object, &decision.patch)
-                .map_err(|error| found.origin.unusable("Ingress after the patch", &error))?;
-            Ok(Explained::new(ingress, &decision, found.object.clone(), after))
-        })
-        .collect()
+    let decided = documents.ingresses.iter().zip(&ingresses).enumerate().map(|(index, (found, ingress))| {
+        // Of several documents about one Ingress each is decided as if it alone were stored.
+        let own = if twice.contains(&index) {
+            Some(world::world(documents, policy, now, assume_verified, Some(index))?)
+        } else {
+            None
+        };
+        let decision = decide(ingress, own.as_ref().unwrap_or(&usual), policy, now);
+        let after = apply(&found.object, &decision.patch)
+            .map_err(|error| found.origin.unusable("Ingress after the patch", &error))?;
+        Ok(Explained::new(ingress, &decision, found.object.clone(), after))
+    });
+    let routes = documents.routes.iter().map(|found| rainbond::route(found, &usual, policy));
+    let certificates = documents.certificates.iter().filter_map(|found| rainbond::certificate(found, &usual, policy));
+    decided.chain(routes.chain(certificates).map(Ok)).collect()
 }
 
 /// The indices of the Ingresses whose namespace and name another one has too.

@@ -17,15 +17,18 @@ mod cluster;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use certgate::core::{
-    host::Host,
-    limits::{Account, Names, refusal::Refusal},
+use certgate::{
+    api::verified_hosts::{self, VerifiedHosts},
+    core::{
+        host::Host,
+        limits::{Account, Names, refusal::Refusal},
+    },
 };
 use certgate_lab::{AcmeFront, AcmeLimits, Lab, LabOptions, Limit, Totals};
-use cluster::{Cluster, Team, plain};
+use cluster::{Cluster, PATIENCE, Team, plain};
 use kube::{
     Api,
-    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 
@@ -143,6 +146,22 @@ async fn with_certgate_the_ca_never_has_to_refuse() -> Result<()> {
     ensure!(totals.refused.is_empty(), "refused: {:?}", totals.refused);
     ensure!(totals.beyond == 0 && totals.certificates == load().len(), "{totals:?}");
     ensure!(message.contains("the CA's limit on"), "{message}");
+    a_deleted_domain_leaves_its_order_to_verified_hosts(&cluster.lab).await
+}
+
+/// A host is switched off: its Domain goes, and with the Certificate cert-manager's Order.
+async fn a_deleted_domain_leaves_its_order_to_verified_hosts(lab: &Lab) -> Result<()> {
+    let (team, host) = (Team::new(lab, "small").await?, "small-0.calm-example.org");
+    let off = json!({"metadata": {"annotations": {"certgate.dev/auto-issue": "false"}}});
+    team.ingresses().patch(host, &PatchParams::default(), &Patch::Merge(off)).await?;
+    let all: Api<VerifiedHosts> = Api::namespaced(team.client.clone(), &team.name);
+    lab.wait_for("VerifiedHosts tells of the order", PATIENCE, async || {
+        let orders = all.get(verified_hosts::NAME).await?.spec.orders;
+        let kept = orders.iter().find(|order| order.host == host);
+        Ok(kept.filter(|order| order.spent.issued.is_some() && !order.account.is_empty()).map(|_| ()))
+    })
+    .await?;
+    ensure!(team.domains().get_opt(host).await?.is_none());
     Ok(())
 }
 

@@ -162,6 +162,130 @@ spec: {rules: [{host: www.example.com}]}
     assert_eq!(document["decisions"][1]["hosts"][0]["action"], "inject");
 }
 
+/// Explains files of Rainbond 6's under a policy that heeds its switch, changed by `more`.
+fn rainbond(files: &[&str], more: &str, arguments: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.yaml");
+    let policy = "issuer: {name: letsencrypt-http}\ngateway: {addresses: [8.8.8.8]}\n";
+    fs::write(&path, format!("{policy}{more}")).unwrap();
+    let files: Vec<String> =
+        files.iter().map(|name| fixture(&format!("v6/{name}.yaml")).to_str().unwrap().to_owned()).collect();
+    let mut all: Vec<&str> = files.iter().flat_map(|file| ["-f", file.as_str()]).collect();
+    all.extend(["--policy", path.to_str().unwrap()]);
+    all.extend(arguments);
+    explain(&all, "")
+}
+
+const HEEDED: &str = "gate: {mode: annotated}\nrainbond: {routes: true}\n";
+const SWITCHED: [&str; 2] = ["apisixroute-labelled-custom-domain", "certificate-custom-domain"];
+
+#[test]
+fn rainbonds_routes_and_the_certificates_of_its_switch_are_told_of_like_ingresses() {
+    let document = decisions(&rainbond(&SWITCHED, HEEDED, &["-o", "json"]));
+    for (index, kind) in ["ApisixRoute", "Certificate"].into_iter().enumerate() {
+        let decision = &document["decisions"][index];
+        assert_eq!((&decision["kind"], &decision["namespace"]), (&kind.into(), &"team-a".into()));
+        assert_eq!(decision["name"], "www.shop-example.comp-ps-s");
+        let host = &decision["hosts"][0];
+        assert_eq!(host["host"], "www.shop-example.com");
+        assert_eq!((host["action"].as_str(), host["reason"].as_str()), (Some("hold"), Some("Pending")), "{kind}");
+        assert_eq!((&decision["patch"], &decision["remark"]), (&serde_json::json!([]), &Value::Null));
+    }
+    let document = decisions(&rainbond(&SWITCHED, HEEDED, &["-o", "json", "--assume-verified"]));
+    for index in 0..2 {
+        assert_eq!(document["decisions"][index]["hosts"][0]["action"], "approve", "{document}");
+    }
+    // A route alone: its label asks for a certificate that is not there.
+    let alone = decisions(&rainbond(&SWITCHED[..1], HEEDED, &["-o", "json", "--assume-verified"]));
+    let host = &alone["decisions"][0]["hosts"][0];
+    assert_eq!((&host["action"], &host["reason"]), (&"tell".into(), &"RouteWithoutCertificate".into()));
+    assert_eq!(host["whoActs"], "app-developer");
+}
+
+#[test]
+fn a_switch_that_policy_does_not_heed_is_said_to_be_ignored() {
+    let off = "gate: {mode: annotated}\n";
+    let document = decisions(&rainbond(&SWITCHED, off, &["-o", "json"]));
+    for index in 0..2 {
+        let decision = &document["decisions"][index];
+        let host = &decision["hosts"][0];
+        assert_eq!((&host["action"], &host["reason"]), (&"skip".into(), &"NotFlagged".into()));
+        assert!(decision["remark"].as_str().unwrap().contains("`rainbond.routes` is off"), "{decision}");
+    }
+    let text = String::from_utf8(rainbond(&SWITCHED, off, &[]).stdout).unwrap();
+    assert!(
+        text.starts_with("team-a/www.shop-example.comp-ps-s (ApisixRoute)\n  skip     www.shop-example.com is"),
+        "{text}"
+    );
+    assert!(text.contains("(Certificate of Rainbond's switch)\n"), "{text}");
+    assert_eq!(text.matches("but not heeded: `rainbond.routes` is off in the policy").count(), 2, "{text}");
+    let chinese = String::from_utf8(rainbond(&SWITCHED, off, &["--lang", "zh-CN"]).stdout).unwrap();
+    assert_eq!(chinese.matches("被忽略：策略中的 `rainbond.routes`").count(), 2, "{chinese}");
+    // Where the switch is off there is nothing to ignore.
+    let plain = decisions(&rainbond(&["apisixroute-custom-domain"], off, &["-o", "json"]));
+    assert_eq!(plain["decisions"][0]["hosts"][0]["reason"], "NotFlagged");
+    assert_eq!(plain["decisions"][0]["remark"], Value::Null);
+}
+
+#[test]
+fn what_else_keeps_the_gate_from_a_switch_is_said() {
+    let remark = |more: &str| {
+        let document = decisions(&rainbond(&SWITCHED, more, &["-o", "json", "--assume-verified"]));
+        let decision = &document["decisions"][1];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        (text(&decision["hosts"][0]["action"]), text(&decision["remark"]))
+    };
+    let (action, told) = remark("rainbond: {routes: true}\n");
+    assert_eq!(action, "tell");
+    assert!(told.contains("`gate.mode` is off"), "{told}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.yaml");
+    fs::write(&path, "issuer: {name: other}\ngate: {mode: annotated}\nrainbond: {routes: true}\n").unwrap();
+    let file = fixture("v6/certificate-custom-domain.yaml");
+    let output = explain(&["-f", file.to_str().unwrap(), "--policy", path.to_str().unwrap(), "-o", "json"], "");
+    let told = decisions(&output)["decisions"][0]["remark"].to_string();
+    assert!(told.contains("does not name its issuer ClusterIssuer/letsencrypt-http"), "{told}");
+}
+
+#[test]
+fn odd_hosts_of_routes_are_told_of_too() {
+    let files = ["apisixroute-two-hosts", "apisixroute-ipv4", "apisixroute-wildcard", "certificate-digits-first"];
+    let document = decisions(&rainbond(&files, HEEDED, &["-o", "json"]));
+    let reasons: Vec<(String, String)> = document["decisions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|one| one["hosts"].as_array().unwrap())
+        .map(|host| (host["host"].as_str().unwrap().to_owned(), host["reason"].as_str().unwrap().to_owned()))
+        .collect();
+    let expected = [
+        ("a.shop-example.com", "NotFlagged"),
+        ("b.shop-example.com", "NotFlagged"),
+        ("203.0.113.10", "HostIsIpAddress"),
+        ("*.shop-example.com", "NotFlagged"),
+        ("3w.shop-example.com", "Pending"),
+    ];
+    let expected: Vec<(String, String)> = expected.map(|(host, reason)| (host.into(), reason.into())).into();
+    assert_eq!(reasons, expected);
+}
+
+#[test]
+fn a_route_and_an_ingress_of_two_namespaces_compete_for_a_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ingress.yaml");
+    let mix = r#"
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web, namespace: team-b, creationTimestamp: "2026-11-25T00:00:00Z", annotations: {certgate.dev/auto-issue: "true"}}
+spec: {rules: [{host: www.shop-example.com}]}
+"#;
+    fs::write(&file, mix).unwrap();
+    let arguments = ["-f", file.to_str().unwrap(), "-o", "json", "--assume-verified"];
+    let document = decisions(&rainbond(&SWITCHED[..1], HEEDED, &arguments));
+    assert_eq!(document["decisions"][0]["hosts"][0]["reason"], "HostTaken", "the route is a day older");
+    assert_eq!(document["decisions"][1]["hosts"][0]["reason"], "RouteWithoutCertificate");
+}
+
 #[test]
 fn unusable_input_is_one_line_and_exit_code_two() {
     let folder = tempfile::tempdir().unwrap();
@@ -177,7 +301,7 @@ fn unusable_input_is_one_line_and_exit_code_two() {
         (vec!["-f", "/does/not/exist.yaml"], "/does/not/exist.yaml: cannot be read"),
         (vec!["-f", broken.to_str().unwrap()], "broken.yaml: neither YAML nor JSON"),
         (vec!["-f", wrong_type.to_str().unwrap()], "wrong.json, document 1: not a usable Ingress"),
-        (vec!["-f", service.to_str().unwrap()], "no Ingress in"),
+        (vec!["-f", service.to_str().unwrap()], "no Ingress or ApisixRoute"),
         (vec!["-f", good.to_str().unwrap(), "--policy", policy.to_str().unwrap()], "did you mean `autoIssue`"),
     ];
     for (arguments, expected) in rows {

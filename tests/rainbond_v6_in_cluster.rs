@@ -202,10 +202,11 @@ async fn from_the_switch_to_a_left_over(cluster: &Cluster, team: &Team<'_>) -> R
     Ok(())
 }
 
-/// A host whose Certificate Rainbond misnames, with a record from the start.
+/// A host whose Certificate Rainbond misnames; once it is issued, another team switches the same host on.
 async fn a_host_that_begins_with_a_digit(lab: &Lab, team: &Team<'_>) -> Result<()> {
     let (host, certificate) = ("3w.shop-example.com", "w.shop-example.comp-ps-s");
-    for name in ["apisixroute-digits-first", "certificate-digits-first", "apisixtls-digits-first"] {
+    let objects = ["apisixroute-digits-first", "certificate-digits-first", "apisixtls-digits-first"];
+    for name in objects {
         send(lab, name).await?;
     }
     until_said(team, certificate, "False", "DomainNotFound").await?;
@@ -214,6 +215,16 @@ async fn a_host_that_begins_with_a_digit(lab: &Lab, team: &Team<'_>) -> Result<(
     until_issued(team, certificate, 1).await?;
     team.until_domain(host, "Ready", "True", Some("Issued")).await?;
     ensure!(team.orders(host)? == 1);
+
+    let rival = Team::new(lab, "rival").await?;
+    for name in &objects[..2] {
+        let mut object = fixture(name)?;
+        object["metadata"]["namespace"] = json!(rival.name);
+        lab.apply_value(object).await?;
+    }
+    until_said(&rival, certificate, "False", "HostTaken").await?;
+    rival.until_domain(host, "Ready", "False", Some("HostTaken")).await?;
+    ensure!(team.orders(host)? == 1, "the gate approves nothing for a host that is taken");
     Ok(())
 }
 

@@ -1,6 +1,10 @@
 //! What held requests cost the gate: cert-manager tries each again and again, and each try is refused.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
@@ -19,13 +23,15 @@ const ISSUER: &str = "pebble-fast";
 const REFUSED: &str = r#"certgate_admission_reviews_total{outcome="refused"}"#;
 /// Objects made side by side.
 const WRITERS: usize = 16;
-/// How long is measured.
-const WINDOW: Duration = Duration::from_secs(60);
+/// How long is measured while the requests are new.
+const NEW: Duration = Duration::from_secs(60);
 /// cert-manager's longest wait before it tries the same request again
-/// (`DefaultItemBasedRateLimiter`, 5 s doubling to 5 min).
+/// (`DefaultItemBasedRateLimiter`, 5 s doubling to 5 min). Its tries come in waves, so this long is measured.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
-/// What cert-manager writes a second at most by default (`--kube-api-qps`); the lab's may write 200.
-const WRITES: f64 = 20.0;
+/// After how many tries of a request it waits that long.
+const TRIES: f64 = 7.0;
+/// How long that may take: the waits make six minutes, and at first it has too much to do to keep to them.
+const GROWN: Duration = Duration::from_secs(1200);
 /// How long all requests may take to be held.
 const SETTLED: Duration = Duration::from_secs(900);
 
@@ -34,6 +40,16 @@ struct Spent {
     refused: f64,
     webhook: Duration,
     controller: Duration,
+}
+
+/// How long is measured with nobody trying.
+const IDLE: Duration = Duration::from_secs(45);
+
+/// The same for each second of a while.
+struct Window {
+    refused: f64,
+    webhook: f64,
+    controller: f64,
 }
 
 pub async fn measure(options: &Options) -> Result<String> {
@@ -60,36 +76,64 @@ pub async fn measure(options: &Options) -> Result<String> {
     })
     .await?;
     eprintln!("all held");
-    let begin = spent(lab, &cluster.app).await?;
-    tokio::time::sleep(WINDOW).await;
-    let end = spent(lab, &cluster.app).await?;
+    let new = window(lab, &cluster.app, NEW).await?;
+    lab.wait_for("each request is tried as seldom as it gets", GROWN, async || {
+        let tries = spent(lab, &cluster.app).await?.refused / options.held as f64;
+        ensure!(tries >= TRIES, "tried {tries:.1} times each");
+        Ok(Some(()))
+    })
+    .await?;
+    eprintln!("each tried {TRIES} times");
+    let grown = window(lab, &cluster.app, LONGEST_WAIT).await?;
+    // What is left is what 10,000 Domains cost the webhooks that watch them.
+    signal(lab, "STOP")?;
+    let idle = window(lab, &cluster.app, IDLE).await?;
+    signal(lab, "CONT")?;
+    ensure!(new.refused > 0.0 && grown.refused > 0.0, "cert-manager tried none of them again");
     ensure!(lab.pebble().orders()? == 0, "held costs no order");
-    let refused = end.refused - begin.refused;
-    ensure!(refused >= 1.0, "cert-manager tried none of them again");
-    let webhook = (end.webhook - begin.webhook).as_secs_f64();
-    let controller = (end.controller - begin.controller).as_secs_f64();
-    let window = WINDOW.as_secs_f64();
-    let each = webhook / refused;
-    let steady = options.held as f64 / LONGEST_WAIT.as_secs_f64();
+    let tries = grown.webhook - idle.webhook;
+    let row = |what: &str, figure: &dyn Fn(&Window) -> f64, digits: usize| {
+        format!("| {what} | {:.digits$} | {:.digits$} | {:.digits$} |\n", figure(&new), figure(&grown), figure(&idle))
+    };
     Ok(format!(
-        "{} held requests, cert-manager 1.21.2 with its own approver on, over {window:.0} s while they are new and its \
-         waits short. Here it may write 200 times a second, by default {WRITES}.\n\n\
-         | | |\n|---|---|\n\
-         | refusals a second | {:.1} |\n\
-         | webhooks' CPU, % of a core (all replicas) | {:.2} |\n\
-         | webhooks' CPU for each refusal | {:.0} µs |\n\
-         | controllers' CPU, % of a core (all replicas; DNS checks included) | {:.2} |\n\
-         | webhooks' CPU at {WRITES} tries a second, % of a core | {:.2} |\n\
-         | webhooks' CPU when each is tried every {} s, cert-manager's longest wait, % of a core | {:.2} |\n",
+        "{} held requests, cert-manager 1.21.2 with its own approver on: over {} s while the requests are new and its \
+         waits short (it may write 200 times a second here, by default 20), and over {} s once each waits that long, as \
+         it stays; then over {} s with cert-manager stopped, so that nobody tries. CPU time as the kernel counts it for \
+         the processes; all replicas together.\n\n\
+         | | new | as they stay | nobody tries |\n|---|---|---|---|\n{}{}{}\n\
+         So the tries cost the webhooks {:.2} % of a core, {:.0} µs for each refusal.\n",
         options.held,
-        refused / window,
-        100.0 * webhook / window,
-        1e6 * each,
-        100.0 * controller / window,
-        100.0 * WRITES * each,
+        NEW.as_secs(),
         LONGEST_WAIT.as_secs(),
-        100.0 * steady * each,
+        IDLE.as_secs(),
+        row("refusals a second", &|one| one.refused, 1),
+        row("webhooks' CPU, % of a core", &|one| 100.0 * one.webhook, 2),
+        row("controllers' CPU, % of a core (DNS checks included)", &|one| 100.0 * one.controller, 2),
+        100.0 * tries,
+        1e6 * tries / grown.refused,
     ))
+}
+
+/// Stops cert-manager, or lets it go on.
+fn signal(lab: &Lab, signal: &str) -> Result<()> {
+    let running = lab.processes().running();
+    for (_, pid) in running.iter().filter(|(name, _)| name.contains("cert-manager")) {
+        let sent = Command::new("kill").arg(format!("-{signal}")).arg(pid.to_string()).status()?;
+        ensure!(sent.success(), "{signal} to {pid}");
+    }
+    Ok(())
+}
+
+/// What is done and spent a second.
+async fn window(lab: &Lab, app: &App, length: Duration) -> Result<Window> {
+    let (begin, clock) = (spent(lab, app).await?, Instant::now());
+    tokio::time::sleep(length).await;
+    let (end, seconds) = (spent(lab, app).await?, clock.elapsed().as_secs_f64());
+    Ok(Window {
+        refused: (end.refused - begin.refused) / seconds,
+        webhook: (end.webhook - begin.webhook).as_secs_f64() / seconds,
+        controller: (end.controller - begin.controller).as_secs_f64() / seconds,
+    })
 }
 
 /// Requests that no Certificate made, each for a host of its own that is not in DNS.

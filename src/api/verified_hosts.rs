@@ -8,6 +8,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::core::limits::PastOrder;
+
 /// The name of the one object in each namespace.
 pub const NAME: &str = "certgate";
 
@@ -30,4 +32,8 @@ pub struct VerifiedHostsSpec {
     /// The issuer that the simple injection names.
     #[serde(default)]
     pub issuer: String,
+    /// Orders of the last two weeks that no other object tells of, as the CA counts them; the latest hundred.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub orders: Vec<PastOrder>,
 }

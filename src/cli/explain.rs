@@ -17,9 +17,9 @@ use crate::{
     },
 };
 
-/// Tell for each Ingress host in the files what certgate does, why, and who must act.
+/// Tell for each host in the files what certgate does, why, and who must act.
 ///
-/// The files may hold any mix of Ingress, Namespace, Domain, Issuer, ClusterIssuer, Certificate and
+/// The files may hold any mix of Ingress, ApisixRoute, Namespace, Domain, Issuer, ClusterIssuer, Certificate and
 /// Secret documents, YAML or JSON, or AdmissionReviews. Nothing is looked up: without a Domain in the
 /// files a flagged host is one that has not been checked yet.
 #[derive(Debug, clap::Args)]
@@ -82,8 +82,8 @@ pub enum ExplainError {
     #[error(transparent)]
     Policy(#[from] crate::config::ConfigError),
     /// There is nothing to decide about.
-    #[error("no Ingress in {0}; give a file with at least one")]
-    NoIngress(String),
+    #[error("no Ingress or ApisixRoute, nor a Certificate of Rainbond's switch, in {0}; give a file with at least one")]
+    Nothing(String),
     /// The result cannot be written.
     #[error("cannot print the result: {0}")]
     Print(#[from] std::io::Error),
@@ -106,16 +106,16 @@ pub fn run(args: &ExplainArgs) -> Result<ExitCode, ExplainError> {
         let text = read(file).map_err(|source| DocumentsError::Unreadable { file: name.clone(), source })?;
         documents.add(&name, &text)?;
     }
-    if documents.ingresses.is_empty() {
-        let names: Vec<_> = args.file.iter().map(|file| file.display().to_string()).collect();
-        return Err(ExplainError::NoIngress(names.join(", ")));
-    }
     let policy = match &args.policy {
         Some(path) => crate::config::load(path)?,
         None => Policy::default(),
     };
     let now = jiff::Timestamp::now();
     let explained = explain::explain(&documents, &policy, now, args.assume_verified)?;
+    if explained.is_empty() {
+        let names: Vec<_> = args.file.iter().map(|file| file.display().to_string()).collect();
+        return Err(ExplainError::Nothing(names.join(", ")));
+    }
     let text = match args.output {
         Output::Text => render::person(&explained, args.lang.into())?,
         Output::Json => render::json(&explained)?,

@@ -315,7 +315,8 @@ impl Writer {
     /// # Errors
     /// The API server did not take it.
     pub async fn write_verified(&self, namespace: &str, verified: &Verified) -> Result<VerifiedHosts, WriteError> {
-        let spec = VerifiedHostsSpec { hosts: verified.hosts.clone(), issuer: verified.issuer.clone() };
+        let Verified { hosts, issuer, orders, .. } = verified.clone();
+        let spec = VerifiedHostsSpec { hosts, issuer, orders };
         let mut object = VerifiedHosts::new(NAME, spec);
         object.metadata.labels = Some([(names::MANAGED_BY.to_owned(), names::MANAGER.to_owned())].into());
         let api: Api<VerifiedHosts> = Api::namespaced(self.client.clone(), namespace);

@@ -35,7 +35,8 @@ pub mod intake;
 pub mod issuers;
 pub mod limits;
 mod requests;
-mod routes;
+mod rivals;
+pub mod routes;
 pub mod view;
 
 /// An Ingress' namespace and name.
@@ -81,8 +82,8 @@ pub struct World {
     settled: bool,
     /// The routes of Rainbond 6 are all seen; where their kind is not installed there are none to be known.
     routes_known: bool,
-    /// The namespaces that have a Domain of a host.
-    claimed: HashMap<Host, BTreeSet<Arc<str>>>,
+    /// The namespaces that have an Ingress, a route, a Certificate or a Domain of a host.
+    namespaces_of: HashMap<Host, BTreeSet<Arc<str>>>,
     /// What the CAs' limits leave.
     budget: Budget,
 }

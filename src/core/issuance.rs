@@ -7,7 +7,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{finding::Finding, host::Host, reason::Reason};
+use super::{finding::Finding, host::Host, policy::IssuerRef, reason::Reason};
 
 /// How long the CA may take to accept an order before it counts as out of
 /// reach: cert-manager says nothing of failed connections, it just tries again.
@@ -31,6 +31,11 @@ const PREFIXES: [&str; 6] = [
 
 /// How a CA says that it paused an account for a name (Boulder `wfe2`).
 const PAUSED: &str = "Your account is temporarily prevented";
+
+/// How cert-manager begins what it says of an issuer's account that the CA did not accept.
+const ACCOUNT: [&str; 2] = ["Failed to register ACME account:", "Failed to update ACME account:"];
+/// How it ends what it cut (`TruncationMarker`).
+const CUT: &str = "... (truncated)";
 
 /// The latest attempt to issue a Certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,8 +139,7 @@ pub fn explain(host: &Host, text: &str) -> Finding {
     let detail = problem.detail;
     match problem.kind {
         "rateLimited" if detail.starts_with(PAUSED) => {
-            let link = detail.split_whitespace().rev().find(|word| word.starts_with("https://"));
-            Finding::new(Reason::CaPaused, host).note(link.unwrap_or_default())
+            Finding::new(Reason::CaPaused, host).note(unpause(detail).unwrap_or_default())
         }
         "rateLimited" => rate_limited(host, detail),
         "serverInternal" => Finding::new(Reason::CaUnreachable, host).note(code(problem.code)),
@@ -230,6 +234,25 @@ pub struct Refused<'a> {
     pub until: Option<Timestamp>,
     /// It paused the account for the name.
     pub paused: bool,
+    /// Where a person lifts the pause.
+    pub unpause: Option<&'a str>,
+}
+
+// === impl Refused ===
+
+impl Refused<'_> {
+    /// What it means for a host of the issuer whose account was refused.
+    pub fn of_account(&self, issuer: &IssuerRef, host: &Host) -> Finding {
+        let until = self.until.map(|until| {
+            // The minute is over when it says so: who asks before is refused again.
+            let up = until.saturating_add(SignedDuration::from_secs(59)).unwrap_or(until);
+            up.strftime("%Y-%m-%d %H:%M UTC").to_string()
+        });
+        let note = self.unpause.map(str::to_owned).or(until).unwrap_or_default();
+        let detail = Some(self.detail).filter(|detail| !detail.is_empty() && !self.paused);
+        let observed = std::iter::once(issuer.to_string()).chain(detail.map(str::to_owned));
+        Finding::new(Reason::AccountRateLimited, host).observed(observed).note(note)
+    }
 }
 
 /// The refusal in a text of cert-manager's about an order; `None`: it is about something else.
@@ -239,7 +262,24 @@ pub fn refusal(text: &str) -> Option<Refused<'_>> {
         return None;
     }
     let (detail, until) = limit_and_time(problem.detail);
-    Some(Refused { detail, until, paused: problem.detail.starts_with(PAUSED) })
+    let paused = problem.detail.starts_with(PAUSED);
+    Some(Refused { detail, until, paused, unpause: unpause(problem.detail).filter(|_| paused) })
+}
+
+/// The refusal in what an issuer's `Ready` condition says of its account; `None`: it says something else.
+///
+/// cert-manager asks again by itself after other failures, but after a 4xx of the CA's only when the issuer changes or
+/// is listed anew, every ten hours (`pkg/issuer/acme/setup.go`, 1.17–1.21).
+pub fn account_refusal(message: &str) -> Option<Refused<'_>> {
+    let told = ACCOUNT.iter().find_map(|begin| message.strip_prefix(begin))?;
+    // It cuts what is long, and half a link leads nowhere.
+    let whole = !message.ends_with(CUT);
+    refusal(told.trim_start()).map(|told| Refused { unpause: told.unpause.filter(|_| whole), ..told })
+}
+
+/// The link in the words of a pause.
+fn unpause(detail: &str) -> Option<&str> {
+    detail.split_whitespace().rev().find(|word| word.starts_with("https://"))
 }
 
 fn dns(host: &Host, detail: &str) -> Finding {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::{
     host::Host,
+    issuance::{self, Refused},
     reason::Reason,
     verdict::{CaIdentity, Method},
 };
@@ -71,6 +72,11 @@ pub enum Validation {
 }
 
 impl IssuerFacts {
+    /// Why the CA refused its account for its limits; `None`: it is Ready, or not for that.
+    pub fn account_refusal(&self) -> Option<Refused<'_>> {
+        if self.ready == Some(false) { issuance::account_refusal(&self.message) } else { None }
+    }
+
     /// How the issuer would validate `host`, on an Ingress with the labels that
     /// `label` looks up; or why it cannot.
     ///

@@ -11,6 +11,7 @@ pub mod budget;
 pub mod fair;
 pub mod keys;
 pub mod ledger;
+pub mod past;
 pub mod policy;
 pub mod refusal;
 
@@ -18,6 +19,7 @@ pub use bucket::{Bucket, Rate};
 pub use budget::Budget;
 pub use keys::{Account, Ask, Class, Id, Key, Names, Renewal};
 pub use ledger::{Progress, Seen, Spent};
+pub use past::PastOrder;
 pub use policy::{CaLimits, RatePolicy};
 
 use jiff::Timestamp;

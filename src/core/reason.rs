@@ -159,6 +159,8 @@ reasons! {
     IssuerMissing: ClusterAdmin, Hold;
     /// The issuer is not Ready.
     IssuerNotReady: ClusterAdmin, Hold;
+    /// The CA refused the issuer's ACME account for its limits.
+    AccountRateLimited: ClusterAdmin, Hold;
     /// The issuer has no solver that fits the host.
     NoSolver: ClusterAdmin, Hold;
     /// Other hosts of the Ingress need another issuer; an Ingress can name only one.

@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 
 use super::{
+    finding::Finding,
     host::Host,
     issuance::Attempt,
     limits::{Place, Spent},
@@ -27,6 +28,7 @@ pub mod lead;
 pub mod limit;
 pub mod matching;
 pub mod request;
+pub mod rivals;
 pub mod status;
 pub mod switch;
 pub mod twin;
@@ -42,7 +44,7 @@ pub struct HostInput<'a> {
     pub claims: &'a [Claim<'a>],
     /// The Domain, where there is one.
     pub domain: Option<DomainView<'a>>,
-    /// Another namespace claimed the host first.
+    /// Another namespace holds the host.
     pub taken: bool,
     /// The Certificate of the name that ingress-shim gives ours.
     pub certificate: Option<CertificateView<'a>>,
@@ -192,6 +194,13 @@ pub enum IssuerView {
     Missing(String),
     /// It is not Ready, for this reason.
     NotReady(String),
+    /// It is not Ready, because the CA refused its account for its limits.
+    AccountRefused {
+        /// Who must do what about it.
+        finding: Finding,
+        /// From when on the CA takes it, where it says so.
+        until: Option<Timestamp>,
+    },
     /// It validates nothing through DNS.
     NoValidation,
     /// It is an ACME one without a solver for the host; the reason says which.

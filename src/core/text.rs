@@ -49,6 +49,14 @@ pub fn records(finding: &Finding) -> Vec<String> {
         .collect()
 }
 
+/// The command that has cert-manager look at an issuer, `Kind/name`, again: any edit does.
+pub fn touch(issuer: &str) -> Option<String> {
+    let (kind, name) = issuer.split_once('/')?;
+    let kind = kind.to_ascii_lowercase();
+    let place = if kind == "issuer" { " -n NAMESPACE" } else { "" };
+    Some(format!(r#"kubectl annotate {kind} {name}{place} retry="$(date +%s)" --overwrite"#))
+}
+
 /// What kind of record a required value asks for.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -112,6 +120,22 @@ mod tests {
         assert_eq!(records(&finding), expected);
         let caa = Finding::new(Reason::CaaForbids, "www.example.com").required([r#"example.com. CAA 0 issue "x""#]);
         assert_eq!(records(&caa), [r#"example.com. CAA 0 issue "x""#]);
+    }
+
+    #[test]
+    fn a_refused_account_names_the_time_or_link_and_the_command() {
+        let refused = |issuer: &str, note: &str| {
+            let limit = "too many new registrations (10) from this IP address in the last 3h0m0s";
+            Finding::new(Reason::AccountRateLimited, "www.example.com").observed([issuer, limit]).note(note)
+        };
+        let timed = refused("ClusterIssuer/le", "2026-11-25 13:38 UTC").sentence(Lang::En);
+        insta::assert_snapshot!(timed, @r#"the CA refused the ACME account of ClusterIssuer/le for its limits: "too many new registrations (10) from this IP address in the last 3h0m0s"; from 2026-11-25 13:38 UTC the cluster's administrator must edit the issuer, e.g. `kubectl annotate clusterissuer le retry="$(date +%s)" --overwrite`, because cert-manager does not ask again by itself for up to ten hours"#);
+        let paused = refused("Issuer/le", "https://portal.example/unpause?jwt=x");
+        for lang in [Lang::En, Lang::ZhCn] {
+            let told = paused.sentence(lang);
+            assert!(told.contains("https://portal.example/unpause?jwt=x"), "{told}");
+            assert!(told.contains("kubectl annotate issuer le -n NAMESPACE retry="), "{told}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::core::{
     finding::clean,
     issuer::IssuerFacts,
     policy::{IssuerKind, IssuerRef},
+    text::touch,
 };
 
 /// The oldest cert-manager that certgate works with.
@@ -203,6 +204,21 @@ fn issuer(name: &IssuerRef, seen: Option<&DynamicObject>, report: &mut Report) {
         format!("请查看 `kubectl describe {} {}`", name.kind.as_str().to_lowercase(), name.name),
     );
     let message = clean(&facts.message);
+    if facts.account_refusal().is_some() {
+        let touch = touch(&name.to_string()).unwrap_or_default();
+        return report.fail(
+            check,
+            "AccountRateLimited",
+            Text::new(
+                format!("the CA refused the ACME account of {name} for its limits: {message}"),
+                format!("证书机构因频率限制拒绝了 {name} 的 ACME 账户：{message}"),
+            ),
+            Text::new(
+                format!("once the time it names is over, edit the issuer, e.g. `{touch}`"),
+                format!("在其所示时间之后修改该签发者，例如 `{touch}`"),
+            ),
+        );
+    }
     match facts.ready {
         Some(true) => {}
         Some(false) => report.fail(

@@ -189,6 +189,12 @@ const BREAKS: &[Break] = &[
     }),
     ("AccountUnregistered", Level::Fail, |o| edit(&mut o.issuers[0].1, |i| i["status"]["acme"] = Value::Null)),
     ("IssuerNotReady", Level::Fail, |o| edit(&mut o.issuers[0].1, |i| i["status"] = Value::Null)),
+    ("AccountRateLimited", Level::Fail, |o| {
+        let message = "Failed to register ACME account: 429 urn:ietf:params:acme:error:rateLimited: too many new registrations (10) from this IP address in the last 3h0m0s, retry after 2026-11-25 13:37:01 UTC: see https://x";
+        edit(&mut o.issuers[0].1, |i| {
+            i["status"] = json!({ "conditions": [{ "type": "Ready", "status": "False", "message": message }] });
+        });
+    }),
     ("NoSolver", Level::Fail, |o| edit(&mut o.issuers[0].1, |i| i["spec"]["acme"]["solvers"] = json!([]))),
     ("SolverClassUnset", Level::Warn, |o| {
         edit(&mut o.issuers[0].1, |i| i["spec"]["acme"]["solvers"] = json!([{ "http01": { "ingress": {} } }]));

@@ -16,6 +16,8 @@ pub struct Documents {
     pub domains: Vec<Document>,
     /// cert-manager Issuers and ClusterIssuers.
     pub issuers: Vec<Document>,
+    /// ApisixRoutes of Rainbond 6.
+    pub routes: Vec<Document>,
     /// cert-manager Certificates.
     pub certificates: Vec<Document>,
     /// Secrets, of which only metadata is looked at.
@@ -144,6 +146,7 @@ impl Documents {
             ("Namespace", "") => &mut self.namespaces,
             ("Domain", "certgate.dev") => &mut self.domains,
             ("Issuer" | "ClusterIssuer", _) => &mut self.issuers,
+            ("ApisixRoute", _) => &mut self.routes,
             ("Certificate", _) => &mut self.certificates,
             ("Secret", "") => &mut self.secrets,
             // Others may stand in the same file; they have no say.

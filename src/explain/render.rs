@@ -7,29 +7,71 @@ use serde::Serialize;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
+use super::rainbond::Fate;
 use crate::core::{
     decision::Decision,
-    finding::Lang,
+    finding::{Finding, Lang},
     ingress::Ingress,
     patch::PatchOp,
+    policy::Profile,
     reason::{Action, WhoActs},
     text,
 };
 
-/// The decision about one Ingress, with the object before and after.
+/// The decision about one Ingress, with the object before and after; or what becomes of the hosts of an object of
+/// Rainbond 6, which stays as it is.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explained {
+    kind: &'static str,
     namespace: String,
     name: String,
     profile: &'static str,
     lead: bool,
     hosts: Vec<ExplainedHost>,
     patch: Vec<PatchOp>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "in_english")]
+    remark: Option<Remark>,
+    /// Before and after.
     #[serde(skip)]
-    before: Value,
-    #[serde(skip)]
-    after: Value,
+    objects: Option<(Value, Value)>,
+}
+
+/// What else is to be said of an object of Rainbond 6.
+#[derive(Clone, Debug)]
+pub enum Remark {
+    /// Policy does not heed the switch.
+    RoutesOff,
+    /// Policy does not name the Certificate's issuer.
+    OtherIssuer(String),
+    /// Nothing is held back.
+    GateOff,
+}
+
+// === impl Remark ===
+
+impl Remark {
+    /// In a sentence.
+    fn sentence(&self, lang: Lang) -> String {
+        match (self, lang) {
+            (Self::RoutesOff, Lang::En) => {
+                "Rainbond's switch is on, but not heeded: `rainbond.routes` is off in the policy".to_owned()
+            }
+            (Self::RoutesOff, Lang::ZhCn) => {
+                "Rainbond 的自动签发已开启，但被忽略：策略中的 `rainbond.routes` 未启用".to_owned()
+            }
+            (Self::OtherIssuer(issuer), Lang::En) => format!("the policy does not name its issuer {issuer}"),
+            (Self::OtherIssuer(issuer), Lang::ZhCn) => format!("策略未指定其签发者 {issuer}"),
+            (Self::GateOff, Lang::En) => {
+                "it is checked and told of, but no order is held back: `gate.mode` is off in the policy".to_owned()
+            }
+            (Self::GateOff, Lang::ZhCn) => "仅检查并提示，不会暂缓签发：策略中的 `gate.mode` 为 off".to_owned(),
+        }
+    }
+}
+
+fn in_english<S: serde::Serializer>(remark: &Option<Remark>, to: S) -> Result<S::Ok, S::Error> {
+    remark.as_ref().map(|remark| remark.sentence(Lang::En)).serialize(to)
 }
 
 /// The decision about one host.
@@ -42,7 +84,7 @@ struct ExplainedHost {
     message: String,
     who_acts: &'static str,
     #[serde(skip)]
-    raw: (Action, WhoActs, crate::core::finding::Finding),
+    raw: (Action, WhoActs, Finding),
 }
 
 /// The document that `-o json` prints.
@@ -56,26 +98,52 @@ struct Report<'a> {
 impl Explained {
     /// Takes what is printed from a decision.
     pub fn new(ingress: &Ingress<'_>, decision: &Decision<'_>, before: Value, after: Value) -> Self {
-        let hosts = decision.hosts.iter().map(|host| {
-            let finding = host.finding();
-            ExplainedHost {
-                host: host.host.to_string(),
-                action: host.action.as_str(),
-                reason: finding.reason.as_str(),
-                message: finding.sentence(Lang::En),
-                who_acts: finding.reason.who_acts().as_str(),
-                raw: (host.action, finding.reason.who_acts(), finding),
-            }
-        });
+        let hosts = decision
+            .hosts
+            .iter()
+            .map(|host| ExplainedHost::new(host.host.to_string(), host.action.as_str(), host.action, host.finding()));
         Self {
+            kind: "Ingress",
             namespace: ingress.metadata.namespace.to_string(),
             name: ingress.metadata.name.to_string(),
             profile: decision.profile.as_str(),
             lead: decision.lead,
             hosts: hosts.collect(),
             patch: decision.patch.clone(),
-            before,
-            after,
+            remark: None,
+            objects: Some((before, after)),
+        }
+    }
+
+    /// An object of Rainbond 6, whose hosts are checked.
+    pub fn checked(kind: &'static str, namespace: &str, name: &str, fates: Vec<Fate>, remark: Option<Remark>) -> Self {
+        let hosts = fates.into_iter().map(|fate| ExplainedHost::new(fate.host, fate.word, fate.action, fate.finding));
+        Self {
+            kind,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            profile: Profile::Apisix.as_str(),
+            lead: false,
+            hosts: hosts.collect(),
+            patch: Vec::new(),
+            remark,
+            objects: None,
+        }
+    }
+}
+
+// === impl ExplainedHost ===
+
+impl ExplainedHost {
+    fn new(host: String, word: &'static str, action: Action, finding: Finding) -> Self {
+        let who = finding.who_acts();
+        Self {
+            host,
+            action: word,
+            reason: finding.reason.as_str(),
+            message: finding.sentence(Lang::En),
+            who_acts: who.as_str(),
+            raw: (action, who, finding),
         }
     }
 }
@@ -93,7 +161,8 @@ pub fn json(explained: &[Explained]) -> Result<String, serde_json::Error> {
 /// # Errors
 /// Never in practice: JSON values are YAML values.
 pub fn yaml(explained: &[Explained]) -> Result<String, serde_saphyr::ser_error::Error> {
-    let documents: Result<Vec<_>, _> = explained.iter().map(|e| serde_saphyr::to_string(&e.after)).collect();
+    let after = explained.iter().filter_map(|one| one.objects.as_ref().map(|(_, after)| after));
+    let documents: Result<Vec<_>, _> = after.map(serde_saphyr::to_string).collect();
     Ok(documents?.join("---\n"))
 }
 
@@ -114,7 +183,13 @@ pub fn person(explained: &[Explained], lang: Lang) -> Result<String, serde_saphy
             (true, Lang::En) => ", orders the certificate",
             (true, Lang::ZhCn) => "，由它申请证书",
         };
-        let _ = writeln!(out, "{bold}{}/{}{bold:#} ({}{lead})", one.namespace, one.name, one.profile);
+        let what = match (one.kind, lang) {
+            ("Ingress", _) => one.profile,
+            ("Certificate", Lang::En) => "Certificate of Rainbond's switch",
+            ("Certificate", Lang::ZhCn) => "Rainbond 自动签发的 Certificate",
+            (kind, _) => kind,
+        };
+        let _ = writeln!(out, "{bold}{}/{}{bold:#} ({what}{lead})", one.namespace, one.name);
         for host in &one.hosts {
             let (action, who, finding) = &host.raw;
             let style = action_style(*action);
@@ -130,10 +205,17 @@ pub fn person(explained: &[Explained], lang: Lang) -> Result<String, serde_saphy
         if one.hosts.is_empty() {
             out.push_str(if lang == Lang::En { "  no hosts\n" } else { "  没有域名\n" });
         }
-        if one.patch.is_empty() {
-            out.push_str(if lang == Lang::En { "  no change\n" } else { "  无变更\n" });
-        } else {
-            diff(&serde_saphyr::to_string(&one.before)?, &serde_saphyr::to_string(&one.after)?, &mut out);
+        if let Some(remark) = &one.remark {
+            let _ = writeln!(out, "  {}", remark.sentence(lang));
+        }
+        match &one.objects {
+            None => {}
+            Some(_) if one.patch.is_empty() => {
+                out.push_str(if lang == Lang::En { "  no change\n" } else { "  无变更\n" });
+            }
+            Some((before, after)) => {
+                diff(&serde_saphyr::to_string(before)?, &serde_saphyr::to_string(after)?, &mut out);
+            }
         }
     }
     Ok(out)

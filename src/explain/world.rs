@@ -13,7 +13,7 @@ use super::documents::{Document, Documents, DocumentsError};
 use crate::{
     api::{
         domain::{Domain, DomainSpec},
-        partial::{certificate::Certificate, ingress, issuer},
+        partial::{certificate::Certificate, ingress, issuer, route::ApisixRoute},
     },
     cluster::world::{Key, World, intake::Kept},
     core::{
@@ -54,6 +54,9 @@ pub fn world(
     see::<PartialObjectMeta<v1::Secret>>(&documents.secrets, "Secret", &mut world)?;
     see::<Domain>(&documents.domains, "Domain", &mut world)?;
     see::<Certificate>(&documents.certificates, "Certificate", &mut world)?;
+    see::<ApisixRoute>(&documents.routes, "ApisixRoute", &mut world)?;
+    // A Certificate alone is not one that no route needs.
+    ApisixRoute::listed(&mut world, !documents.routes.is_empty());
     for found in &documents.issuers {
         let one = std::slice::from_ref(found);
         match found.object.get("kind").and_then(serde_json::Value::as_str) {
@@ -134,7 +137,7 @@ fn assume_issuers(documents: &Documents, policy: &Policy, world: &mut World) {
                 issuer::ClusterIssuer { metadata: named(None), body: body.clone() }.see(world);
             }
             IssuerKind::Issuer => {
-                for found in &documents.ingresses {
+                for found in [&documents.ingresses, &documents.routes, &documents.certificates].into_iter().flatten() {
                     let namespace = found.object.pointer("/metadata/namespace").and_then(serde_json::Value::as_str);
                     let metadata = named(Some(namespace.unwrap_or_default().to_owned()));
                     issuer::Issuer { metadata, body: body.clone() }.see(world);

@@ -19,8 +19,14 @@ use super::{
     Shared,
 };
 use crate::{
-    api::domain::{Domain, DomainStatus},
-    core::{host::Host, reconcile::Effect},
+    api::{
+        domain::{Domain, DomainStatus},
+        verified_hosts::VerifiedHostsSpec,
+    },
+    core::{
+        host::Host,
+        reconcile::{Effect, verified::Verified},
+    },
 };
 
 /// From the write of VerifiedHosts to that of a Domain's status: as long as every API server may take to hear of the
@@ -70,9 +76,9 @@ impl Shared {
             }
         }
         match present {
-            None if desired.hosts.is_empty() && !kept => {}
-            Some(_) if desired.hosts.is_empty() && !kept => self.writer.delete_verified(namespace).await?,
-            Some(present) if present.hosts == desired.hosts && present.issuer == desired.issuer => {}
+            None if desired.is_empty() && !kept => {}
+            Some(_) if desired.is_empty() && !kept => self.writer.delete_verified(namespace).await?,
+            Some(present) if says(&present, &desired) => {}
             _ => {
                 let after = self.writer.write_verified(namespace, &desired).await?;
                 tracing::debug!(%namespace, hosts = desired.hosts.len(), "VerifiedHosts written");
@@ -149,6 +155,10 @@ impl Shared {
             self.enqueue(Key::Verified(namespace.clone()));
         }
     }
+}
+
+fn says(present: &VerifiedHostsSpec, desired: &Verified) -> bool {
+    present.hosts == desired.hosts && present.issuer == desired.issuer && present.orders == desired.orders
 }
 
 fn with_status(domain: &Domain, status: &DomainStatus) -> Domain {

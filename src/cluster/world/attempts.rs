@@ -170,11 +170,14 @@ impl Kept for Order {
 
     fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
         world.lose_order(namespace, name);
-        world.attempt(namespace, |attempts| {
+        let mut touched = world.attempt(namespace, |attempts| {
             let certificate = attempts.of_order(name).map(str::to_owned);
             attempts.orders.remove(name);
             certificate
-        })
+        });
+        // Somebody else must tell of it from now on.
+        touched.keys.insert(Key::Verified(world.namespace_name(namespace)));
+        touched
     }
 }
 

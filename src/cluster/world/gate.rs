@@ -189,13 +189,12 @@ impl World {
         let own = host.secret_name();
         let certificate = ns
             .certificates_naming(host)
-            .filter(|certificate| named(&IssuerRef::from(&certificate.spec.issuer_ref)))
             // ingress-shim's for our own parts: whether it is wanted the Ingresses say.
             .filter(|certificate| {
                 let by_ingress = certificate.controller().is_some_and(|owner| owner.kind == "Ingress");
                 !(by_ingress && certificate.metadata.name.as_deref() == Some(own.as_str()))
             })
-            .filter(|certificate| self.asks(namespace, certificate, host))
+            .filter(|certificate| self.looks_after(namespace, certificate, host))
             .max_by_key(|certificate| ns.requests.has_for(certificate.metadata.name.as_deref().unwrap_or_default()));
         if let Some(certificate) = certificate {
             let issuer = Some(IssuerRef::from(&certificate.spec.issuer_ref));
@@ -214,7 +213,7 @@ impl World {
     }
 
     /// Whether a Certificate has a host checked: by the gate, or as what Rainbond's switch is.
-    fn asks(&self, namespace: &str, certificate: &Certificate, host: &Host) -> bool {
+    pub(super) fn looks_after(&self, namespace: &str, certificate: &Certificate, host: &Host) -> bool {
         let (labels, issuer) = (labels(certificate), IssuerRef::from(&certificate.spec.issuer_ref));
         let asker = Asker {
             namespace,
@@ -224,7 +223,8 @@ impl World {
             issuer: &issuer,
         };
         let policy = &self.policy;
-        asker.gates(host, self, policy)
-            || (policy.rainbond.routes && asker.is_switch(host) && asker.flags(host, self, policy))
+        let asks = asker.gates(host, self, policy)
+            || (policy.rainbond.routes && asker.is_switch(host) && asker.flags(host, self, policy));
+        asks && !policy.excludes(namespace) && policy.issuers().any(|named| *named == issuer)
     }
 }

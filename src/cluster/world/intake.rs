@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1;
 use kube::{Resource, ResourceExt, api::ObjectMeta, core::PartialObjectMeta};
 
-use super::{Key, Namespace, NamespaceMeta, SeenDomain, SeenIngress, SeenSecret, Touched, World, gate, issuers};
+use super::{
+    Key, Namespace, NamespaceMeta, SeenDomain, SeenIngress, SeenSecret, Touched, World, gate, issuers, rivals,
+};
 use crate::{
     api::{
         domain::Domain,
@@ -91,7 +92,7 @@ impl Kept for Ingress {
         let resource_version = version(meta);
         let generation = meta.generation.unwrap_or_default();
         let root = self.has_root();
-        let created = meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+        let created = rivals::created(meta);
         let addresses = self
             .status
             .load_balancer
@@ -136,7 +137,7 @@ impl Kept for Ingress {
         }
         touched.keys.insert(Key::Ingress(namespace, name.clone()));
         ns.ingresses.insert(name, seen);
-        touched
+        world.shared(touched)
     }
 
     fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
@@ -156,7 +157,7 @@ impl Kept for Ingress {
             touched.keys.insert(Key::Host(namespace_name, host));
         }
         world.leave_if_empty(namespace);
-        touched
+        world.shared(touched)
     }
 }
 
@@ -275,16 +276,9 @@ impl Kept for Domain {
                 .keys
                 .extend(ns.requests.for_host(&host).map(|request| Key::Request(namespace.clone(), request.clone())));
         }
-        touched.keys.insert(Key::Host(namespace.clone(), host.clone()));
-        let news =
-            old.is_none_or(|old| old.domain.metadata.uid != self.metadata.uid || old.facts.released != facts.released);
-        ns.domains.insert(host.clone(), SeenDomain { domain: self, facts });
-        let claimed = world.claimed.entry(host.clone()).or_default();
-        claimed.insert(namespace.clone());
-        if news {
-            touched.keys.extend(claimed.iter().map(|other| Key::Host(other.clone(), host.clone())));
-        }
-        touched
+        touched.keys.insert(Key::Host(namespace, host.clone()));
+        ns.domains.insert(host, SeenDomain { domain: self, facts });
+        world.shared(touched)
     }
 
     fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
@@ -299,17 +293,10 @@ impl Kept for Domain {
         ns.domains.remove(&host);
         let named = ns.by_host.get(&host).into_iter().flatten();
         touched.keys.extend(named.map(|ingress| Key::Ingress(namespace_name.clone(), ingress.clone())));
-        touched.keys.insert(Key::Host(namespace_name.clone(), host.clone()));
-        touched.keys.insert(Key::Verified(namespace_name.clone()));
-        if let Some(claimed) = world.claimed.get_mut(&host) {
-            claimed.remove(&namespace_name);
-            touched.keys.extend(claimed.iter().map(|other| Key::Host(other.clone(), host.clone())));
-            if claimed.is_empty() {
-                world.claimed.remove(&host);
-            }
-        }
+        touched.keys.insert(Key::Host(namespace_name.clone(), host));
+        touched.keys.insert(Key::Verified(namespace_name));
         world.leave_if_empty(namespace);
-        touched
+        world.shared(touched)
     }
 }
 
@@ -325,7 +312,7 @@ impl Kept for PartialObjectMeta<v1::Namespace> {
             ns.meta = Some(meta);
             touched.keys.extend(ns.all_keys(&name));
         }
-        touched
+        world.shared(touched)
     }
 
     fn lose(world: &mut World, _: &str, name: &str) -> Touched {
@@ -398,7 +385,7 @@ impl Kept for Certificate {
             ns.certificates_of.entry(host).or_default().insert(name.clone());
         }
         ns.certificates.insert(name, self);
-        touched
+        world.shared(touched)
     }
 
     fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
@@ -406,7 +393,7 @@ impl Kept for Certificate {
         let mut touched = Touched::default();
         ns.drop_certificate(&namespace_name, name, &mut touched);
         world.leave_if_empty(namespace);
-        touched
+        world.shared(touched)
     }
 }
 

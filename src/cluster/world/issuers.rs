@@ -5,7 +5,7 @@ use crate::{
     core::{
         host::Host,
         issuer::{Acme, IssuerFacts, Validation},
-        policy::Policy,
+        policy::{IssuerRef, Policy},
         reconcile::IssuerView,
     },
 };
@@ -20,15 +20,21 @@ pub fn read(body: Body) -> IssuerFacts {
     })
 }
 
-/// What is known of an issuer with respect to a host whose Certificate has the labels that `label` looks up.
+/// What is known of an issuer of that name with respect to a host whose Certificate has the labels that `label` looks up.
 pub fn view<'a>(
     issuer: &IssuerFacts,
+    name: &IssuerRef,
     host: &Host,
     label: impl Fn(&str) -> Option<&'a str>,
     policy: &Policy,
 ) -> IssuerView {
     if issuer.ready != Some(true) {
-        return IssuerView::NotReady(issuer.message.clone());
+        return match issuer.account_refusal() {
+            Some(refused) => {
+                IssuerView::AccountRefused { finding: refused.of_account(name, host), until: refused.until }
+            }
+            None => IssuerView::NotReady(issuer.message.clone()),
+        };
     }
     match issuer.validation(host, label, &policy.caa_identities) {
         Ok(Validation::NotNeeded) => IssuerView::NoValidation,

@@ -1,7 +1,10 @@
 //! The CA's limits in the world: what Orders, Domains and Certificates tell the
 //! [`Budget`], and what hosts and requests ask of it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt as _, api::ObjectMeta};
@@ -18,7 +21,9 @@ use crate::{
     core::{
         host::Host,
         issuance,
-        limits::{Account, Ask, Class, Id, Kind, Names, Place, Progress, Renewal, Seen, Spent, refusal::Refusal},
+        limits::{
+            Account, Ask, Class, Id, Kind, Names, PastOrder, Place, Progress, Renewal, Seen, Spent, refusal::Refusal,
+        },
         policy::IssuerRef,
         reconcile::{Checks, HostPlan, Notes, limit},
     },
@@ -160,6 +165,10 @@ impl World {
                 self.budget.announce(&ask(namespace, account, Names::one(host), now), now);
             }
         }
+        let past = self.namespaces.iter().filter_map(|(name, ns)| Some((name, ns.verified.as_ref()?)));
+        let past = past.flat_map(|(name, verified)| verified.orders.iter().filter_map(|order| order.seen(name, now)));
+        let past: Vec<Seen> = past.collect();
+        past.into_iter().for_each(|seen| self.budget.see(seen));
         self.count_all();
         self.budget.settle(now);
         let certificates: Vec<Certificate> =
@@ -292,6 +301,26 @@ impl World {
     /// What a host's Domain is to remember of its orders.
     fn spent(&self, namespace: &Arc<str>, host: &Host) -> Vec<Spent> {
         self.budget.spent(namespace, host)
+    }
+
+    /// What is to be remembered of a namespace's orders that neither Orders nor Domains tell of.
+    pub(super) fn past_orders(&self, namespace: &str, ns: &Namespace, now: Timestamp) -> Vec<PastOrder> {
+        if !self.is_open(namespace) {
+            return Vec::new();
+        }
+        let live: HashSet<&str> = ns.orders.0.values().map(|order| &*order.uid).collect();
+        let kept: HashSet<&str> =
+            ns.verified.iter().flat_map(|verified| &verified.orders).map(|past| past.spent.order.as_str()).collect();
+        let told = |seen: &Seen| {
+            let domain = seen.names.first().and_then(|host| ns.domains.get(host)).map(|seen| &seen.domain);
+            let by_domain = domain.is_some_and(|domain| {
+                let mut orders = domain.status.iter().flat_map(|status| &status.orders);
+                // It will tell of what is new; what is kept here stays until it does.
+                orders.any(|spent| *spent.order == *seen.uid) || !kept.contains(&*seen.uid)
+            });
+            by_domain || live.contains(&*seen.uid)
+        };
+        self.budget.past(namespace, told, now)
     }
 
     /// Does what a host's plan needs. Where it stands then.

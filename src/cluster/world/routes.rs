@@ -5,9 +5,10 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use super::{Key, Namespace, Touched, World, gate, intake::Kept};
+use super::{Key, Namespace, Touched, World, gate, intake::Kept, rivals};
 use crate::{
     api::partial::{certificate::Certificate, route::ApisixRoute},
     core::{
@@ -16,6 +17,7 @@ use crate::{
         knowledge::Knowledge as _,
         names,
         policy::{IssuerRef, Subject},
+        reason::Reason,
         reconcile::switch::{CertificateCondition, Switch, Switched},
         settings::{self, Flag},
     },
@@ -33,11 +35,24 @@ pub(super) struct Routes {
 
 /// A route, reduced.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct SeenRoute {
+pub(super) struct SeenRoute {
+    /// When it was created.
+    pub(super) created: Timestamp,
     hosts: BTreeSet<Host>,
     /// What it says itself: our annotation or label, or Rainbond's label.
     word: Option<String>,
     labels: BTreeMap<String, String>,
+}
+
+/// A Certificate that Rainbond's switch made.
+#[derive(Clone, Debug)]
+pub struct SwitchCertificate {
+    /// Its host.
+    pub host: Host,
+    /// Who issues it.
+    pub issuer: IssuerRef,
+    /// Whether certgate checks the host for its sake.
+    pub looked_after: bool,
 }
 
 // === impl SeenRoute ===
@@ -48,6 +63,7 @@ impl SeenRoute {
         let switch = labels.get(names::RAINBOND_ISSUANCE).filter(|value| settings::parse_flag(value) == Some(true));
         let hosts = route.spec.http.iter().flat_map(|rule| &rule.r#match.hosts);
         Self {
+            created: rivals::created(&route.metadata),
             hosts: hosts.filter_map(|text| Host::parse(text).ok()).collect(),
             word: gate::word(route).or(switch).cloned(),
             labels,
@@ -68,14 +84,18 @@ impl Routes {
         self.all.is_empty()
     }
 
-    fn of(&self, host: &Host) -> impl Iterator<Item = &SeenRoute> {
-        self.by_host.get(host).into_iter().flatten().filter_map(|name| self.all.get(name))
+    fn of(&self, host: &Host) -> impl Iterator<Item = (&Arc<str>, &SeenRoute)> {
+        self.by_host.get(host).into_iter().flatten().filter_map(|name| self.all.get_key_value(name))
+    }
+
+    /// Whether a route names the host itself.
+    pub(super) fn name(&self, host: &Host) -> bool {
+        self.by_host.contains_key(host)
     }
 
     /// Whether a route serves the host, by its name or by a wildcard.
     fn serve(&self, host: &Host) -> bool {
-        let has = |host: &Host| self.by_host.contains_key(host);
-        has(host) || host.wildcard().is_some_and(|wildcard| has(&wildcard))
+        self.name(host) || host.wildcard().is_some_and(|wildcard| self.name(&wildcard))
     }
 
     fn remove(&mut self, name: &str) -> BTreeSet<Host> {
@@ -115,7 +135,7 @@ impl Kept for ApisixRoute {
         touched.edited.extend(seen.hosts.iter().map(|host| (namespace.clone(), host.clone())));
         let concerned = ns.routes.insert(name, seen);
         touched.keys.extend(ns.concerned_by_routes(&namespace, concerned));
-        touched
+        world.shared(touched)
     }
 
     fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
@@ -124,7 +144,7 @@ impl Kept for ApisixRoute {
         let concerned = ns.routes.remove(name);
         touched.keys.extend(ns.concerned_by_routes(&namespace_name, concerned));
         world.leave_if_empty(namespace);
-        touched
+        world.shared(touched)
     }
 
     fn listed(world: &mut World, installed: bool) -> Touched {
@@ -146,23 +166,55 @@ impl Namespace {
 impl World {
     /// Whether a route wants a certificate for a host.
     pub(super) fn is_flagged_by_route(&self, namespace: &str, ns: &Namespace, host: &Host) -> bool {
+        self.flagged_routes(namespace, ns, host).next().is_some()
+    }
+
+    /// The routes that want a certificate for a host.
+    pub(super) fn flagged_routes<'w>(
+        &'w self,
+        namespace: &'w str,
+        ns: &'w Namespace,
+        host: &Host,
+    ) -> impl Iterator<Item = (&'w Arc<str>, &'w SeenRoute)> {
+        ns.routes.of(host).filter(move |(_, route)| self.flag(namespace, route, host) == Flag::On)
+    }
+
+    /// What the flags say of a host of a route.
+    fn flag(&self, namespace: &str, route: &SeenRoute, host: &Host) -> Flag {
         let policy = &self.policy;
-        if !policy.rainbond.routes || policy.is_platform_domain(host.as_str()) || host.is_wildcard() {
-            return false;
+        let word = route.word.as_deref().filter(|_| policy.rainbond.routes && !host.is_wildcard());
+        if word.is_none() {
+            return Flag::Off(Reason::NotFlagged);
+        }
+        if policy.is_platform_domain(host.as_str()) {
+            return Flag::Off(Reason::PlatformDomain);
         }
         let domain = self.domain(namespace, host.as_str());
-        ns.routes.of(host).any(|route| {
-            route.word.is_some()
-                && settings::flag(route.word.as_deref(), domain, &self.subject(namespace, route, host), policy)
-                    == Flag::On
-        })
+        settings::flag(word, domain, &self.subject(namespace, route, host), policy)
+    }
+
+    /// What the flags say of a host of the route of that name.
+    pub fn flag_of_route(&self, namespace: &str, route: &str, host: &Host) -> Flag {
+        if self.policy.excludes(namespace) {
+            return Flag::Off(Reason::NamespaceExcluded);
+        }
+        let route = self.namespaces.get(namespace).and_then(|ns| ns.routes.all.get(route));
+        route.map_or(Flag::Off(Reason::NotFlagged), |route| self.flag(namespace, route, host))
+    }
+
+    /// The Certificate of that name, where Rainbond's switch made it.
+    pub fn switch_certificate(&self, namespace: &str, name: &str) -> Option<SwitchCertificate> {
+        let certificate = self.namespaces.get(namespace)?.certificates.get(name)?;
+        let host = gate::hosts(certificate).next().filter(|host| is_switchs(namespace, certificate, host))?;
+        let looked_after = self.looks_after(namespace, certificate, &host);
+        Some(SwitchCertificate { host, issuer: IssuerRef::from(&certificate.spec.issuer_ref), looked_after })
     }
 
     /// The issuer that policy names for a host of routes.
     pub(super) fn issuer_of_route(&self, namespace: &str, ns: &Namespace, host: &Host) -> Option<IssuerRef> {
         let domain = self.domain(namespace, host.as_str()).and_then(|domain| domain.issuer.as_ref());
         let by_rule = || {
-            let route = ns.routes.of(host).next()?;
+            let (_, route) = ns.routes.of(host).next()?;
             let subject = self.subject(namespace, route, host);
             let rules = self.policy.rules.iter().filter(|rule| rule.r#match.fits(&subject));
             rules.filter_map(|rule| rule.issuer.as_ref()).next()
@@ -202,7 +254,7 @@ impl World {
 }
 
 /// Whether Rainbond's switch made a Certificate, and for that host alone.
-fn is_switchs(namespace: &str, certificate: &Certificate, host: &Host) -> bool {
+pub(super) fn is_switchs(namespace: &str, certificate: &Certificate, host: &Host) -> bool {
     let (labels, issuer) = (gate::labels(certificate), IssuerRef::from(&certificate.spec.issuer_ref));
     let name = certificate.metadata.name.as_deref();
     certificate.spec.dns_names.len() == 1

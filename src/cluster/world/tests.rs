@@ -11,6 +11,7 @@ mod domains;
 mod events;
 mod gate;
 mod limits;
+mod rivals;
 mod routes;
 mod simulation;
 mod twin;
@@ -431,6 +432,37 @@ fn what_the_issuer_lacks_is_said_and_looked_at_again() {
     cluster.pass(1);
     assert_eq!(cluster.reason(HOST, "Ready").as_deref(), Some("False IssuerNotReady"));
     cluster.put("ClusterIssuer", issuer("True"));
+    cluster.pass(1);
+    assert_eq!(cluster.reason(HOST, "Ready").as_deref(), Some("True Issued"));
+}
+
+#[test]
+fn an_account_that_the_ca_refused_for_its_limits_says_when_who_must_do_what() {
+    let mut cluster = Cluster::new(r#"{"issuer": {"name": "new"}, "gateway": {"addresses": ["203.0.113.7"]}}"#);
+    let issuer = |ready: &str, message: &str| {
+        json!({"metadata": {"name": "new"}, "spec": {"acme": {"solvers": [{"http01": {}}]}},
+        "status": {"conditions": [{"type": "Ready", "status": ready, "message": message}]}})
+    };
+    let until = cluster.now.checked_add(jiff::SignedDuration::from_mins(30)).unwrap();
+    let words = until.strftime("%Y-%m-%d %H:%M:%S UTC");
+    let refused = format!(
+        "Failed to register ACME account: 429 urn:ietf:params:acme:error:rateLimited: too many new registrations (10) from this IP address in the last 3h0m0s, retry after {words}: see https://x"
+    );
+    cluster.put("ClusterIssuer", issuer("False", &refused));
+    cluster.dns.insert(HOST.into(), Reason::Verified);
+    cluster.put("Ingress", ingress("shop", HOST));
+    cluster.pass(5);
+    assert_eq!(cluster.reason(HOST, "Ready").as_deref(), Some("False AccountRateLimited"));
+    let status = cluster.get("Domain", HOST).unwrap()["status"].clone();
+    assert_eq!((&status["whoActs"], &status["nextCheckTime"]), (&json!("cluster-admin"), &json!(until.to_string())));
+    assert!(status["message"].as_str().unwrap().contains("kubectl annotate clusterissuer new retry="), "{status}");
+
+    // The time alone changes nothing: cert-manager does not ask again.
+    cluster.pass(3600);
+    assert_eq!(cluster.reason(HOST, "Ready").as_deref(), Some("False AccountRateLimited"));
+    assert_eq!(cluster.get("Domain", HOST).unwrap()["status"]["nextCheckTime"], Value::Null);
+    assert_eq!(cluster.told, ["Domain AccountRateLimited", "shop AccountRateLimited"], "told once");
+    cluster.put("ClusterIssuer", issuer("True", "ok"));
     cluster.pass(1);
     assert_eq!(cluster.reason(HOST, "Ready").as_deref(), Some("True Issued"));
 }

@@ -95,7 +95,7 @@ impl World {
             now,
             claims: &claims,
             domain,
-            taken: self.taken(namespace, ns, host),
+            taken: self.taken(&self.namespace_name(namespace), host, gated.as_ref().map(|(gated, _)| gated)),
             certificate,
             others: &others,
             secret: ns.secret_view(&own),
@@ -140,7 +140,8 @@ impl World {
                 Want::No(_) => None,
             }
         });
-        Some(verified::collect(wanted, &self.policy, now))
+        let verified = verified::collect(wanted, &self.policy, now);
+        Some(verified.remembering(self.past_orders(namespace, ns, now)))
     }
 
     /// The Secret that VerifiedHosts would name for a host whose Domain were this one; `None`: it would not name the host.
@@ -160,7 +161,7 @@ impl World {
     }
 
     /// The Ingresses of a namespace that a host is on, oldest first.
-    fn claims<'w>(&'w self, namespace: &str, ns: &'w Namespace, host: &Host) -> Vec<Claim<'w>> {
+    pub(super) fn claims<'w>(&'w self, namespace: &str, ns: &'w Namespace, host: &Host) -> Vec<Claim<'w>> {
         let named = ns.by_host.get(host).into_iter().flatten().filter_map(|name| ns.ingresses.get(name));
         let secret = host.secret_name();
         let mut claims: Vec<Claim<'w>> = named
@@ -193,25 +194,6 @@ impl World {
         })
     }
 
-    /// Whether another namespace has the host by right. What is in use goes
-    /// before what is not, then the older Domain goes first.
-    fn taken(&self, namespace: &str, ns: &Namespace, host: &Host) -> bool {
-        let Some(claimed) = self.claimed.get(host).filter(|claimed| claimed.len() > 1) else { return false };
-        let Some(mine) = ns.domains.get(host) else { return false };
-        let rank = |name: &str, seen: &super::SeenDomain| {
-            let created = seen.domain.metadata.creation_timestamp.as_ref().map(|time| time.0);
-            (!seen.facts.released, created, name.to_owned())
-        };
-        let my_rank = rank(namespace, mine);
-        claimed.iter().filter(|other| other.as_ref() != namespace).any(|other| {
-            let Some(rival) = self.namespaces.get(other) else { return false };
-            let Some(seen) = rival.domains.get(host) else { return false };
-            rank(other, seen) < my_rank
-                && !self.is_terminating(other)
-                && self.claims(other, rival, host).iter().any(|claim| claim.terms().is_some())
-        })
-    }
-
     pub(super) fn issuer_facts(&self, namespace: &str, issuer: &IssuerRef) -> Option<&IssuerFacts> {
         use crate::core::policy::IssuerKind;
         match issuer.kind {
@@ -236,7 +218,7 @@ impl World {
         }
         match self.issuer_facts(namespace, issuer) {
             None => IssuerView::Missing(issuer.to_string()),
-            Some(facts) => issuers::view(facts, host, label, &self.policy),
+            Some(facts) => issuers::view(facts, issuer, host, label, &self.policy),
         }
     }
 

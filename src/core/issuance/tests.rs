@@ -3,6 +3,60 @@ use rstest::rstest;
 use super::*;
 use crate::core::finding::Lang;
 
+/// An issuer's condition as cert-manager writes it: reason, limit, until when, and where a pause is lifted.
+#[rstest]
+#[case::told_until_when(
+    "Failed to register ACME account: 429 urn:ietf:params:acme:error:rateLimited: too many new registrations (10) from this IP address in the last 3h0m0s, retry after 2026-11-25 13:37:01 UTC: see https://letsencrypt.org/docs/rate-limits/#new-registrations-per-ip-address",
+    Some(("too many new registrations (10) from this IP address in the last 3h0m0s", Some("2026-11-25T13:37:01Z"), None))
+)]
+#[case::no_space_after_the_colon(
+    "Failed to update ACME account:429 urn:ietf:params:acme:error:rateLimited: Service busy; retry later.",
+    Some(("Service busy; retry later", None, None))
+)]
+#[case::before_the_rfc("Failed to register ACME account: 429 urn:acme:error:rateLimited: slow down", Some(("slow down", None, None)))]
+#[case::paused(
+    "Failed to register ACME account: 429 urn:ietf:params:acme:error:rateLimited: Your account is temporarily prevented from requesting certificates for www.example.com and possibly others. Please visit: https://portal.letsencrypt.org/sfe/v1/unpause?jwt=e.e.c",
+    Some(("", None, Some("https://portal.letsencrypt.org/sfe/v1/unpause?jwt=e.e.c")))
+)]
+#[case::cut(
+    "Failed to register ACME account: 429 urn:ietf:params:acme:error:rateLimited: Your account is temporarily prevented from requesting certificates for www.example.com and possibly others. Please visit: https://portal.letsencrypt.org/sfe/v1/unp... (truncated)",
+    Some(("", None, None))
+)]
+#[case::another_refusal(
+    "Failed to register ACME account: 400 urn:ietf:params:acme:error:invalidContact: no such domain",
+    None
+)]
+#[case::out_of_reach(
+    "Failed to register ACME account: Get \"https://acme-v02.api.letsencrypt.org/directory\": dial tcp: i/o timeout",
+    None
+)]
+#[case::quoted_by_somebody("Something else: 429 urn:ietf:params:acme:error:rateLimited: no", None)]
+#[case::nothing("", None)]
+fn an_account_that_the_ca_refused_for_its_limits_is_told_apart(
+    #[case] message: &str,
+    #[case] expected: Option<(&str, Option<&str>, Option<&str>)>,
+) {
+    let refused = account_refusal(message);
+    let told = refused.map(|one| (one.until.map(|at| at.to_string()), one.unpause));
+    let wanted = expected.map(|(_, until, link)| (until.map(str::to_owned), link));
+    assert_eq!(told, wanted);
+    let Some((refused, (limit, ..))) = refused.zip(expected) else { return };
+    if !refused.paused {
+        assert_eq!(refused.detail, limit);
+    }
+}
+
+#[test]
+fn a_refused_account_is_the_administrators_business() {
+    let refused = account_refusal(
+        "Failed to register ACME account: 429 urn:ietf:params:acme:error:rateLimited: too many, retry after 2026-11-25 13:37:01 UTC: see https://x",
+    );
+    let finding = refused.unwrap().of_account(&IssuerRef::cluster("le"), &host());
+    assert_eq!(finding.who_acts(), crate::core::reason::WhoActs::ClusterAdmin);
+    assert_eq!(finding.observed, ["ClusterIssuer/le", "too many"]);
+    assert_eq!(finding.note, "2026-11-25 13:38 UTC", "the minute is over when it says so");
+}
+
 const REQUEST: &str = "The certificate request has failed to complete and will be retried: Failed to wait for order resource \"www-kjbs7-3761388167\" to become ready: order is in \"errored\" state: ";
 
 fn host() -> Host {

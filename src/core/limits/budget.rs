@@ -8,9 +8,10 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Account, Ask, Bucket, CaLimits, Class, Id, Key, Kind, Names, Place, Rate, Renewal, Seen, Spent, Wait,
+    Account, Ask, Bucket, CaLimits, Class, Id, Key, Kind, Names, PastOrder, Place, Rate, Renewal, Seen, Spent, Wait,
     fair::Queue,
     ledger::{Ledger, News},
+    past,
     policy::LimitsPolicy,
     refusal::Refusal,
 };
@@ -306,6 +307,16 @@ impl Budget {
     /// What a host's Domain is to remember of its orders.
     pub fn spent(&self, namespace: &Arc<str>, host: &Host) -> Vec<Spent> {
         self.ledger.spent(namespace, host)
+    }
+
+    /// What is to be remembered of a namespace's orders beside those that other objects tell of, by `told`: the latest, the
+    /// oldest first. What a CA without known limits did counts nowhere.
+    pub fn past(&self, namespace: &str, told: impl Fn(&Seen) -> bool, now: Timestamp) -> Vec<PastOrder> {
+        let counted = |seen: &&Seen| CaLimits::of(&seen.account.directory, &self.policies).is_some();
+        let untold = self.ledger.of_namespace(namespace, now).filter(counted).filter(|seen| !told(seen));
+        let mut past: Vec<PastOrder> = untold.filter_map(PastOrder::of).collect();
+        past.sort_by(|a, b| (a.last(), &a.spent.order).cmp(&(b.last(), &b.spent.order)));
+        past.split_off(past.len().saturating_sub(past::MOST))
     }
 
     /// The fewest places left in any bucket of a kind, of those of which any are used or kept.

@@ -79,7 +79,7 @@ pub struct Spent {
 pub(super) struct Ledger {
     orders: HashMap<Arc<str>, Seen>,
     /// By namespace and first name.
-    by_host: HashMap<(Arc<str>, Host), Vec<Arc<str>>>,
+    by_host: HashMap<Arc<str>, HashMap<Host, Vec<Arc<str>>>>,
     /// What was certified at all, by directory.
     certified: HashSet<(Arc<str>, Names)>,
 }
@@ -119,7 +119,8 @@ impl Ledger {
             ..seen.clone()
         });
         if first && let Some(host) = seen.names.first() {
-            self.by_host.entry((seen.namespace.clone(), host.clone())).or_default().push(seen.uid.clone());
+            let of_namespace = self.by_host.entry(seen.namespace.clone()).or_default();
+            of_namespace.entry(host.clone()).or_default().push(seen.uid.clone());
         }
         let mut news = Vec::new();
         let (now, then) = (&seen.progress, &mut known.progress);
@@ -173,7 +174,7 @@ impl Ledger {
 
     /// What a host's Domain is to remember, the oldest first.
     pub(super) fn spent(&self, namespace: &Arc<str>, host: &Host) -> Vec<Spent> {
-        let uids = self.by_host.get(&(namespace.clone(), host.clone())).into_iter().flatten();
+        let uids = self.by_host.get(namespace).and_then(|of| of.get(host)).into_iter().flatten();
         let mut spent: BTreeMap<(Timestamp, &str), Spent> = uids
             .filter_map(|uid| self.orders.get(uid))
             .filter_map(|seen| {
@@ -187,16 +188,29 @@ impl Ledger {
         spent.into_values().collect()
     }
 
+    /// The orders of a namespace that still have a say.
+    pub(super) fn of_namespace(&self, namespace: &str, now: Timestamp) -> impl Iterator<Item = &Seen> {
+        let uids = self.by_host.get(namespace).into_iter().flat_map(HashMap::values).flatten();
+        uids.filter_map(|uid| self.orders.get(uid)).filter(move |seen| has_say(seen, now))
+    }
+
     /// Forgets what has no say any more.
     pub(super) fn forget(&mut self, now: Timestamp) {
-        let before = now.checked_sub(KEPT).unwrap_or(Timestamp::MIN);
-        self.orders.retain(|_, seen| seen.progress.last().is_none_or(|at| at >= before));
+        self.orders.retain(|_, seen| has_say(seen, now));
         let orders = &self.orders;
-        self.by_host.retain(|_, uids| {
-            uids.retain(|uid| orders.contains_key(uid));
-            !uids.is_empty()
+        self.by_host.retain(|_, hosts| {
+            hosts.retain(|_, uids| {
+                uids.retain(|uid| orders.contains_key(uid));
+                !uids.is_empty()
+            });
+            !hosts.is_empty()
         });
     }
+}
+
+fn has_say(seen: &Seen, now: Timestamp) -> bool {
+    let before = now.checked_sub(KEPT).unwrap_or(Timestamp::MIN);
+    seen.progress.last().is_none_or(|at| at >= before)
 }
 
 fn then_issued(news: &[News]) -> bool {
@@ -220,7 +234,7 @@ impl Progress {
 // === impl Spent ===
 
 impl Spent {
-    fn of(seen: &Seen, host: &Host) -> Self {
+    pub(super) fn of(seen: &Seen, host: &Host) -> Self {
         let names = seen.names.hosts();
         let text = |hosts: &[Host]| hosts.iter().map(Host::to_string).collect();
         Self {

@@ -1,6 +1,8 @@
 //! What is to be said of a host before any DNS question: either that settles
 //! the verdict, or it is pre-flight's to reach.
 
+use jiff::Timestamp;
+
 use super::{HostInput, IssuerView, Owner, Terms};
 use crate::core::{
     finding::Finding,
@@ -15,6 +17,8 @@ use crate::core::{
 pub enum Standing {
     /// The verdict is this, whatever DNS says.
     Settled(Finding),
+    /// The same, and then somebody can do something about it.
+    SettledUntil(Finding, Timestamp),
     /// DNS decides.
     Asks(Box<Request>),
 }
@@ -53,6 +57,10 @@ pub fn by_issuer(input: &HostInput<'_>, terms: &Terms) -> Standing {
     match &input.issuer {
         IssuerView::Missing(name) => noted(Reason::IssuerMissing, name),
         IssuerView::NotReady(why) => noted(Reason::IssuerNotReady, why),
+        IssuerView::AccountRefused { finding, until } => match until.filter(|until| *until > input.now) {
+            Some(until) => Standing::SettledUntil(finding.clone(), until),
+            None => Standing::Settled(finding.clone()),
+        },
         IssuerView::NoValidation => settled(Reason::NoValidationNeeded),
         IssuerView::NoSolver(reason, note) => noted(*reason, note),
         IssuerView::Acme { method, ca } => {

@@ -197,6 +197,11 @@ pub(super) fn look(
     let (now, issuer) = (input.now, terms.issuer.as_ref());
     let request = match standing {
         Standing::Settled(finding) => return check::settle(next, &finding, issuer, now),
+        Standing::SettledUntil(finding, until) => {
+            check::settle(next, &finding, issuer, now);
+            next.next_check_time = Some(Time(until));
+            return plan.wake_at(until);
+        }
         Standing::Asks(request) => request,
     };
     let asked = check::asked(&request, check::check_now(&domain, input.claims));

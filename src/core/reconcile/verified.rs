@@ -1,12 +1,13 @@
-//! The hosts of a namespace that may be given TLS now, for admission policies.
+//! The hosts of a namespace that may be given TLS now, for admission policies; and what else is to be remembered of it.
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::core::{
     host::Host,
     knowledge::{DomainFacts, Gate},
+    limits::{PastOrder, ledger::KEPT},
     policy::{Issuance, Policy},
 };
 
@@ -17,8 +18,28 @@ pub struct Verified {
     pub hosts: BTreeMap<String, String>,
     /// The issuer of the simple injection.
     pub issuer: String,
-    /// When the first of them ceases to be verified, unless checked again.
+    /// The orders that no other object tells of.
+    pub orders: Vec<PastOrder>,
+    /// When the first of the hosts ceases to be verified, unless checked again, or the first order to matter.
     pub until: Option<Timestamp>,
+}
+
+// === impl Verified ===
+
+impl Verified {
+    /// With orders to remember.
+    #[must_use]
+    pub fn remembering(mut self, orders: Vec<PastOrder>) -> Self {
+        let oldest = orders.iter().filter_map(PastOrder::last).min();
+        let forgotten = oldest.and_then(|at| at.checked_add(KEPT).ok()?.checked_add(SignedDuration::from_secs(1)).ok());
+        self.until = [self.until, forgotten].into_iter().flatten().min();
+        Self { orders, ..self }
+    }
+
+    /// Whether there is nothing to say.
+    pub fn is_empty(&self) -> bool {
+        self.hosts.is_empty() && self.orders.is_empty()
+    }
 }
 
 /// One wanted host of the namespace.

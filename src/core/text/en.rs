@@ -1,6 +1,10 @@
 //! English sentences.
 
-use crate::core::{finding::Finding, limits::Kind as Limit, reason::Reason};
+use crate::core::{
+    finding::{Finding, is_link},
+    limits::Kind as Limit,
+    reason::Reason,
+};
 
 /// "an A record to 1.2.3.4", by what kind of value is required.
 fn record(finding: &Finding) -> String {
@@ -48,6 +52,20 @@ fn limit(finding: &Finding) -> String {
     finding.observed.get(1).map_or_else(|| what.to_owned(), |of| format!("{what} ({of})"))
 }
 
+fn account_rate_limited(finding: &Finding) -> String {
+    let issuer = finding.observed.first().map_or("the issuer", String::as_str);
+    let limit = finding.observed.get(1).map_or_else(String::new, |words| format!(": \"{words}\""));
+    let acts = match finding.note.as_str() {
+        "" => "later the cluster's administrator must".to_owned(),
+        link if is_link(link) => format!("the cluster's administrator must lift the pause at {link}, then"),
+        from => format!("from {from} the cluster's administrator must"),
+    };
+    let how = super::touch(issuer).map_or_else(String::new, |command| format!(", e.g. `{command}`"));
+    format!(
+        "the CA refused the ACME account of {issuer} for its limits{limit}; {acts} edit the issuer{how}, because cert-manager does not ask again by itself for up to ten hours"
+    )
+}
+
 fn or<'a>(text: &'a str, fallback: &'a str) -> &'a str {
     if text.is_empty() { fallback } else { text }
 }
@@ -87,6 +105,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::IssuerUnset => "certgate's policy names no issuer; the cluster's administrator must set `issuer`".to_owned(),
         Reason::IssuerMissing => format!("the issuer {} does not exist; the cluster's administrator must create it", or(&finding.note, "named in the policy")),
         Reason::IssuerNotReady => format!("the issuer is not ready{note_text}; the cluster's administrator must look at it"),
+        Reason::AccountRateLimited => account_rate_limited(finding),
         Reason::NoSolver => format!("the issuer has no solver for {host}{note_text}; the cluster's administrator must add one"),
         Reason::IssuerConflict => format!("{host} needs another issuer than the other hosts of this Ingress; give it an Ingress of its own"),
         Reason::HostTaken => format!("{host} is already in use elsewhere on this platform; remove it there first"),

@@ -1,6 +1,10 @@
 //! Simplified Chinese sentences.
 
-use crate::core::{finding::Finding, limits::Kind as Limit, reason::Reason};
+use crate::core::{
+    finding::{Finding, is_link},
+    limits::Kind as Limit,
+    reason::Reason,
+};
 
 /// "指向 1.2.3.4 的 A 记录", by what kind of value is required.
 fn record(finding: &Finding) -> String {
@@ -38,6 +42,20 @@ fn limit(finding: &Finding) -> String {
         None => "证书数",
     };
     finding.observed.get(1).map_or_else(|| what.to_owned(), |of| format!("{what}（{of}）"))
+}
+
+fn account_rate_limited(finding: &Finding) -> String {
+    let issuer = finding.observed.first().map_or("签发者", String::as_str);
+    let limit = finding.observed.get(1).map_or_else(String::new, |words| format!("（“{words}”）"));
+    let acts = match finding.note.as_str() {
+        "" => "集群管理员需稍后".to_owned(),
+        link if is_link(link) => format!("集群管理员需先在 {link} 解除暂停，再"),
+        from => format!("集群管理员需在 {from} 之后"),
+    };
+    let how = super::touch(issuer).map_or_else(String::new, |command| format!("，例如 `{command}`"));
+    format!(
+        "证书机构因频率限制拒绝了 {issuer} 的 ACME 账户{limit}；{acts}修改该签发者{how}，因为 cert-manager 在最长十小时内不会自行重试"
+    )
 }
 
 fn or<'a>(text: &'a str, fallback: &'a str) -> &'a str {
@@ -79,6 +97,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::IssuerUnset => "certgate 的策略未指定签发者；集群管理员需设置 `issuer`".to_owned(),
         Reason::IssuerMissing => format!("签发者 {} 不存在；集群管理员需创建它", or(&finding.note, "（策略中指定的）")),
         Reason::IssuerNotReady => format!("签发者尚未就绪{note_text}；集群管理员需检查"),
+        Reason::AccountRateLimited => account_rate_limited(finding),
         Reason::NoSolver => format!("签发者没有适用于 {host} 的 solver{note_text}；集群管理员需添加"),
         Reason::IssuerConflict => format!("{host} 与该 Ingress 中其他域名需要不同的签发者；请为其单独创建 Ingress"),
         Reason::HostTaken => format!("{host} 已被本平台其他团队使用；请先在原处移除"),

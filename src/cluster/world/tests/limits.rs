@@ -78,6 +78,59 @@ fn another_process_knows_what_was_used_from_objects_alone() {
     assert_eq!(cluster.orders.len(), 3);
 }
 
+/// One host has its certificate, then all that tells of its order goes.
+fn gone() -> Cluster {
+    let mut cluster = Cluster::new(TIGHT);
+    cluster.dns.insert("one.example.com".into(), Reason::Verified);
+    cluster.put("Ingress", ingress("one", "one.example.com"));
+    cluster.settle();
+    assert_eq!(cluster.orders, ["one.example.com"]);
+    let mut off = cluster.get("Ingress", "one").unwrap().clone();
+    off["metadata"]["annotations"]["certgate.dev/auto-issue"] = json!("false");
+    cluster.put("Ingress", off);
+    cluster.pass(60);
+    for order in cluster.names("Order") {
+        cluster.delete("Order", &order);
+    }
+    cluster.pass(5);
+    assert_eq!(cluster.get("Domain", "one.example.com"), None);
+    cluster
+}
+
+#[test]
+fn another_process_knows_of_orders_that_no_domain_tells_of_any_more() {
+    let mut cluster = gone();
+    let kept = cluster.get("VerifiedHosts", "certgate").unwrap()["spec"].clone();
+    assert_eq!(kept["hosts"], json!({}));
+    assert_eq!(
+        (&kept["orders"][0]["host"], kept["orders"].as_array().map(Vec::len)),
+        (&json!("one.example.com"), Some(1))
+    );
+    cluster.start_anew();
+    cluster.dns.insert("two.example.com".into(), Reason::Verified);
+    cluster.put("Ingress", ingress("two", "two.example.com"));
+    cluster.settle();
+    assert_eq!(standing(&cluster, "two.example.com").1, "False RateLimited");
+    cluster.pass(1000);
+    assert_eq!(cluster.orders, ["one.example.com", "two.example.com"]);
+}
+
+#[test]
+fn an_order_is_kept_for_two_weeks_and_by_its_domain_where_that_comes_back() {
+    let mut cluster = gone();
+    cluster.put("Ingress", ingress("one", "one.example.com"));
+    cluster.pass(30);
+    let spec = cluster.get("VerifiedHosts", "certgate").unwrap()["spec"].clone();
+    assert_eq!(spec["orders"], json!([]), "{spec}");
+    assert_ne!(cluster.get("Domain", "one.example.com").unwrap()["status"]["orders"], Value::Null);
+
+    let mut cluster = gone();
+    cluster.pass(14 * 86_400 - 3600);
+    assert!(cluster.get("VerifiedHosts", "certgate").is_some());
+    cluster.pass(7200);
+    assert_eq!(cluster.get("VerifiedHosts", "certgate"), None);
+}
+
 #[test]
 fn who_no_longer_wants_a_place_leaves_it_to_the_next() {
     let mut cluster = Cluster::new(TIGHT);

@@ -9,11 +9,11 @@ use crate::{
     core::{names, reason::Reason},
 };
 
-const SHOP: &str = "www.shop-example.com";
-const ROUTE: &str = "www.shop-example.comp-ps-s";
+pub(super) const SHOP: &str = "www.shop-example.com";
+pub(super) const ROUTE: &str = "www.shop-example.comp-ps-s";
 
 /// A cluster of Rainbond 6 with its routes known. `more`: what else policy says of the switch.
-fn rainbond(more: Value) -> Cluster {
+pub(super) fn rainbond(more: Value) -> Cluster {
     let mut policy = json!({"issuer": {"name": "letsencrypt-http"}, "gateway": {"addresses": ["203.0.113.7"]},
         "gate": {"mode": "annotated"}, "rainbond": {"routes": true}});
     policy["rainbond"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -30,7 +30,7 @@ fn rainbond(more: Value) -> Cluster {
 }
 
 /// An object that Rainbond's own code wrote.
-fn fixture(text: &str) -> Value {
+pub(super) fn fixture(text: &str) -> Value {
     let mut object: Value = serde_saphyr::from_str(text).unwrap();
     object.as_object_mut().unwrap().remove("status");
     object
@@ -38,9 +38,14 @@ fn fixture(text: &str) -> Value {
 
 macro_rules! v6 {
     ($name:literal) => {
-        fixture(include_str!(concat!("../../../../tests/fixtures/v6/", $name, ".yaml")))
+        $crate::cluster::world::tests::routes::fixture(include_str!(concat!(
+            "../../../../tests/fixtures/v6/",
+            $name,
+            ".yaml"
+        )))
     };
 }
+pub(super) use v6;
 
 fn condition<'c>(cluster: &'c Cluster, certificate: &str) -> Option<&'c Value> {
     let conditions = cluster.get("Certificate", certificate)?["status"]["conditions"].as_array()?;

@@ -358,15 +358,15 @@ impl Cluster {
         let Some(desired) = self.world.plan_verified(namespace, self.now) else { return };
         self.wakes.extend(desired.until.map(|at| (key, at)));
         let present = self.world.verified(namespace).cloned();
-        if desired.hosts.is_empty() {
+        if desired.is_empty() {
             if present.is_some() {
                 self.delete_in("VerifiedHosts", namespace, "certgate");
             }
-        } else if present.is_none_or(|present| present.hosts != desired.hosts) {
+        } else if present.is_none_or(|old| old.hosts != desired.hosts || old.orders != desired.orders) {
             self.put(
                 "VerifiedHosts",
                 json!({"metadata": {"namespace": namespace, "name": "certgate"},
-                "spec": {"hosts": desired.hosts, "issuer": desired.issuer}}),
+                "spec": {"hosts": desired.hosts, "issuer": desired.issuer, "orders": desired.orders}}),
             );
         }
     }

@@ -1,0 +1,59 @@
+//! Whose a host is that several namespaces claim: one holds it, and the others are told that it is taken.
+
+use std::cmp::Ordering;
+
+use jiff::Timestamp;
+
+/// Something that wants a certificate for a host: an Ingress, a route of Rainbond 6, or a Certificate of its switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claimant<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Since when its namespace claims the host, without a break.
+    pub since: Timestamp,
+    /// Its namespace has ordered a certificate for the host, or has one.
+    pub in_use: bool,
+}
+
+// === impl Claimant ===
+
+impl Claimant<'_> {
+    /// Whether it goes before another: what is in use before what is not, then the older, then by namespace and name.
+    fn precedence(&self, other: &Self) -> Ordering {
+        let rank = |one: &Self| (!one.in_use, one.since);
+        rank(self).cmp(&rank(other)).then_with(|| (self.namespace, self.name).cmp(&(other.namespace, other.name)))
+    }
+}
+
+/// The claimant that holds the host, of all in all namespaces.
+pub fn holder<'a>(claimants: impl IntoIterator<Item = Claimant<'a>>) -> Option<Claimant<'a>> {
+    claimants.into_iter().min_by(Claimant::precedence)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn claimant(namespace: &'static str, name: &'static str, since: i64, in_use: bool) -> Claimant<'static> {
+        Claimant { namespace, name, since: Timestamp::from_second(since).unwrap(), in_use }
+    }
+
+    #[rstest]
+    #[case::nobody(&[], None)]
+    #[case::alone(&[claimant("a", "web", 9, false)], Some("a/web"))]
+    #[case::the_first(&[claimant("a", "web", 9, false), claimant("b", "route", 5, false)], Some("b/route"))]
+    #[case::in_use_before_the_first(&[claimant("a", "web", 9, true), claimant("b", "route", 5, false)], Some("a/web"))]
+    #[case::the_first_of_those_in_use(&[claimant("a", "web", 9, true), claimant("b", "route", 5, true)], Some("b/route"))]
+    #[case::at_once_by_namespace(&[claimant("b", "a", 5, false), claimant("a", "b", 5, false)], Some("a/b"))]
+    #[case::at_once_by_name(&[claimant("a", "z", 5, false), claimant("a", "b", 5, false)], Some("a/b"))]
+    fn one_holds_the_host(#[case] claimants: &[Claimant<'static>], #[case] expected: Option<&str>) {
+        let name = |one: Claimant<'_>| format!("{}/{}", one.namespace, one.name);
+        assert_eq!(holder(claimants.iter().copied()).map(name).as_deref(), expected);
+        // Whoever asks, and in whatever order the watches have shown them.
+        assert_eq!(holder(claimants.iter().rev().copied()).map(name).as_deref(), expected);
+    }
+}
