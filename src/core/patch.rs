@@ -6,6 +6,8 @@
 use serde::{Serialize, Serializer, ser::Error as _};
 use serde_json::value::RawValue;
 
+use super::plain_run::plain_run;
+
 /// One operation of a JSON Patch (RFC 6902 §4).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
@@ -77,11 +79,11 @@ pub fn string(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
     // Text in quotes, as a record is, is mostly text: whole runs are taken over, and the rare character left to serde.
-    while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
-        let (clean, from) = rest.split_at(at);
-        out.push_str(clean);
+    loop {
+        let (plain, from) = rest.split_at_checked(plain_run(rest.as_bytes())).unwrap_or((rest, ""));
+        out.push_str(plain);
         // What is escaped is ASCII, so one octet.
-        let (special, after) = from.split_at(1);
+        let Some((special, after)) = from.split_at_checked(1) else { break };
         match special {
             "\"" => out.push_str("\\\""),
             "\\" => out.push_str("\\\\"),
@@ -93,7 +95,6 @@ pub fn string(out: &mut String, text: &str) {
         }
         rest = after;
     }
-    out.push_str(rest);
     out.push('"');
 }
 
