@@ -278,7 +278,7 @@ impl Kept for Domain {
         touched.keys.insert(Key::Host(namespace.clone(), host.clone()));
         let news =
             old.is_none_or(|old| old.domain.metadata.uid != self.metadata.uid || old.facts.released != facts.released);
-        ns.domains.insert(host.clone(), SeenDomain { domain: self, facts });
+        ns.domains.insert(host.clone(), Box::new(SeenDomain { domain: self, facts }));
         let claimed = world.claimed.entry(host.clone()).or_default();
         claimed.insert(namespace.clone());
         if news {
