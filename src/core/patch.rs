@@ -41,16 +41,15 @@ pub struct Json(String);
 pub fn annotation_path(key: &str) -> String {
     let mut path = String::with_capacity(24 + key.len());
     path.push_str("/metadata/annotations/");
-    for (index, part) in key.split('/').enumerate() {
-        if index > 0 {
-            path.push_str("~1");
-        }
-        if part.contains('~') {
-            path.push_str(&part.replace('~', "~0"));
-        } else {
-            path.push_str(part);
-        }
+    let mut rest = key;
+    while let Some((plain, from)) =
+        rest.bytes().position(|octet| octet == b'/' || octet == b'~').and_then(|at| rest.split_at_checked(at))
+    {
+        path.push_str(plain);
+        path.push_str(if from.starts_with('~') { "~0" } else { "~1" });
+        rest = from.get(1..).unwrap_or_default();
     }
+    path.push_str(rest);
     path
 }
 
@@ -155,6 +154,7 @@ mod tests {
     #[test]
     fn pointers_are_escaped() {
         assert_eq!(annotation_path("a.example/b~c/d"), "/metadata/annotations/a.example~1b~0c~1d");
+        assert_eq!(annotation_path("/~例~"), "/metadata/annotations/~1~0例~0");
     }
 
     proptest! {
