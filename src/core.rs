@@ -20,6 +20,7 @@ pub mod knowledge;
 pub mod limits;
 pub mod names;
 pub mod patch;
+pub mod plain_run;
 pub mod policy;
 pub mod rainbond;
 pub mod reason;

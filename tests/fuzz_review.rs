@@ -1,5 +1,6 @@
 //! Reviews, broken in every way that chance finds, for as long as
-//! `CERTGATE_FUZZ_SECONDS` says: always an answer, never a panic, and no growth.
+//! `CERTGATE_FUZZ_SECONDS` says: always an answer, never a panic, and no growth;
+//! and always read as serde_json reads them.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,7 +19,11 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use certgate::{
-    admission::answer::{Outcome, answer},
+    admission::{
+        answer::{Outcome, answer},
+        json,
+        review::Review,
+    },
     cluster::index::Index,
     core::policy::{AutoIssue, IssuerRef, Policy},
 };
@@ -145,8 +150,14 @@ fn mutate(rng: &mut Rng, body: &mut Vec<u8>, other: &[u8]) {
     }
 }
 
-/// An answer is an allowing review whose patch applies, or a line of text.
+/// What is read of a body, or what is wrong with it.
+fn told(read: serde_json::Result<Review<'_>>) -> String {
+    read.map_or_else(|error| error.to_string(), |review| format!("{review:?}"))
+}
+
+/// A body is read as serde_json reads it. An answer is an allowing review whose patch applies, or a line of text.
 fn check(body: &[u8], index: &Index, policy: &Policy) {
+    assert_eq!(told(json::read(body)), told(serde_json::from_slice(body)));
     let answer = answer(body, &index.read(), policy, jiff::Timestamp::UNIX_EPOCH);
     if answer.outcome == Outcome::Malformed {
         return;

@@ -13,7 +13,7 @@ use super::{
 };
 
 const ADMIN: &str = "127.0.0.1:19446";
-const WITHIN: Duration = Duration::from_secs(120);
+const WITHIN: Duration = Duration::from_secs(600);
 
 const SECTION: Section = Section {
     title: "Memory and cold start",

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::{
     answer::{Answer, Outcome, allow, refuse},
+    json,
     review::{self, Operation, Resource},
 };
 use crate::core::{
@@ -146,7 +147,7 @@ struct Condition<'a> {
 
 /// Reads a request body. Total. `approver`: the user name of certgate's controller.
 pub fn read<'a>(body: &'a [u8], approver: &str) -> Reading<'a> {
-    match serde_json::from_slice::<Review<'a>>(body) {
+    match json::read::<Review<'a>>(body) {
         Ok(review) if !review.request.uid.is_empty() => review.read(approver),
         Ok(_) => Reading::Malformed { why: "request.uid is empty".to_owned() },
         Err(error) => match review::find_uid(body) {

@@ -9,6 +9,7 @@ use serde::{
     de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor},
 };
 
+use super::json;
 use crate::core::ingress::{CowStr, Ingress};
 
 /// The version of reviews that is spoken.
@@ -112,12 +113,7 @@ pub enum Operation {
 
 /// Reads a request body. Total: whatever the bytes are, this says what they are.
 pub fn read(body: &[u8]) -> Reading<'_> {
-    // Text that is known to be UTF-8 is not checked again string by string.
-    let read = match std::str::from_utf8(body) {
-        Ok(text) => serde_json::from_str::<Review<'_>>(text),
-        Err(_) => serde_json::from_slice::<Review<'_>>(body),
-    };
-    match read {
+    match json::read::<Review<'_>>(body) {
         Ok(review) if !review.request.uid.is_empty() => Reading::Review(review),
         Ok(_) => Reading::Malformed { why: "request.uid is empty".to_owned() },
         Err(error) => match find_uid(body) {

@@ -208,8 +208,9 @@ struct Leading(ControllerMetrics, Stages);
 
 impl Leading {
     fn begin(metrics: ControllerMetrics, stages: Stages) -> Self {
-        metrics.leads(true);
+        // First, so that nobody who sees it lead finds it ready to stand by.
         stages.enter(Stage::Listing);
+        metrics.leads(true);
         Self(metrics, stages)
     }
 }

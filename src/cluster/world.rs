@@ -97,7 +97,8 @@ struct Namespace {
     /// Names of the Ingresses that name a host or carry our parts for it.
     by_host: HashMap<Host, BTreeSet<Arc<str>>>,
     companions: HashMap<Arc<str>, Companion>,
-    domains: HashMap<Host, SeenDomain>,
+    /// Boxed: the places that a map keeps empty would cost as much as the full ones.
+    domains: HashMap<Host, Box<SeenDomain>>,
     /// Domains that are not named by their host, and so of no effect.
     strays: HashMap<Arc<str>, Domain>,
     certificates: BTreeMap<String, Certificate>,
@@ -192,7 +193,7 @@ impl World {
 
     /// The Domain of a host.
     pub fn domain_object(&self, namespace: &str, host: &Host) -> Option<&SeenDomain> {
-        self.namespaces.get(namespace)?.domains.get(host)
+        self.namespaces.get(namespace)?.domains.get(host).map(Box::as_ref)
     }
 
     /// A Domain that is of no effect.

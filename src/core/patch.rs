@@ -6,6 +6,8 @@
 use serde::{Serialize, Serializer, ser::Error as _};
 use serde_json::value::RawValue;
 
+use super::plain_run::plain_run;
+
 /// One operation of a JSON Patch (RFC 6902 §4).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
@@ -39,16 +41,15 @@ pub struct Json(String);
 pub fn annotation_path(key: &str) -> String {
     let mut path = String::with_capacity(24 + key.len());
     path.push_str("/metadata/annotations/");
-    for (index, part) in key.split('/').enumerate() {
-        if index > 0 {
-            path.push_str("~1");
-        }
-        if part.contains('~') {
-            path.push_str(&part.replace('~', "~0"));
-        } else {
-            path.push_str(part);
-        }
+    let mut rest = key;
+    while let Some((plain, from)) =
+        rest.bytes().position(|octet| octet == b'/' || octet == b'~').and_then(|at| rest.split_at_checked(at))
+    {
+        path.push_str(plain);
+        path.push_str(if from.starts_with('~') { "~0" } else { "~1" });
+        rest = from.get(1..).unwrap_or_default();
     }
+    path.push_str(rest);
     path
 }
 
@@ -77,11 +78,11 @@ pub fn string(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
     // Text in quotes, as a record is, is mostly text: whole runs are taken over, and the rare character left to serde.
-    while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
-        let (clean, from) = rest.split_at(at);
-        out.push_str(clean);
+    loop {
+        let (plain, from) = rest.split_at_checked(plain_run(rest.as_bytes())).unwrap_or((rest, ""));
+        out.push_str(plain);
         // What is escaped is ASCII, so one octet.
-        let (special, after) = from.split_at(1);
+        let Some((special, after)) = from.split_at_checked(1) else { break };
         match special {
             "\"" => out.push_str("\\\""),
             "\\" => out.push_str("\\\\"),
@@ -93,7 +94,6 @@ pub fn string(out: &mut String, text: &str) {
         }
         rest = after;
     }
-    out.push_str(rest);
     out.push('"');
 }
 
@@ -154,6 +154,7 @@ mod tests {
     #[test]
     fn pointers_are_escaped() {
         assert_eq!(annotation_path("a.example/b~c/d"), "/metadata/annotations/a.example~1b~0c~1d");
+        assert_eq!(annotation_path("/~例~"), "/metadata/annotations/~1~0例~0");
     }
 
     proptest! {

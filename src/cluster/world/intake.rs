@@ -277,7 +277,7 @@ impl Kept for Domain {
                 .extend(ns.requests.for_host(&host).map(|request| Key::Request(namespace.clone(), request.clone())));
         }
         touched.keys.insert(Key::Host(namespace, host.clone()));
-        ns.domains.insert(host, SeenDomain { domain: self, facts });
+        ns.domains.insert(host, Box::new(SeenDomain { domain: self, facts }));
         world.shared(touched)
     }
 
