@@ -12,7 +12,7 @@
 use std::{fmt::Write as _, fs, path::Path};
 
 use certgate::{
-    core::policy::{AutoIssue, IssuerRef, Policy},
+    core::policy::{ApprovalGate, AutoIssue, GateMode, IssuerRef, Policy, Rainbond},
     explain::{documents::Documents, explain, render},
 };
 
@@ -21,6 +21,8 @@ fn policy() -> Policy {
         issuer: Some(IssuerRef::cluster("letsencrypt")),
         auto_issue: AutoIssue::All,
         platform_domains: vec!["nip.io".into(), "grapps.cn".into(), "goodrain.me".into()],
+        gate: ApprovalGate { mode: GateMode::All, ..ApprovalGate::default() },
+        rainbond: Rainbond { routes: true, ..Rainbond::default() },
         ..Policy::default()
     }
 }
@@ -74,6 +76,6 @@ fn every_object_of_rainbond_5() {
 }
 
 #[test]
-fn every_ingress_of_rainbond_6() {
+fn every_object_of_rainbond_6() {
     insta::assert_snapshot!(table("v6"));
 }

@@ -19,6 +19,7 @@ use certgate_lab::{
     prometheus::{self, Text},
 };
 use cluster::{Cluster, PATIENCE, Team, plain, program};
+use futures::future::try_join_all;
 use kube::{
     Api, ResourceExt as _,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams},
@@ -284,9 +285,8 @@ async fn strangers(watcher: &Watcher<'_>) -> Result<()> {
 
 /// Prometheus reads what both roles show, and finds in it what happened here.
 async fn scrapes(cluster: &Cluster) -> Result<()> {
-    let scrape = async |deployment: &str| -> Result<String> {
-        let replica = cluster.app.replicas_of(deployment).pop().context("no replica")?;
-        let address = (cluster.app.address(&replica)?, 8080).into();
+    let scrape = async |replica: &str| -> Result<String> {
+        let address = (cluster.app.address(replica)?, 8080).into();
         let visitor = Watcher { lab: &cluster.lab, page: address, token: String::new() };
         let (code, answer) = visitor.page("/metrics").await?;
         ensure!(code == 200, "{answer}");
@@ -298,7 +298,9 @@ async fn scrapes(cluster: &Cluster) -> Result<()> {
         let line = read.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
         line.and_then(|count| count.parse().ok()).unwrap_or_default()
     };
-    let webhook = scrape(installed::WEBHOOK).await?;
+    // Which replica the API server asks is its own affair.
+    let replicas = cluster.app.replicas_of(installed::WEBHOOK);
+    let webhooks = try_join_all(replicas.iter().map(|replica| scrape(replica))).await?;
     for metric in [
         "certgate_admission_reviews_total",
         "certgate_admission_hosts_total",
@@ -307,9 +309,10 @@ async fn scrapes(cluster: &Cluster) -> Result<()> {
         "certgate_index_watch_failing_seconds",
         "certgate_serving_certificate_not_after_timestamp_seconds",
     ] {
-        ensure!(series(&webhook, metric) > 0, "{metric} is not in\n{webhook}");
+        ensure!(webhooks.iter().any(|read| series(read, metric) > 0), "{metric} is not in\n{}", webhooks.join("\n"));
     }
-    let controller = scrape(installed::CONTROLLER).await?;
+    let replica = cluster.app.replicas_of(installed::CONTROLLER).pop().context("no replica")?;
+    let controller = scrape(&replica).await?;
     for metric in [
         "certgate_controller_hosts",
         "certgate_controller_checks_total",
