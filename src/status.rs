@@ -59,8 +59,8 @@ pub struct Row {
 }
 
 /// The rows of some Domains: those that somebody must act on first, oldest first.
-pub fn rows(domains: &[Domain]) -> Vec<Row> {
-    let mut rows: Vec<Row> = domains.iter().map(Row::of).collect();
+pub fn rows<'a>(domains: impl IntoIterator<Item = &'a Domain>) -> Vec<Row> {
+    let mut rows: Vec<Row> = domains.into_iter().map(Row::of).collect();
     rows.sort_by(|a, b| {
         let rank = |row: &Row| (row.is_settled(), row.finding.who_acts() == WhoActs::Nobody, row.finding.who_acts());
         (rank(a), a.since, &a.namespace, &a.host).cmp(&(rank(b), b.since, &b.namespace, &b.host))

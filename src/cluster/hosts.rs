@@ -53,10 +53,7 @@ pub fn follow(client: Client) -> (watch::Receiver<Seen>, impl Future<Output = In
                 tokio::time::sleep(SETTLE).await;
                 // What a listing brought is not called fresh before it is shown.
                 anew |= changed.notified().now_or_never().is_some();
-                let rows = anew.then(|| {
-                    let domains: Vec<Domain> = reader.state().iter().map(|domain| Domain::clone(domain)).collect();
-                    Arc::new(rows(&domains))
-                });
+                let rows = anew.then(|| Arc::new(rows(reader.state().iter().map(Arc::as_ref))));
                 let stale_since = failing.borrow_and_update().as_ref().map(began);
                 tell.send_if_modified(|seen| {
                     let differs = rows.is_some() || seen.stale_since.is_some() != stale_since.is_some();

@@ -7,7 +7,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{finding::Finding, host::Host, policy::IssuerRef, reason::Reason};
+use super::{finding::Finding, host::Host, policy::IssuerRef, reason::Reason, text};
 
 /// How long the CA may take to accept an order before it counts as out of
 /// reach: cert-manager says nothing of failed connections, it just tries again.
@@ -243,11 +243,7 @@ pub struct Refused<'a> {
 impl Refused<'_> {
     /// What it means for a host of the issuer whose account was refused.
     pub fn of_account(&self, issuer: &IssuerRef, host: &Host) -> Finding {
-        let until = self.until.map(|until| {
-            // The minute is over when it says so: who asks before is refused again.
-            let up = until.saturating_add(SignedDuration::from_secs(59)).unwrap_or(until);
-            up.strftime("%Y-%m-%d %H:%M UTC").to_string()
-        });
+        let until = self.until.map(text::not_before);
         let note = self.unpause.map(str::to_owned).or(until).unwrap_or_default();
         let detail = Some(self.detail).filter(|detail| !detail.is_empty() && !self.paused);
         let observed = std::iter::once(issuer.to_string()).chain(detail.map(str::to_owned));

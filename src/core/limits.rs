@@ -26,6 +26,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::text;
+
 /// What a CA limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -103,8 +105,6 @@ impl Kind {
 impl Wait {
     /// The time as people read it.
     pub fn until_text(&self) -> String {
-        // The minute is over when it says so.
-        let up = jiff::SignedDuration::from_secs(59);
-        self.until.saturating_add(up).unwrap_or(self.until).strftime("%Y-%m-%d %H:%M UTC").to_string()
+        text::not_before(self.until)
     }
 }

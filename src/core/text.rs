@@ -4,6 +4,8 @@
 mod en;
 mod zh;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::finding::{Finding, Lang};
 use super::reason::WhoActs;
 
@@ -47,6 +49,13 @@ pub fn records(finding: &Finding) -> Vec<String> {
             Err(_) => format!("{subject}. CNAME {value}."),
         })
         .collect()
+}
+
+/// From when on something may be done, as people read it: the minute is over when it says so, since who tries before is
+/// refused again.
+pub fn not_before(time: Timestamp) -> String {
+    let up = time.saturating_add(SignedDuration::from_secs(59)).unwrap_or(time);
+    up.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 /// The command that has cert-manager look at an issuer, `Kind/name`, again: any edit does.
