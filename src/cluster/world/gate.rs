@@ -65,6 +65,32 @@ pub(super) fn word(object: &impl kube::Resource<DynamicType = ()>) -> Option<&St
     [annotations, labels].into_iter().find_map(|all| all.as_ref()?.get(names::AUTO_ISSUE))
 }
 
+/// What a Certificate says that the gate heeds.
+pub(super) struct Words<'a> {
+    certificate: &'a Certificate,
+    labels: Labels<'a>,
+    issuer: IssuerRef,
+}
+
+// === impl Words ===
+
+impl<'a> Words<'a> {
+    pub(super) fn of(certificate: &'a Certificate) -> Self {
+        Self { certificate, labels: labels(certificate), issuer: IssuerRef::from(&certificate.spec.issuer_ref) }
+    }
+
+    /// As what asks for its hosts.
+    pub(super) fn asker<'w>(&'w self, namespace: &'w str) -> Asker<'w> {
+        Asker {
+            namespace,
+            word: word(self.certificate).map(String::as_str),
+            labels: &self.labels,
+            name: self.certificate.metadata.name.as_deref(),
+            issuer: &self.issuer,
+        }
+    }
+}
+
 // === impl SeenRequest ===
 
 impl SeenRequest {
@@ -214,17 +240,10 @@ impl World {
 
     /// Whether a Certificate has a host checked: by the gate, or as what Rainbond's switch is.
     pub(super) fn looks_after(&self, namespace: &str, certificate: &Certificate, host: &Host) -> bool {
-        let (labels, issuer) = (labels(certificate), IssuerRef::from(&certificate.spec.issuer_ref));
-        let asker = Asker {
-            namespace,
-            word: word(certificate).map(String::as_str),
-            labels: &labels,
-            name: certificate.metadata.name.as_deref(),
-            issuer: &issuer,
-        };
-        let policy = &self.policy;
+        let words = Words::of(certificate);
+        let (asker, policy) = (words.asker(namespace), &self.policy);
         let asks = asker.gates(host, self, policy)
             || (policy.rainbond.routes && asker.is_switch(host) && asker.flags(host, self, policy));
-        asks && !policy.excludes(namespace) && policy.issuers().any(|named| *named == issuer)
+        asks && !policy.excludes(namespace) && policy.issuers().any(|named| named == asker.issuer)
     }
 }

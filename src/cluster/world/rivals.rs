@@ -9,9 +9,7 @@ use super::{Key, Namespace, Touched, World, gate, routes};
 use crate::{
     api::partial::certificate::Certificate,
     core::{
-        approval::Asker,
         host::Host,
-        policy::IssuerRef,
         reconcile::{
             checked::Gated,
             rivals::{Claimant, holder},
@@ -99,11 +97,9 @@ impl World {
         if !policy.rainbond.routes || !routes::is_switchs(namespace, certificate, host) {
             return false;
         }
-        let (labels, issuer) = (gate::labels(certificate), IssuerRef::from(&certificate.spec.issuer_ref));
-        let word = gate::word(certificate).map(String::as_str);
-        let asker =
-            Asker { namespace, word, labels: &labels, name: certificate.metadata.name.as_deref(), issuer: &issuer };
-        policy.issuers().any(|one| *one == issuer) && asker.flags(host, self, policy)
+        let words = gate::Words::of(certificate);
+        let asker = words.asker(namespace);
+        policy.issuers().any(|named| named == asker.issuer) && asker.flags(host, self, policy)
     }
 }
 

@@ -12,7 +12,6 @@ use super::{Key, Namespace, Touched, World, gate, intake::Kept, rivals};
 use crate::{
     api::partial::{certificate::Certificate, route::ApisixRoute},
     core::{
-        approval::Asker,
         host::Host,
         knowledge::Knowledge as _,
         names,
@@ -255,12 +254,10 @@ impl World {
 
 /// Whether Rainbond's switch made a Certificate, and for that host alone.
 pub(super) fn is_switchs(namespace: &str, certificate: &Certificate, host: &Host) -> bool {
-    let (labels, issuer) = (gate::labels(certificate), IssuerRef::from(&certificate.spec.issuer_ref));
-    let name = certificate.metadata.name.as_deref();
     certificate.spec.dns_names.len() == 1
         && certificate.controller().is_none()
-        && name == Some(certificate.spec.secret_name.as_str())
-        && Asker { namespace, word: None, labels: &labels, name, issuer: &issuer }.is_switch(host)
+        && certificate.metadata.name.as_deref() == Some(certificate.spec.secret_name.as_str())
+        && gate::Words::of(certificate).asker(namespace).is_switch(host)
 }
 
 impl Namespace {
