@@ -5,6 +5,7 @@
 //! ignored is found out only when a certificate is missing.
 
 mod check;
+pub mod metrics;
 mod normalise;
 mod outline;
 mod syntax;

@@ -20,7 +20,7 @@ use crate::{
         preflight::ByPolicy,
         stage::Stages,
     },
-    config::{self, ConfigError},
+    config::{self, ConfigError, metrics::PolicyMetrics, watch::Reload},
     core::policy::Policy,
     dns::ServersError,
     pki::{self, LifetimeArgs, LifetimeError, PkiMetrics},
@@ -135,9 +135,12 @@ pub async fn run(args: ControllerArgs) -> Result<ExitCode, RunError> {
     let _traces = log::init(args.log_format, &args.traces)?;
     let mut signals = Signals::new().map_err(RunError::Signal)?;
     let mut tasks: JoinSet<&'static str> = JoinSet::new();
+    let mut registry = Registry::default();
     let policies = match &args.policy {
         Some(file) => {
-            let (policies, follow) = config::watch::watch(file.clone(), config::watch::INTERVAL, |_| {})?;
+            let metrics = PolicyMetrics::register(&mut registry);
+            let count = move |reload: Reload<'_>| metrics.count(&reload);
+            let (policies, follow) = config::watch::watch(file.clone(), config::watch::INTERVAL, count)?;
             tasks.spawn(async move {
                 follow.await;
                 "the watch on the policy file"
@@ -147,7 +150,6 @@ pub async fn run(args: ControllerArgs) -> Result<ExitCode, RunError> {
         None => watch::channel(Arc::default()).1,
     };
     let client = kubeconfig::client(args.kubeconfig.as_deref()).await?;
-    let mut registry = Registry::default();
     args.page.start(&client, &mut tasks).await?;
     let duties = Duties::prepare(&args.serving, &args.namespace, policies, client, args.lease, &mut registry)?;
     let socket = listener::bind("--admin-listen", args.admin_listen).await?;

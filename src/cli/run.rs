@@ -13,7 +13,7 @@ use super::{
     webhook::{Webhook, WebhookArgs, WebhookError},
 };
 use crate::{
-    config,
+    config::{self, metrics::PolicyMetrics, watch::Reload},
     pki::LifetimeArgs,
     server::{
         admin::Admin,
@@ -72,10 +72,13 @@ pub enum BothError {
 pub async fn run(args: RunArgs) -> Result<ExitCode, BothError> {
     let RunArgs { webhook: args, lease, service, ca_secret, lifetimes, guarded, page } = args;
     let _traces = log::init(args.log_format, &args.traces).map_err(WebhookError::from)?;
+    let mut registry = Registry::default();
     let (policies, follow) = match &args.policy {
         Some(file) => {
+            let metrics = PolicyMetrics::register(&mut registry);
+            let count = move |reload: Reload<'_>| metrics.count(&reload);
             let (policies, follow) =
-                config::watch::watch(file.clone(), config::watch::INTERVAL, |_| {}).map_err(WebhookError::from)?;
+                config::watch::watch(file.clone(), config::watch::INTERVAL, count).map_err(WebhookError::from)?;
             (policies, Some(follow))
         }
         None => (watch::channel(Arc::default()).1, None),
@@ -94,7 +97,6 @@ pub async fn run(args: RunArgs) -> Result<ExitCode, BothError> {
         lifetimes,
         guarded,
     };
-    let mut registry = Registry::default();
     let duties = Duties::prepare(&serving, &args.namespace, policies.clone(), client.clone(), lease, &mut registry)?;
     let page_client = client.clone();
     let mut webhook = Webhook::prepare(&args, policies, client, &mut registry).await?;

@@ -20,7 +20,7 @@ use super::kubeconfig::{self, KubeconfigError};
 use crate::{
     admission::handler::Admission,
     cluster::index::{self, Index, WatchMetrics},
-    config::{self, ConfigError},
+    config::{self, ConfigError, metrics::PolicyMetrics, watch::Reload},
     core::policy::Policy,
     server::{
         admin::Admin,
@@ -138,15 +138,17 @@ pub enum WebhookError {
 /// Unusable configuration, or a part that stopped.
 pub async fn run(args: WebhookArgs) -> Result<ExitCode, WebhookError> {
     let _traces = log::init(args.log_format, &args.traces)?;
+    let mut registry = Registry::default();
     let (policies, follow) = match &args.policy {
         Some(file) => {
-            let (policies, follow) = config::watch::watch(file.clone(), config::watch::INTERVAL, |_| {})?;
+            let metrics = PolicyMetrics::register(&mut registry);
+            let count = move |reload: Reload<'_>| metrics.count(&reload);
+            let (policies, follow) = config::watch::watch(file.clone(), config::watch::INTERVAL, count)?;
             (policies, Some(follow))
         }
         None => (watch::channel(Arc::default()).1, None),
     };
     let client = kubeconfig::client(args.kubeconfig.as_deref()).await?;
-    let mut registry = Registry::default();
     let mut webhook = Webhook::prepare(&args, policies, client, &mut registry).await?;
     if let Some(follow) = follow {
         webhook.tasks.spawn(async move {

@@ -2,8 +2,10 @@ use std::{fs, os::unix::fs::symlink, path::Path};
 
 use tokio::sync::mpsc;
 
+use prometheus_client::registry::Registry;
+
 use super::*;
-use crate::core::policy::AutoIssue;
+use crate::{config::metrics::PolicyMetrics, core::policy::AutoIssue};
 
 const SOON: Duration = Duration::from_secs(10);
 const OFTEN: Duration = Duration::from_millis(5);
@@ -11,12 +13,16 @@ const OFTEN: Duration = Duration::from_millis(5);
 /// A policy file under watch.
 struct Watched {
     policy: watch::Receiver<Arc<Policy>>,
+    registry: Registry,
     reports: mpsc::UnboundedReceiver<Result<(), String>>,
 }
 
 fn follow(path: &Path) -> Watched {
     let (sender, reports) = mpsc::unbounded_channel();
+    let mut registry = Registry::default();
+    let metrics = PolicyMetrics::register(&mut registry);
     let (policy, follow) = watch(path.to_owned(), OFTEN, move |reload| {
+        metrics.count(&reload);
         let _ = sender.send(match reload {
             Reload::Loaded(_) => Ok(()),
             Reload::Rejected(error) => Err(error.to_string()),
@@ -24,12 +30,24 @@ fn follow(path: &Path) -> Watched {
     })
     .unwrap();
     tokio::spawn(follow);
-    Watched { policy, reports }
+    Watched { policy, registry, reports }
 }
 
 impl Watched {
     async fn report(&mut self) -> Result<(), String> {
         tokio::time::timeout(SOON, self.reports.recv()).await.expect("a report in time").expect("a report")
+    }
+
+    /// Changes taken over, changes refused, and whether the last one was.
+    fn counted(&self) -> [u64; 3] {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap();
+        [
+            value("certgate_policy_reloads_total{outcome=\"loaded\"}"),
+            value("certgate_policy_reloads_total{outcome=\"rejected\"}"),
+            value("certgate_policy_rejected"),
+        ]
     }
 
     fn auto_issue(&self) -> AutoIssue {
@@ -59,6 +77,7 @@ async fn an_unusable_edit_is_reported_once_and_leaves_the_policy_in_force() {
     let told = watched.report().await.unwrap_err();
     assert!(told.ends_with("1:1: unknown field `autoIsue`; did you mean `autoIssue`?"), "{told}");
     assert_eq!(watched.auto_issue(), AutoIssue::All);
+    assert_eq!(watched.counted(), [0, 1, 1]);
     fs::remove_file(&path).unwrap();
     // The next report is of the removal: the fault before it was told only once.
     let told = watched.report().await.unwrap_err();
@@ -67,6 +86,7 @@ async fn an_unusable_edit_is_reported_once_and_leaves_the_policy_in_force() {
     fs::write(&path, "autoIssue: annotated\n").unwrap();
     watched.report().await.unwrap();
     assert_eq!(watched.auto_issue(), AutoIssue::Annotated);
+    assert_eq!(watched.counted(), [1, 2, 0]);
 }
 
 #[tokio::test]
