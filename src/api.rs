@@ -1,5 +1,6 @@
 //! The Kubernetes objects that certgate defines, and those of others reduced to what it reads.
 
 pub mod domain;
+pub mod list;
 pub mod partial;
 pub mod verified_hosts;

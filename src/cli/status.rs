@@ -12,7 +12,7 @@ use kube::{
 
 use super::{explain::LangArg, kubeconfig};
 use crate::{
-    api::domain::Domain,
+    api::{domain::Domain, list},
     core::{finding::Lang, host::Host},
     status::{Row, render, rows},
 };
@@ -106,11 +106,11 @@ pub async fn run(args: StatusArgs) -> Result<ExitCode, StatusError> {
     if args.watch {
         return watch(&args, &api, &wanted).await;
     }
-    let listed = api.list(&ListParams::default()).await.map_err(|error| match error {
+    let listed = list::all(&api, &ListParams::default()).await.map_err(|error| match error {
         kube::Error::Api(status) if status.code == 404 => StatusError::NotInstalled,
         error => StatusError::List(error),
     })?;
-    let domains: Vec<Domain> = listed.items.into_iter().filter(wanted).collect();
+    let domains: Vec<Domain> = listed.into_iter().filter(wanted).collect();
     let rows = rows(&domains);
     print(&args, &rows)?;
     let all_ready = rows.iter().all(|row| row.ready) && (hosts.is_empty() || rows.len() >= hosts.len());

@@ -30,15 +30,13 @@ use super::{
     observed::{Names, Observed, Resolvers, Seen, Server},
 };
 use crate::{
-    api::verified_hosts::VerifiedHosts,
+    api::{list, verified_hosts::VerifiedHosts},
     cli::crd,
     core::policy::{Dns, Policy},
     dns::{Preflight, parse_server},
     pki::store::TLS_CERTIFICATE,
 };
 
-/// The most objects of a kind that are looked at.
-const MOST: u32 = 500;
 /// The key of the policy in its ConfigMap.
 const POLICY_FILE: &str = "policy.yaml";
 
@@ -150,12 +148,7 @@ impl Look {
     async fn seen<T>(&self, asked: impl Future<Output = kube::Result<T>>) -> Seen<T> {
         match tokio::time::timeout(self.patience, asked).await {
             Err(_) => Seen::Failed(format!("no answer within {:?}", self.patience)),
-            Ok(Ok(object)) => Seen::Here(object),
-            Ok(Err(kube::Error::Api(status))) if status.code == 404 => Seen::Absent,
-            Ok(Err(kube::Error::Api(status))) if status.code == 403 || status.code == 401 => {
-                Seen::Forbidden(status.message.clone())
-            }
-            Ok(Err(error)) => Seen::Failed(error.to_string()),
+            Ok(answer) => seen(answer),
         }
     }
 
@@ -170,7 +163,13 @@ impl Look {
     where
         K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
     {
-        self.seen(api.list(&params.limit(MOST))).await.map(|list| list.items)
+        // No page of many need come faster than a list of one page.
+        let page = |params: ListParams| async move {
+            let asked = api.list(&params);
+            let late = |_| kube::Error::Service(format!("no answer within {:?}", self.patience).into());
+            tokio::time::timeout(self.patience, asked).await.map_err(late)?
+        };
+        seen(list::pages(&params, page).await)
     }
 
     async fn policy(&self, names: &Names) -> Seen<Result<Policy, String>> {
@@ -231,15 +230,15 @@ impl Look {
             self.all(&domains, ListParams::default()),
             self.all(&policies, ListParams::default()),
             self.all(&bindings, ListParams::default()),
-            self.seen(namespaces.list_metadata(&every)),
-            self.seen(guards.list_metadata(&every)),
+            self.seen(list::all_metadata(&namespaces, &every)),
+            self.seen(list::all_metadata(&guards, &every)),
         );
         observed.namespaces = found.10.map(|list| {
-            let staying = list.items.into_iter().filter(|object| object.metadata.deletion_timestamp.is_none());
+            let staying = list.into_iter().filter(|object| object.metadata.deletion_timestamp.is_none());
             staying.map(|object| object.name_any()).collect()
         });
         observed.guarded =
-            found.11.map(|list| list.items.into_iter().filter_map(|object| object.metadata.namespace).collect());
+            found.11.map(|list| list.into_iter().filter_map(|object| object.metadata.namespace).collect());
         observed.definitions = expected.into_iter().zip(found.0).collect();
         (observed.serving, observed.lease, observed.configuration) = (found.1, found.2, found.3);
         (observed.approval, observed.endpoints, observed.network_policies) = (found.4, found.5, found.6);
@@ -308,6 +307,18 @@ impl Look {
         (observed.classes, observed.gateway_service, observed.rainbond_cluster) = (found.3, found.4, found.5);
         observed.rainbond_ingresses = first(found.6.map(|list| list.items)).map(|_| ());
         (observed.apisix, observed.api_endpoints) = (found.7.map(|_| ()), found.8);
+    }
+}
+
+/// What an answer shows.
+fn seen<T>(answer: kube::Result<T>) -> Seen<T> {
+    match answer {
+        Ok(object) => Seen::Here(object),
+        Err(kube::Error::Api(status)) if status.code == 404 => Seen::Absent,
+        Err(kube::Error::Api(status)) if status.code == 403 || status.code == 401 => {
+            Seen::Forbidden(status.message.clone())
+        }
+        Err(error) => Seen::Failed(error.to_string()),
     }
 }
 

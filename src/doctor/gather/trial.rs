@@ -7,8 +7,9 @@ use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, 
 use kube::{Api, ResourceExt as _, api::ListParams, client::Body};
 use serde_json::{Value, json};
 
-use super::{Look, MOST};
+use super::Look;
 use crate::{
+    api::list,
     core::{names, policy::Policy},
     doctor::{observed::Trial, webhook::selects},
 };
@@ -55,7 +56,7 @@ impl Look {
         let webhook = configuration.and_then(|configuration| configuration.webhooks.as_ref()?.first());
         let selector = webhook.and_then(|webhook| webhook.namespace_selector.as_ref());
         let api: Api<Namespace> = Api::all(self.client.clone());
-        let listed = api.list_metadata(&ListParams::default().limit(MOST)).await?;
+        let listed = list::all_metadata(&api, &ListParams::default()).await?;
         let mut open: Vec<String> = listed
             .iter()
             .filter(|namespace| {
