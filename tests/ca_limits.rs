@@ -158,7 +158,7 @@ async fn a_deleted_domain_leaves_its_order_to_verified_hosts(lab: &Lab) -> Resul
     lab.wait_for("VerifiedHosts tells of the order", PATIENCE, async || {
         let orders = all.get(verified_hosts::NAME).await?.spec.orders;
         let kept = orders.iter().find(|order| order.host == host);
-        Ok(kept.filter(|order| order.spent.issued.is_some() && !order.account.is_empty()).map(|_| ()))
+        Ok(kept.filter(|order| order.spent.issued.is_some() && !order.spent.account.is_empty()).map(|_| ()))
     })
     .await?;
     ensure!(team.domains().get_opt(host).await?.is_none());

@@ -448,7 +448,7 @@ impl Week {
             let wanted = &self.wanted[at];
             let host = wanted.id.1.first().unwrap();
             for spent in &wanted.spent {
-                budget.see(spent.seen(&wanted.id.0, host, &self.account).unwrap());
+                budget.remember(spent.seen(&wanted.id.0, host, Some(&self.account)).unwrap());
             }
             if let Some(order) = &wanted.order {
                 budget.see(self.seen(at, order, now));
@@ -458,7 +458,7 @@ impl Week {
         }
         budget.settle(time(now));
         for wanted in self.wanted.iter().filter(|wanted| wanted.certified) {
-            budget.certified(&self.account, &wanted.id.1);
+            budget.certified(&self.account, &wanted.id.1, time(now));
         }
         self.budget = Some(budget);
         for at in 0..self.wanted.len() {

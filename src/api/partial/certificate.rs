@@ -53,6 +53,8 @@ pub struct Issuer {
 pub struct Status {
     /// `Ready` and `Issuing`.
     pub conditions: Vec<Condition>,
+    /// When the certificate in the Secret begins.
+    pub not_before: Option<Time>,
     /// When the certificate in the Secret ends.
     pub not_after: Option<Time>,
     /// When it is renewed.

@@ -92,7 +92,12 @@ impl World {
         let Some(seen) = SeenOrder::read(order) else { return };
         let (namespace, ns) = self.enter(&order.namespace().unwrap_or_default());
         let name = order.name_any();
-        ns.orders.0.insert(name.clone(), seen);
+        let uid = seen.uid.clone();
+        let before = ns.orders.0.insert(name.clone(), seen);
+        if let Some(gone) = before.filter(|before| before.uid != uid) {
+            // Deleted and made anew while nobody watched.
+            self.forget_order(&namespace, &gone);
+        }
         if self.settled {
             self.count(&namespace, &name);
         }
@@ -101,10 +106,14 @@ impl World {
     /// An Order is gone.
     pub(super) fn lose_order(&mut self, namespace: &str, name: &str) {
         let (namespace, ns) = self.enter(namespace);
-        if let Some(order) = ns.orders.0.remove(name)
-            && !order.progress().is_over()
-        {
-            self.budget.lose(&namespace, &order.names);
+        if let Some(order) = ns.orders.0.remove(name) {
+            self.forget_order(&namespace, &order);
+        }
+    }
+
+    fn forget_order(&mut self, namespace: &Arc<str>, order: &SeenOrder) {
+        if !order.progress().is_over() {
+            self.budget.lose(&order.uid, namespace, &order.names);
         }
     }
 
@@ -145,62 +154,92 @@ impl World {
         }
     }
 
-    /// All is listed: the budget is made of what objects show. Again where an issuer came later.
+    /// All is listed: the budget is made of what objects show.
     pub fn settle_limits(&mut self, now: Timestamp) {
-        let remembered: Vec<(Arc<str>, Host, DomainStatus)> = self
-            .namespaces
-            .iter()
-            .flat_map(|(name, ns)| ns.domains.iter().map(move |(host, seen)| (name, host, seen)))
-            .filter_map(|(name, host, seen)| Some((name.clone(), host.clone(), seen.domain.status.clone()?)))
-            .collect();
-        for (namespace, host, status) in &remembered {
-            let issuer = status.verdict.as_ref().and_then(|verdict| verdict.issuer.as_ref());
-            let Some(account) = issuer.and_then(|issuer| self.account(namespace, issuer)) else { continue };
-            for spent in &status.orders {
-                if let Some(seen) = spent.seen(namespace, host, &account) {
-                    self.budget.see(seen);
-                }
-            }
-            if status.released && status.bind.is_none() && limit::is_on_its_way(status) {
-                self.budget.announce(&ask(namespace, account, Names::one(host), now), now);
-            }
+        self.count_all(None, now);
+    }
+
+    /// An issuer came or changed: what it ordered, and what is remembered of that, may be of an account that was not known.
+    /// `namespace`: the issuer's own, where it has one.
+    pub(super) fn recount(&mut self, namespace: Option<&str>) {
+        if self.settled {
+            self.budget.collect();
+            self.count_all(namespace, self.budget.latest());
         }
-        let past = self.namespaces.iter().filter_map(|(name, ns)| Some((name, ns.verified.as_ref()?)));
-        let past = past.flat_map(|(name, verified)| verified.orders.iter().filter_map(|order| order.seen(name, now)));
-        let past: Vec<Seen> = past.collect();
-        past.into_iter().for_each(|seen| self.budget.see(seen));
-        self.count_all();
+    }
+
+    /// Tells the budget of all that the objects of a namespace, or of all, show; of what it knows already it takes no notice.
+    fn count_all(&mut self, only: Option<&str>, now: Timestamp) {
+        for seen in self.remembered(only, now) {
+            self.budget.remember(seen);
+        }
+        for ask in self.on_their_way(only, now) {
+            self.budget.announce(&ask, now);
+        }
+        for (namespace, name) in names_in(self.within(only), |ns| ns.orders.0.keys()) {
+            self.count(&namespace, &name);
+        }
         self.budget.settle(now);
-        let certificates: Vec<Certificate> =
-            self.namespaces.values().flat_map(|ns| ns.certificates.values()).cloned().collect();
-        certificates.iter().for_each(|certificate| self.certify(certificate));
-        let approved: Vec<(Arc<str>, String)> = self
-            .namespaces
-            .iter()
-            .flat_map(|(namespace, ns)| ns.approved.keys().map(move |name| (namespace.clone(), name.clone())))
-            .collect();
-        for (namespace, name) in approved {
+        let certificates = self.within(only).flat_map(|(_, ns)| ns.certificates.values());
+        let certified: Vec<_> =
+            certificates.filter_map(|certificate| self.certified(certificate, self.budget.latest())).collect();
+        for (account, names, at) in certified {
+            self.budget.certified(&account, &names, at);
+        }
+        for (namespace, name) in names_in(self.within(only), |ns| ns.approved.keys()) {
             self.keep_approved(&namespace, &name, now);
         }
+    }
+
+    /// One namespace, or all.
+    fn within<'w>(&'w self, only: Option<&'w str>) -> impl Iterator<Item = (&'w Arc<str>, &'w Namespace)> {
+        let all = only.is_none().then(|| self.namespaces.iter());
+        all.into_iter().flatten().chain(only.and_then(|name| self.namespaces.get_key_value(name)))
+    }
+
+    /// The orders that Domains and VerifiedHosts remember.
+    fn remembered(&self, only: Option<&str>, now: Timestamp) -> Vec<Seen> {
+        let mut all = Vec::new();
+        for (name, ns) in self.within(only) {
+            for (host, status) in ns.statuses() {
+                let account = verdict_issuer(status).and_then(|issuer| self.account(name, issuer));
+                all.extend(status.orders.iter().filter_map(|spent| spent.seen(name, host, account.as_ref())));
+            }
+            let past = ns.verified.iter().flat_map(|verified| &verified.orders);
+            all.extend(past.filter_map(|order| order.seen(name, now)));
+        }
+        all
+    }
+
+    /// The orders of hosts that were let go, and of which nothing has come yet.
+    fn on_their_way(&self, only: Option<&str>, now: Timestamp) -> Vec<Ask> {
+        let statuses = self.within(only).flat_map(|(name, ns)| ns.statuses().map(move |(host, s)| (name, host, s)));
+        let on_its_way = statuses.filter(|(_, _, s)| s.released && s.bind.is_none() && limit::is_on_its_way(s));
+        on_its_way
+            .filter_map(|(name, host, status)| {
+                let account = self.account(name, verdict_issuer(status)?)?;
+                Some(ask(name, account, Names::one(host), now))
+            })
+            .collect()
     }
 
     /// A Certificate was seen or changed. One that is being renewed, what is ordered next for its names renews. Not before
     /// it is: a first order may still be on its way here.
     pub(super) fn see_certificate(&mut self, certificate: &Certificate) {
-        if self.settled && certificate.is("Issuing") {
-            self.certify(certificate);
+        if self.settled
+            && certificate.is("Issuing")
+            && let Some((account, names, at)) = self.certified(certificate, self.budget.latest())
+        {
+            self.budget.certified(&account, &names, at);
         }
     }
 
-    fn certify(&mut self, certificate: &Certificate) {
-        if !certificate.is_certified() {
-            return;
-        }
-        let namespace = certificate.namespace().unwrap_or_default();
-        let account = self.account(&namespace, &IssuerRef::from(&certificate.spec.issuer_ref));
-        if let (Some(account), Some(names)) = (account, Names::new(super::gate::hosts(certificate))) {
-            self.budget.certified(&account, &names);
-        }
+    /// What a Certificate shows to have been certified, and when; at the latest now.
+    fn certified(&self, certificate: &Certificate, now: Timestamp) -> Option<(Account, Names, Timestamp)> {
+        let namespace = certificate.metadata.namespace.as_deref().filter(|_| certificate.is_certified())?;
+        let account = self.account(namespace, &IssuerRef::from(&certificate.spec.issuer_ref))?;
+        let at = certificate.status.not_before.as_ref().map_or(now, |time| time.0.min(now));
+        Some((account, Names::new(super::gate::hosts(certificate))?, at))
     }
 
     /// A request was approved, and nothing is ordered for it yet: whoever starts anew must know.
@@ -231,27 +270,8 @@ impl World {
         let approved = self.namespaces.get(namespace).and_then(|ns| ns.approved.get(name)).cloned();
         let Some((issuer, names)) = approved else { return };
         let Some(account) = self.account(namespace, &issuer) else { return };
-        let renewal = self.renewal(&account, &names);
+        let renewal = self.renewal(&account, &names, now);
         self.budget.announce(&Ask { renewal, ..ask(namespace, account, names, now) }, now);
-    }
-
-    /// An issuer changed: what it ordered may belong to another account.
-    pub(super) fn recount(&mut self) {
-        if self.settled {
-            self.count_all();
-        }
-    }
-
-    /// Tells the budget of all Orders; of what it knows already it takes no notice.
-    fn count_all(&mut self) {
-        let orders: Vec<(Arc<str>, String)> = self
-            .namespaces
-            .iter()
-            .flat_map(|(namespace, ns)| ns.orders.0.keys().map(move |name| (namespace.clone(), name.clone())))
-            .collect();
-        for (namespace, name) in orders {
-            self.count(&namespace, &name);
-        }
     }
 
     fn account(&self, namespace: &str, issuer: &IssuerRef) -> Option<Account> {
@@ -339,14 +359,14 @@ impl World {
             }
             limit::Need::Ask { issuer, since } => {
                 let Some(account) = self.account(namespace, issuer) else { return Place::Free };
-                let renewal = self.renewal(&account, &names);
+                let renewal = self.renewal(&account, &names, now);
                 self.budget.ask(Ask { renewal, since: *since, ..ask(namespace, account, names, now) }, now)
             }
         }
     }
 
-    fn renewal(&self, account: &Account, names: &Names) -> Renewal {
-        if self.budget.is_certified(account, names) { Renewal::SameSet } else { Renewal::No }
+    fn renewal(&self, account: &Account, names: &Names, now: Timestamp) -> Renewal {
+        if self.budget.is_certified(account, names, now) { Renewal::SameSet } else { Renewal::No }
     }
 
     /// Where a request stands.
@@ -365,7 +385,7 @@ impl World {
         let certificate = seen.certificate.as_ref().and_then(|(name, _)| ns?.certificates.get(name));
         let issued = certificate.is_some_and(|certificate| certificate.status.not_after.is_some());
         let class = if issued { Class::Again } else { Class::First };
-        let renewal = self.renewal(&account, &names);
+        let renewal = self.renewal(&account, &names, now);
         self.budget.ask(Ask { class, renewal, ..ask(namespace, account, names, now) }, now)
     }
 
@@ -404,12 +424,30 @@ impl World {
     }
 }
 
+/// The issuer that a host's verdict is for.
+fn verdict_issuer(status: &DomainStatus) -> Option<&IssuerRef> {
+    status.verdict.as_ref()?.issuer.as_ref()
+}
+
+/// The names of some objects of namespaces.
+fn names_in<'w, N: Iterator<Item = &'w String>>(
+    namespaces: impl Iterator<Item = (&'w Arc<str>, &'w Namespace)>,
+    of: impl Fn(&'w Namespace) -> N,
+) -> Vec<(Arc<str>, String)> {
+    namespaces.flat_map(|(namespace, ns)| of(ns).map(move |name| (namespace.clone(), name.clone()))).collect()
+}
+
 /// A first order that could go from now on.
 fn ask(namespace: &Arc<str>, account: Account, names: Names, now: Timestamp) -> Ask {
     Ask { namespace: namespace.clone(), account, names, class: Class::First, since: now, renewal: Renewal::No }
 }
 
 impl Namespace {
+    /// The hosts that have a Domain with a status.
+    fn statuses(&self) -> impl Iterator<Item = (&Host, &DomainStatus)> {
+        self.domains.iter().filter_map(|(host, seen)| Some((host, seen.domain.status.as_ref()?)))
+    }
+
     /// How many Orders are kept.
     #[cfg(test)]
     pub(super) fn orders_kept(&self) -> usize {

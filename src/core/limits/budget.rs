@@ -19,13 +19,13 @@ use crate::core::host::Host;
 
 /// How long a place is kept for an order of which nothing is seen, and that nothing announces.
 const LAPSE: SignedDuration = SignedDuration::from_hours(1);
+/// How long one is kept for an order that the CA took: longer than an order lives (Let's Encrypt: seven days).
+const ORDER_LAPSE: SignedDuration = SignedDuration::from_hours(8 * 24);
 
 /// The limits of all CAs, and what is left of them.
 #[derive(Default)]
 pub struct Budget {
     policies: BTreeMap<String, LimitsPolicy>,
-    /// By directory, as looked up.
-    limits: HashMap<Arc<str>, Option<CaLimits>>,
     buckets: HashMap<Key, (Bucket, Rate)>,
     /// What a CA said it takes nothing of before that time.
     shut: HashMap<Key, Timestamp>,
@@ -34,8 +34,9 @@ pub struct Budget {
     kept: HashMap<Key, u32>,
     waiting: Queue,
     ledger: Ledger,
-    /// What was listed and is not counted yet: it must be counted in the order in which it happened.
-    listed: Option<Vec<Seen>>,
+    /// What was listed and is not counted yet, and whether its Order is there: it must be counted in the order in which it
+    /// happened.
+    listed: Option<Vec<(Seen, bool)>>,
     granted: Vec<Id>,
     /// The latest time that was told. Buckets want things in the order in which they happened.
     latest: Timestamp,
@@ -64,21 +65,36 @@ impl Budget {
     pub fn set_policies(&mut self, policies: &BTreeMap<String, LimitsPolicy>) {
         if self.policies != *policies {
             self.policies.clone_from(policies);
-            self.limits.clear();
             self.recount(self.latest);
             self.waiting.open_all();
         }
+    }
+
+    /// What is seen from here on is only collected until [`Budget::settle`]: some of it may have happened long ago.
+    pub fn collect(&mut self) {
+        self.listed.get_or_insert_default();
+    }
+
+    /// The latest time that was told.
+    pub const fn latest(&self) -> Timestamp {
+        self.latest
     }
 
     /// Counts what was listed.
     pub fn settle(&mut self, now: Timestamp) {
         let Some(listed) = self.listed.take() else { return };
         self.latest = self.latest.max(now);
-        for seen in listed {
-            let (_, renewal) = self.ledger.take(&seen);
-            self.follow(&seen, renewal, now);
+        let mut any = false;
+        for (seen, is_there) in listed {
+            let (news, renewal) = self.ledger.take(&seen, self.latest);
+            any |= !news.is_empty();
+            if is_there {
+                self.follow(&seen, renewal, now);
+            }
         }
-        self.recount(now);
+        if any {
+            self.recount(now);
+        }
     }
 
     /// Fills all buckets anew. What happened before all that is known counts as if it had used up everything.
@@ -95,31 +111,46 @@ impl Budget {
     /// An order was seen, or got further.
     pub fn see(&mut self, seen: Seen) {
         if let Some(listed) = &mut self.listed {
-            listed.push(seen);
+            listed.push((seen, true));
             return;
         }
-        let (news, renewal) = self.ledger.take(&seen);
-        for news in news {
-            // Told late, it counts from now on.
-            self.latest = self.latest.max(news.at());
-            self.count(&seen, &news, renewal, self.latest, |_| Bucket::full());
-        }
+        let renewal = self.take(&seen);
         self.follow(&seen, renewal, self.latest);
     }
 
-    /// An Order is gone. One that was under way comes to nothing.
-    pub fn lose(&mut self, namespace: &Arc<str>, names: &Names) {
+    /// An order is remembered. Unless its Order is seen too, no place is kept for it: nothing more would be heard of it.
+    pub fn remember(&mut self, seen: Seen) {
+        match &mut self.listed {
+            Some(listed) => listed.push((seen, false)),
+            None => drop(self.take(&seen)),
+        }
+    }
+
+    /// Counts what is new about an order. Whether it renews.
+    fn take(&mut self, seen: &Seen) -> bool {
+        let (news, renewal) = self.ledger.take(seen, self.latest);
+        for news in news {
+            // Told late, it counts from now on.
+            self.latest = self.latest.max(news.at());
+            self.count(seen, &news, renewal, self.latest, |_| Bucket::full());
+        }
+        renewal
+    }
+
+    /// An Order that was under way is gone: it comes to nothing.
+    pub fn lose(&mut self, uid: &str, namespace: &Arc<str>, names: &Names) {
+        self.ledger.lose(uid);
         self.release(&(namespace.clone(), names.clone()));
     }
 
-    /// A certificate for these names is there: the next one renews it.
-    pub fn certified(&mut self, account: &Account, names: &Names) {
-        self.ledger.certified(account, names);
+    /// A certificate for these names was made at that time: the next one renews it.
+    pub fn certified(&mut self, account: &Account, names: &Names, at: Timestamp) {
+        self.ledger.certified(account, names, at);
     }
 
-    /// Whether such a certificate is known of.
-    pub fn is_certified(&self, account: &Account, names: &Names) -> bool {
-        self.ledger.is_certified(account, names)
+    /// Whether the CA takes an order for these names for a renewal.
+    pub fn is_certified(&self, account: &Account, names: &Names, now: Timestamp) -> bool {
+        self.ledger.is_certified(account, names, now)
     }
 
     /// The CA refused.
@@ -281,12 +312,24 @@ impl Budget {
 
     /// Gives up what was let go long ago and never came, and forgets what has no say any more.
     pub fn tidy(&mut self, now: Timestamp) {
-        let lapsed = |held: &Held| !held.announced && !held.ordered && held.since.duration_until(now) >= LAPSE;
+        let lapsed = |held: &Held| {
+            let age = held.since.duration_until(now);
+            (!held.announced && !held.ordered && age >= LAPSE) || (held.ordered && age >= ORDER_LAPSE)
+        };
         let late: Vec<Id> = self.held.iter().filter(|(_, held)| lapsed(held)).map(|(id, _)| id.clone()).collect();
         late.iter().for_each(|id| self.release(id));
         self.buckets.retain(|_, (bucket, _)| !bucket.is_full(now));
         self.shut.retain(|_, until| *until > now);
         self.ledger.forget(now);
+        self.waiting.tidy();
+    }
+
+    /// How much is kept: of the ledger, buckets, shut ones, places, buckets with places, those that wait and where, grants.
+    #[cfg(test)]
+    pub fn sizes(&self) -> Vec<usize> {
+        let [waiting, crowds] = self.waiting.sizes();
+        let own = [self.buckets.len(), self.shut.len(), self.held.len(), self.kept.len(), waiting, crowds];
+        self.ledger.sizes().into_iter().chain(own).chain([self.granted.len()]).collect()
     }
 
     /// When somebody who waits may be able to go.
@@ -377,13 +420,13 @@ impl Budget {
         }
     }
 
-    fn limits(&mut self, directory: &Arc<str>) -> Option<CaLimits> {
-        let look_up = || CaLimits::of(directory, &self.policies);
-        self.limits.entry(directory.clone()).or_insert_with(look_up).clone()
+    /// Looked up each time: a tenant's issuers may name directories without end.
+    fn limits(&self, directory: &str) -> Option<CaLimits> {
+        CaLimits::of(directory, &self.policies)
     }
 
     /// Whether the CA's limits are known.
-    pub fn is_limited(&mut self, account: &Account) -> bool {
+    pub fn is_limited(&self, account: &Account) -> bool {
         self.limits(&account.directory).is_some()
     }
 }

@@ -120,6 +120,21 @@ impl Queue {
         heads.min().map(|(_, id)| id.clone())
     }
 
+    /// Forgets namespaces of which nobody waits any more, and that would not come later than others for what they had.
+    pub(super) fn tidy(&mut self) {
+        for crowd in self.crowds.values_mut() {
+            let waiting = crowd.lines.values().filter(|line| !line.is_empty());
+            let least = waiting.map(|line| line.served).min().unwrap_or(u64::MAX);
+            crowd.lines.retain(|_, line| !line.is_empty() || line.served > least);
+        }
+    }
+
+    /// How many wait, and at how many buckets.
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> [usize; 2] {
+        [self.waiting.len(), self.crowds.len()]
+    }
+
     /// When somebody may be able to go.
     pub(super) fn wake(&self) -> Option<Timestamp> {
         self.crowds.values().map(|crowd| crowd.wake).min()

@@ -1,7 +1,7 @@
 //! What objects show of orders, and what of it is kept.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::HashMap,
     sync::Arc,
 };
 
@@ -17,6 +17,10 @@ use crate::core::host::Host;
 pub const KEPT: SignedDuration = SignedDuration::from_hours(2 * 7 * 24);
 /// The most orders of a host that are remembered; the CA takes ten for the same names in that time.
 const MOST: usize = 24;
+/// How long names count as certified: the CA looks that far back for what an order renews (Boulder `wfe2`, 120 days).
+pub const CERTIFIED: SignedDuration = SignedDuration::from_hours(120 * 24);
+/// The most orders of a namespace that are remembered: whoever makes Order objects without end fills no memory.
+const MOST_OF_NAMESPACE: usize = 20_000;
 
 /// An order as objects show it. Times are the latest that they can have been at the CA.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +58,12 @@ pub struct Progress {
 pub struct Spent {
     /// The Order's uid.
     pub order: String,
+    /// The ACME directory's URL; empty: not written down, and that of the host's issuer.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub directory: String,
+    /// The account's URI.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub account: String,
     /// All names, where there are others than the host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
@@ -78,10 +88,18 @@ pub struct Spent {
 #[derive(Default)]
 pub(super) struct Ledger {
     orders: HashMap<Arc<str>, Seen>,
-    /// By namespace and first name.
-    by_host: HashMap<Arc<str>, HashMap<Host, Vec<Arc<str>>>>,
-    /// What was certified at all, by directory.
-    certified: HashSet<(Arc<str>, Names)>,
+    by_namespace: HashMap<Arc<str>, OfNamespace>,
+    /// When names were last certified, by directory.
+    certified: HashMap<(Arc<str>, Names), Timestamp>,
+}
+
+/// The uids of a namespace's orders.
+#[derive(Default)]
+struct OfNamespace {
+    /// By first name.
+    by_host: HashMap<Host, Vec<Arc<str>>>,
+    /// How many there are.
+    count: usize,
 }
 
 /// What is new about an order.
@@ -110,17 +128,21 @@ impl News {
 impl Ledger {
     /// Takes down what is new about an order, and says what that is. An order that fails is not certified later, nor
     /// the other way round.
-    pub(super) fn take(&mut self, seen: &Seen) -> (Vec<News>, bool) {
-        let certified = self.is_certified(&seen.account, &seen.names);
+    pub(super) fn take(&mut self, seen: &Seen, now: Timestamp) -> (Vec<News>, bool) {
+        let certified = self.is_certified(&seen.account, &seen.names, now);
         let first = !self.orders.contains_key(&seen.uid);
+        if first {
+            self.make_room(&seen.namespace);
+        }
         let known = self.orders.entry(seen.uid.clone()).or_insert_with(|| Seen {
             progress: Progress::default(),
             renewal: Some(seen.renewal.unwrap_or(certified)),
             ..seen.clone()
         });
         if first && let Some(host) = seen.names.first() {
-            let of_namespace = self.by_host.entry(seen.namespace.clone()).or_default();
-            of_namespace.entry(host.clone()).or_default().push(seen.uid.clone());
+            let of_namespace = self.by_namespace.entry(seen.namespace.clone()).or_default();
+            of_namespace.by_host.entry(host.clone()).or_default().push(seen.uid.clone());
+            of_namespace.count += 1;
         }
         let mut news = Vec::new();
         let (now, then) = (&seen.progress, &mut known.progress);
@@ -142,18 +164,41 @@ impl Ledger {
             _ => {}
         }
         let renewal = known.renewal.unwrap_or_default();
-        if then_issued(&news) {
-            self.certified(&seen.account, &seen.names);
+        for news in &news {
+            if let News::Issued(at) = news {
+                self.certified(&seen.account, &seen.names, *at);
+            }
         }
         (news, renewal)
     }
 
-    pub(super) fn certified(&mut self, account: &Account, names: &Names) {
-        self.certified.insert((account.directory.clone(), names.clone()));
+    /// An Order is gone. Of one that never came to the CA nothing is to be remembered.
+    pub(super) fn lose(&mut self, uid: &str) {
+        if self.orders.get(uid).is_none_or(|seen| seen.progress.last().is_some()) {
+            return;
+        }
+        let Some(seen) = self.orders.remove(uid) else { return };
+        let (Some(host), Some(of)) = (seen.names.first(), self.by_namespace.get_mut(&seen.namespace)) else { return };
+        if let Some(uids) = of.by_host.get_mut(host) {
+            uids.retain(|known| **known != *uid);
+            if uids.is_empty() {
+                of.by_host.remove(host);
+            }
+            of.count = of.count.saturating_sub(1);
+        }
+        if of.by_host.is_empty() {
+            self.by_namespace.remove(&seen.namespace);
+        }
     }
 
-    pub(super) fn is_certified(&self, account: &Account, names: &Names) -> bool {
-        self.certified.contains(&(account.directory.clone(), names.clone()))
+    pub(super) fn certified(&mut self, account: &Account, names: &Names, at: Timestamp) {
+        let latest = self.certified.entry((account.directory.clone(), names.clone())).or_insert(at);
+        *latest = (*latest).max(at);
+    }
+
+    pub(super) fn is_certified(&self, account: &Account, names: &Names, now: Timestamp) -> bool {
+        let last = self.certified.get(&(account.directory.clone(), names.clone()));
+        last.is_some_and(|at| at.duration_until(now) <= CERTIFIED)
     }
 
     /// All that happened, in order.
@@ -174,47 +219,65 @@ impl Ledger {
 
     /// What a host's Domain is to remember, the oldest first.
     pub(super) fn spent(&self, namespace: &Arc<str>, host: &Host) -> Vec<Spent> {
-        let uids = self.by_host.get(namespace).and_then(|of| of.get(host)).into_iter().flatten();
-        let mut spent: BTreeMap<(Timestamp, &str), Spent> = uids
-            .filter_map(|uid| self.orders.get(uid))
-            .filter_map(|seen| {
-                let at = seen.progress.last()?;
-                Some(((at, &*seen.uid), Spent::of(seen, host)))
-            })
-            .collect();
-        while spent.len() > MOST {
-            spent.pop_first();
-        }
-        spent.into_values().collect()
+        let uids = self.by_namespace.get(namespace).and_then(|of| of.by_host.get(host)).into_iter().flatten();
+        let seen = uids.filter_map(|uid| self.orders.get(uid)).filter(|seen| seen.progress.last().is_some());
+        Spent::latest(seen.map(|seen| Spent::of(seen, host)).collect())
     }
 
     /// The orders of a namespace that still have a say.
     pub(super) fn of_namespace(&self, namespace: &str, now: Timestamp) -> impl Iterator<Item = &Seen> {
-        let uids = self.by_host.get(namespace).into_iter().flat_map(HashMap::values).flatten();
+        let uids = self.by_namespace.get(namespace).into_iter().flat_map(|of| of.by_host.values()).flatten();
         uids.filter_map(|uid| self.orders.get(uid)).filter(move |seen| has_say(seen, now))
     }
 
     /// Forgets what has no say any more.
     pub(super) fn forget(&mut self, now: Timestamp) {
         self.orders.retain(|_, seen| has_say(seen, now));
+        self.certified.retain(|_, at| at.duration_until(now) <= CERTIFIED);
+        self.tidy_names();
+    }
+
+    /// Forgets the oldest quarter of a namespace's orders where there are too many. They were counted when they were seen.
+    fn make_room(&mut self, namespace: &str) {
+        let Some(of) = self.by_namespace.get(namespace).filter(|of| of.count >= MOST_OF_NAMESPACE) else { return };
+        let known = of.by_host.values().flatten().filter_map(|uid| self.orders.get(uid));
+        let mut by_age: Vec<(Timestamp, Arc<str>)> =
+            known.map(|seen| (seen.progress.last().unwrap_or(Timestamp::MIN), seen.uid.clone())).collect();
+        by_age.sort_unstable();
+        by_age.truncate(MOST_OF_NAMESPACE / 4);
+        for (_, uid) in by_age {
+            self.orders.remove(&uid);
+        }
+        self.tidy_names();
+    }
+
+    /// Takes out of the index what is not remembered any more.
+    fn tidy_names(&mut self) {
         let orders = &self.orders;
-        self.by_host.retain(|_, hosts| {
-            hosts.retain(|_, uids| {
+        self.by_namespace.retain(|_, of| {
+            of.by_host.retain(|_, uids| {
                 uids.retain(|uid| orders.contains_key(uid));
                 !uids.is_empty()
             });
-            !hosts.is_empty()
+            of.count = of.by_host.values().map(Vec::len).sum();
+            of.count > 0
         });
+    }
+
+    /// How much is remembered: orders, namespaces, and names that were certified.
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> [usize; 3] {
+        [self.orders.len(), self.by_namespace.len(), self.certified.len()]
     }
 }
 
 fn has_say(seen: &Seen, now: Timestamp) -> bool {
-    let before = now.checked_sub(KEPT).unwrap_or(Timestamp::MIN);
-    seen.progress.last().is_none_or(|at| at >= before)
+    seen.progress.last().is_none_or(|at| at >= forgotten_before(now))
 }
 
-fn then_issued(news: &[News]) -> bool {
-    news.iter().any(|news| matches!(news, News::Issued(_)))
+/// What was before that has no say any more.
+fn forgotten_before(now: Timestamp) -> Timestamp {
+    now.checked_sub(KEPT).unwrap_or(Timestamp::MIN)
 }
 
 // === impl Progress ===
@@ -239,6 +302,8 @@ impl Spent {
         let text = |hosts: &[Host]| hosts.iter().map(Host::to_string).collect();
         Self {
             order: seen.uid.to_string(),
+            directory: seen.account.directory.to_string(),
+            account: seen.account.uri.to_string(),
             names: if names == [host.clone()] { Vec::new() } else { text(names) },
             ordered: seen.progress.ordered.map(Time),
             issued: seen.progress.issued.map(Time),
@@ -248,15 +313,44 @@ impl Spent {
         }
     }
 
-    /// The order, as its host's Domain remembers it. `None`: no host in it can be read.
-    pub fn seen(&self, namespace: &Arc<str>, host: &Host, account: &Account) -> Option<Seen> {
+    /// What a host's Domain is to remember: what is known here, and what it alone tells of, for as long as that has a say.
+    pub fn merged(told: &[Self], known: &[Self], now: Timestamp) -> Vec<Self> {
+        let untold = told.iter().filter(|old| {
+            old.last().is_some_and(|at| at >= forgotten_before(now)) && known.iter().all(|new| new.order != old.order)
+        });
+        Self::latest(untold.chain(known).cloned().collect())
+    }
+
+    /// The latest of a host's orders, the oldest first. Where there are too many, those that failed are forgotten first:
+    /// what was issued counts for a week, what failed for an hour.
+    fn latest(mut orders: Vec<Self>) -> Vec<Self> {
+        orders.sort_by(|a, b| (a.last(), &a.order).cmp(&(b.last(), &b.order)));
+        while orders.len() > MOST {
+            let oldest = orders.iter().position(|order| order.issued.is_none()).unwrap_or_default();
+            orders.remove(oldest);
+        }
+        orders
+    }
+
+    /// When something last happened at the CA.
+    pub fn last(&self) -> Option<Timestamp> {
+        [&self.ordered, &self.issued, &self.failed].into_iter().flatten().map(|time| time.0).max()
+    }
+
+    /// The order, as its host's Domain remembers it. `account` is whose it was where that is not written down. `None`: no
+    /// host in it can be read, or nothing tells whose it was.
+    pub fn seen(&self, namespace: &Arc<str>, host: &Host, account: Option<&Account>) -> Option<Seen> {
+        let account = match self.directory.as_str() {
+            "" => account?.clone(),
+            directory => Account::new(directory, &self.account),
+        };
         let hosts = |texts: &[String]| texts.iter().filter_map(|text| Host::parse(text).ok()).collect::<Vec<_>>();
         let names = if self.names.is_empty() { Names::one(host) } else { Names::new(hosts(&self.names))? };
         let at = |time: &Option<Time>| time.as_ref().map(|time| time.0);
         Some(Seen {
             uid: Arc::from(self.order.as_str()),
             namespace: namespace.clone(),
-            account: account.clone(),
+            account,
             names,
             progress: Progress {
                 ordered: at(&self.ordered),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Seen, Spent};
+use super::{Seen, Spent};
 use crate::core::host::Host;
 
 /// The most of them that are kept of a namespace, the latest: two weeks of what Let's Encrypt certifies for one
@@ -18,11 +18,6 @@ pub const MOST: usize = 100;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PastOrder {
-    /// The ACME directory's URL.
-    pub directory: String,
-    /// The account's URI.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub account: String,
     /// The first of its names.
     pub host: String,
     /// What became of it.
@@ -37,20 +32,14 @@ impl PastOrder {
     pub(super) fn of(seen: &Seen) -> Option<Self> {
         seen.progress.last()?;
         let host = seen.names.first()?;
-        Some(Self {
-            directory: seen.account.directory.to_string(),
-            account: seen.account.uri.to_string(),
-            host: host.to_string(),
-            spent: Spent::of(seen, host),
-        })
+        Some(Self { host: host.to_string(), spent: Spent::of(seen, host) })
     }
 
     /// The order as objects showed it. `None`: no host in it can be read, or its time has not come yet, so that it is
     /// none of ours.
     pub fn seen(&self, namespace: &Arc<str>, now: Timestamp) -> Option<Seen> {
         let host = Host::parse(&self.host).ok()?;
-        let account = Account::new(&self.directory, &self.account);
-        let seen = self.spent.seen(namespace, &host, &account)?;
+        let seen = self.spent.seen(namespace, &host, None)?;
         // Kubernetes keeps whole seconds, and clocks differ by some.
         let latest = now.saturating_add(jiff::SignedDuration::from_mins(1)).unwrap_or(now);
         seen.progress.last().is_some_and(|at| at <= latest).then_some(seen)
@@ -58,15 +47,14 @@ impl PastOrder {
 
     /// When something last happened at the CA.
     pub fn last(&self) -> Option<Timestamp> {
-        let Spent { ordered, issued, failed, .. } = &self.spent;
-        [ordered, issued, failed].into_iter().flatten().map(|time| time.0).max()
+        self.spent.last()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::limits::{Names, Progress};
+    use crate::core::limits::{Account, Names, Progress};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

@@ -8,7 +8,7 @@ use crate::{
     core::{
         finding::Finding,
         host::Host,
-        limits::{Place, Wait},
+        limits::{Place, Spent, Wait},
         policy::IssuerRef,
         reason::Reason,
     },
@@ -82,7 +82,7 @@ pub(super) fn write(next: &mut DomainStatus, input: &HostInput<'_>) {
         Place::Unasked if input.limited => Some(PlaceStatus::Unasked),
         Place::Unasked | Place::Free => None,
     };
-    next.orders.clone_from(&input.checks.spent);
+    next.orders = Spent::merged(&next.orders, &input.checks.spent, input.now);
 }
 
 #[cfg(test)]

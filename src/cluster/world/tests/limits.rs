@@ -78,6 +78,62 @@ fn another_process_knows_what_was_used_from_objects_alone() {
     assert_eq!(cluster.orders.len(), 3);
 }
 
+/// The leader begins while the hosts' issuer is not there, and all that tells of orders are Domains.
+fn begun_without_issuer() -> Cluster {
+    let mut cluster = two(TIGHT);
+    for order in cluster.names("Order") {
+        cluster.delete("Order", &order);
+    }
+    cluster.delete_in("ClusterIssuer", "", "le");
+    cluster
+}
+
+#[test]
+fn what_was_ordered_is_not_forgotten_while_its_issuer_is_away() {
+    let remembered = |cluster: &Cluster| cluster.get("Domain", "one.example.com").unwrap()["status"]["orders"].clone();
+    for written_down in [true, false] {
+        let mut cluster = begun_without_issuer();
+        let mut domain = cluster.get("Domain", "one.example.com").unwrap().clone();
+        if !written_down {
+            // As versions before wrote it: whose the order was the host's issuer tells.
+            let order = domain["status"]["orders"][0].as_object_mut().unwrap();
+            assert!(order.remove("directory").is_some());
+            order.remove("account");
+            cluster.put("Domain", domain.clone());
+        }
+        let before = remembered(&cluster);
+        assert_eq!(before.as_array().map(Vec::len), Some(1));
+        cluster.start_anew();
+        // Long enough for any plan; the issuer may be away for hours.
+        cluster.pass(200);
+        assert_eq!(remembered(&cluster), before, "{written_down}");
+        cluster.start_anew();
+        cluster.pass(200);
+
+        cluster.put_issuer();
+        cluster.settle();
+        assert_eq!(standing(&cluster, "two.example.com").1, "False RateLimited", "{written_down}");
+        cluster.pass(500);
+        assert_eq!(cluster.orders.len(), 2, "{written_down}: 900 s after the first order of the domain");
+        cluster.pass(120);
+        assert_eq!(cluster.orders.len(), 3, "{written_down}: an order of long ago counts from its own time");
+    }
+}
+
+#[test]
+fn an_order_stays_with_the_ca_that_it_was_made_at() {
+    let mut cluster = begun_without_issuer();
+    let elsewhere = json!({"metadata": {"name": "le"},
+        "spec": {"acme": {"server": "https://ca.example/other", "solvers": [{"http01": {"ingress": {}}}]}},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]}});
+    cluster.put("ClusterIssuer", elsewhere);
+    cluster.start_anew();
+    cluster.settle();
+    let orders = &cluster.get("Domain", "one.example.com").unwrap()["status"]["orders"];
+    assert_eq!(orders[0]["directory"], "https://ca.example/dir");
+    assert_eq!(sorted(&cluster), ["one.example.com", "two.example.com", "www.example.net"], "no limit of that CA's");
+}
+
 /// One host has its certificate, then all that tells of its order goes.
 fn gone() -> Cluster {
     let mut cluster = Cluster::new(TIGHT);

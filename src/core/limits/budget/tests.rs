@@ -114,7 +114,7 @@ fn renewals_are_exempt_as_the_ca_exempts_them() {
     let mut budget = budget(1, 1, 1);
     budget.see(seen("a", "x.example.com", "1", issued(0)));
     let again = |renewal| Ask { class: Class::Again, renewal, ..ask("a", "x.example.com") };
-    assert!(budget.is_certified(&account(), &names("x.example.com")));
+    assert!(budget.is_certified(&account(), &names("x.example.com"), at(0)));
     // Orders and domain are used up, and do not count for it; the set does.
     assert_eq!(
         waits_for(budget.ask(again(Renewal::SameSet), at(200))),
@@ -243,7 +243,7 @@ fn what_is_remembered_rebuilds_what_was_left() {
         let host = Host::parse(host).unwrap();
         for spent in before.spent(&namespace, &host) {
             let spent: Spent = serde_json::from_value(serde_json::to_value(spent).unwrap()).unwrap();
-            after.see(spent.seen(&namespace, &host, &account()).unwrap());
+            after.remember(spent.seen(&namespace, &host, None).unwrap());
         }
     }
     after.settle(at(30));
@@ -254,7 +254,7 @@ fn what_is_remembered_rebuilds_what_was_left() {
         waits_for(after.ask(ask("t", "d.example.com"), at(30))),
         waits_for(before.ask(ask("t", "d.example.com"), at(30)))
     );
-    assert!(after.is_certified(&account(), &names("a.example.com")));
+    assert!(after.is_certified(&account(), &names("a.example.com"), at(0)));
 }
 
 #[test]
@@ -297,4 +297,65 @@ fn limits_that_come_into_force_later_count_what_was_ordered_before() {
         waits_for(budget.ask(ask("a", "y.example.com"), at(20))),
         (Kind::CertificatesPerDomain, "example.com".into(), 1010)
     );
+}
+
+#[test]
+fn a_renewal_is_one_for_as_long_as_the_ca_looks_back() {
+    const DAY: i64 = 24 * 3600;
+    let mut budget = budget(10, 1, 5);
+    budget.see(seen("a", "x.example.com", "1", issued(0)));
+    let is_renewal = |budget: &Budget, day| budget.is_certified(&account(), &names("x.example.com"), at(day * DAY));
+    assert_eq!([0, 90, 120, 121].map(|day| is_renewal(&budget, day)), [true, true, true, false]);
+    budget.certified(&account(), &names("x.example.com"), at(60 * DAY));
+    budget.certified(&account(), &names("x.example.com"), at(10 * DAY));
+    assert_eq!([120, 180, 181].map(|day| is_renewal(&budget, day)), [true, true, false]);
+    budget.tidy(at(181 * DAY));
+    assert_eq!(budget.sizes().iter().sum::<usize>(), 0);
+}
+
+#[test]
+fn an_order_that_is_only_remembered_keeps_no_place() {
+    let under_way = Progress { ordered: Some(at(0)), ..Progress::default() };
+    let mut budget = Budget::new(policies(10, 1, 5));
+    budget.remember(seen("a", "x.example.com", "1", under_way.clone()));
+    budget.settle(at(10));
+    assert_eq!(budget.place(&ask("a", "x.example.com").id(), at(10)), Place::Unasked);
+    assert_eq!(budget.least_left(Kind::NewOrders, at(0)), Some(9), "but it counts");
+    assert_eq!(budget.ask(ask("a", "y.example.com"), at(20)), Place::Granted);
+    // One whose Order stays for ever is over at the CA all the same.
+    budget.see(seen("b", "z.example.net", "2", under_way));
+    assert_eq!(budget.place(&ask("b", "z.example.net").id(), at(30)), Place::Granted);
+    budget.tidy(at(9 * 24 * 3600));
+    assert_eq!(budget.place(&ask("b", "z.example.net").id(), at(9 * 24 * 3600)), Place::Unasked);
+}
+
+#[test]
+fn orders_without_end_fill_no_memory() {
+    let mut budget = budget(10, 1, 5);
+    let host = Host::parse("x.example.com").unwrap();
+    for n in 0..25_000 {
+        budget.see(Seen { names: Names::one(&host), ..seen("a", "x.example.com", &n.to_string(), issued(n)) });
+    }
+    let [orders, namespaces, _] = budget.sizes()[..3] else { panic!() };
+    assert!((15_000..=20_000).contains(&orders) && namespaces == 1, "{orders} orders");
+    assert_eq!(budget.spent(&"a".into(), &host).last().map(|spent| spent.order.as_str()), Some("24999"));
+}
+
+#[test]
+fn what_failed_is_forgotten_before_what_was_issued() {
+    let mut budget = budget(1000, 1000, 1000);
+    let host = Host::parse("x.example.com").unwrap();
+    let failed = |second| Progress { ordered: Some(at(second)), failed: Some(at(second)), ..Progress::default() };
+    budget.see(seen("a", "x.example.com", "issued", issued(0)));
+    for n in 1..100 {
+        budget.see(seen("a", "x.example.com", &n.to_string(), failed(n)));
+    }
+    let spent = budget.spent(&"a".into(), &host);
+    assert_eq!(spent.first().map(|spent| spent.order.as_str()), Some("issued"));
+    assert_eq!((spent.len(), spent.last().map(|spent| spent.order.as_str())), (24, Some("99")));
+    // What a Domain alone tells of stays with what is known here, until it has no say.
+    let told = [Spent { order: "of-another-ca".into(), ..spent[0].clone() }];
+    let merged = Spent::merged(&told, &spent[20..], at(100));
+    assert_eq!(merged.iter().map(|spent| spent.order.as_str()).collect::<Vec<_>>(), ["of-another-ca", "96", "97", "98", "99"]);
+    assert_eq!(Spent::merged(&told, &[], at(15 * 24 * 3600)), []);
 }
