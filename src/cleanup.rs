@@ -1,6 +1,5 @@
 //! Takes certgate out of a cluster: what it added goes, or becomes the users' own.
 
-use futures::TryStreamExt as _;
 use k8s_openapi::api::{
     admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},
     coordination::v1::Lease,
@@ -9,13 +8,13 @@ use k8s_openapi::api::{
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions},
-    core::PartialObjectMeta,
 };
 use serde::de::DeserializeOwned;
 
 use crate::{
     api::{
         domain::Domain,
+        list,
         partial::{certificate::Certificate, ingress::Ingress},
         verified_hosts::VerifiedHosts,
     },
@@ -30,8 +29,6 @@ use crate::{
     },
 };
 
-/// How many objects are asked for at once.
-const PAGE: u32 = 500;
 /// How often an Ingress that changes under our hands is looked at again.
 const ATTEMPTS: usize = 5;
 
@@ -190,7 +187,7 @@ async fn clean_ingress(
     let what = format!("clean Ingress {namespace}/{name}");
     for _ in 0..ATTEMPTS {
         let version = ingress.resource_version().unwrap_or_default();
-        let companion = ingress.labels().contains_key(names::COMPANION_OF);
+        let companion = ingress.is_certgates();
         let patch = ingress_patch(&ingress.into_core(), settings.keep);
         if patch.is_empty() || companion {
             return Ok(());
@@ -218,14 +215,15 @@ async fn clean_ingress(
     Err(CleanupError::KeepsChanging { namespace, name })
 }
 
-fn companions() -> ListParams {
-    ListParams::default().labels(names::COMPANION_OF)
+/// The Ingresses that certgate itself made.
+async fn companions(client: &Client) -> Result<Vec<Ingress>, CleanupError> {
+    let labelled = ListParams::default().labels(names::COMPANION_OF);
+    let found: Vec<Ingress> = list_by(client, "list companions", &labelled).await?;
+    Ok(found.into_iter().filter(Ingress::is_certgates).collect())
 }
 
 async fn remove_companions(client: &Client, settings: &Settings, report: &mut dyn Report) -> Result<(), CleanupError> {
-    let found: Vec<PartialObjectMeta<FullIngress>> =
-        Api::all(client.clone()).list_metadata(&companions()).await.map_err(failed("list companions"))?.items;
-    for companion in found {
+    for companion in companions(client).await? {
         delete::<FullIngress>(client, settings, "companion Ingress", &companion.metadata, report).await?;
     }
     Ok(())
@@ -257,9 +255,7 @@ async fn remove_conditions(client: &Client, settings: &Settings, report: &mut dy
 
 /// Companions that stay must not go with their Domains: a twin goes with its Ingress from now on.
 async fn release_companions(client: &Client, settings: &Settings, report: &mut dyn Report) -> Result<(), CleanupError> {
-    let found: Vec<PartialObjectMeta<FullIngress>> =
-        Api::all(client.clone()).list_metadata(&companions()).await.map_err(failed("list companions"))?.items;
-    for companion in found {
+    for companion in companions(client).await? {
         let (namespace, name) = (companion.namespace().unwrap_or_default(), companion.name_any());
         report.line(&format!("companion Ingress {namespace}/{name}: kept, and certgate's no longer"));
         if !settings.dry_run {
@@ -344,22 +340,16 @@ async fn list<K>(client: &Client, what: &str) -> Result<Vec<K>, CleanupError>
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
 {
-    let api: Api<K> = Api::all(client.clone());
-    let pages = futures::stream::try_unfold(Some(String::new()), |token| {
-        let api = api.clone();
-        async move {
-            let Some(token) = token else { return Ok(None) };
-            let mut params = ListParams::default().limit(PAGE);
-            if !token.is_empty() {
-                params = params.continue_token(&token);
-            }
-            match api.list(&params).await {
-                Ok(page) => Ok(Some((page.items, page.metadata.continue_.filter(|next| !next.is_empty())))),
-                Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-                Err(error) => Err(error),
-            }
-        }
-    });
-    let pages: Vec<Vec<K>> = pages.try_collect().await.map_err(failed(what))?;
-    Ok(pages.into_iter().flatten().collect())
+    list_by(client, what, &ListParams::default()).await
+}
+
+/// The same of those that fit.
+async fn list_by<K>(client: &Client, what: &str, fitting: &ListParams) -> Result<Vec<K>, CleanupError>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
+{
+    match list::all(&Api::<K>::all(client.clone()), fitting).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
+        listed => listed.map_err(failed(what)),
+    }
 }

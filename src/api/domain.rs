@@ -91,10 +91,11 @@ pub struct DomainStatus {
     /// What else should be known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// When DNS was last looked at.
+    /// When DNS was last looked at, of the looks that are written down. While a host is held, one that finds nothing new is
+    /// written only once an eighth of the time that the host has been held has passed since the last, or an hour.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_check_time: Option<Time>,
-    /// When DNS is looked at next.
+    /// When DNS is looked at next, as of `lastCheckTime`. A time that has passed: it was looked at since, and was as before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_check_time: Option<Time>,
     /// Since when the host has been waiting, unchanged, for its verdict to turn good.

@@ -22,6 +22,8 @@ use crate::{
     core::{reason::Reason, reconcile::status::is_warning},
 };
 
+/// The longest name of an object (Kubernetes).
+const MAX_NAME: usize = 253;
 /// The longest note that the API server takes (events.k8s.io/v1), in octets.
 const MAX_NOTE: usize = 1024;
 /// How long after an Event the same one counts as its repetition, as with Kubernetes' own recorders.
@@ -92,7 +94,7 @@ impl Teller {
 
     async fn anew(&self, regarding: &ObjectReference, reason: Reason, message: &str) -> Result<Told, kube::Error> {
         let now = Timestamp::now();
-        let name = format!("{}.{:x}", regarding.name.as_deref().unwrap_or("certgate"), now.as_nanosecond());
+        let name = event_name(regarding.name.as_deref().unwrap_or("certgate"), now);
         let event = Event {
             metadata: ObjectMeta {
                 name: Some(name.clone()),
@@ -150,6 +152,15 @@ pub fn certificate(namespace: &str, name: &str, uid: &str) -> ObjectReference {
     }
 }
 
+/// The name of an Event: its object's and the time, as Kubernetes' own recorders form it. An object's name may be as long as
+/// any; what is cut off it must leave a DNS subdomain.
+fn event_name(object: &str, at: Timestamp) -> String {
+    let time = format!("{:x}", at.as_nanosecond());
+    let room = MAX_NAME - 1 - time.len();
+    let cut = object.get(..room).unwrap_or(object).trim_end_matches(['.', '-']);
+    format!("{cut}.{time}")
+}
+
 fn bounded(note: &str) -> String {
     if note.len() <= MAX_NOTE {
         return note.to_owned();
@@ -174,6 +185,20 @@ mod tests {
         for text in ["x".repeat(3000), "证".repeat(1000)] {
             let note = bounded(&text);
             assert!(note.len() <= MAX_NOTE && note.ends_with('…'));
+        }
+    }
+
+    #[test]
+    fn names_fit_whatever_their_objects_are_called() {
+        let at = Timestamp::from_nanosecond(i128::from(i64::MAX)).unwrap();
+        assert_eq!(event_name("shop", at), "shop.7fffffffffffffff");
+        for length in 200..=253 {
+            for long in ["a".repeat(length), format!("{}x", "a.b-".repeat(63)).chars().take(length).collect()] {
+                let name = event_name(&long, at);
+                assert!(name.len() <= MAX_NAME, "{name}");
+                let sound = |label: &str| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-');
+                assert!(name.split('.').all(sound), "{name}");
+            }
         }
     }
 

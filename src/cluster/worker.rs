@@ -297,10 +297,8 @@ impl Shared {
         let id = (namespace.clone(), host.clone());
         let Memory { mut checks, notes, .. } = self.memory().get(&id).cloned().unwrap_or_default();
         let now = whole_seconds(Timestamp::now());
-        let plan = self.plan_host(namespace, host, &mut checks, &notes, now);
-        let domain = self.world().domain_object(namespace, host).map(|seen| seen.domain.clone());
+        let (plan, mut domain) = self.plan_host(namespace, host, &mut checks, &notes, now);
         let HostPlan { effects, wake, notes: next_notes, .. } = plan;
-        let mut domain = domain;
         for effect in effects {
             if domain.as_ref().is_some_and(|domain| self.must_wait(namespace, host, domain, &effect)) {
                 // It comes back, with all that is left to do.
@@ -316,7 +314,8 @@ impl Shared {
             if entry.checks.fresh.as_ref().map(|fresh| fresh.at) == checks.fresh.as_ref().map(|fresh| fresh.at) {
                 entry.checks.fresh = None;
             }
-            if domain.is_none() && entry.checks == Checks::default() && entry.notes == Notes::default() {
+            // What was edited makes no difference where nothing was checked yet.
+            if domain.is_none() && entry.checks.running.is_none() && entry.notes == Notes::default() {
                 memory.remove(&id);
             }
         }
@@ -378,9 +377,7 @@ impl Shared {
                 tracing::info!(%namespace, %host, certificate = name, %reason, message, "Certificate told of");
                 self.teller.tell(&events::certificate(namespace, &name, &uid), reason, &message).await;
             }
-            Effect::Nudge { ingress } => {
-                let uid = self.world().ingress_uid(namespace, &ingress).map(str::to_owned);
-                let Some(uid) = uid else { return Ok(()) };
+            Effect::Nudge { ingress, uid } => {
                 let value = whole_seconds(Timestamp::now()).to_string();
                 let after = self.writer.nudge(namespace, &ingress, &uid, &value).await?;
                 tracing::info!(%namespace, %host, ingress, "Certificate missing: Ingress nudged");
@@ -392,9 +389,7 @@ impl Shared {
                 tracing::info!(%namespace, %host, companion = companion.name, orders = companion.orders(), "companion written");
                 self.change(|world| after.see(world));
             }
-            Effect::DeleteCompanion { name } => {
-                let uid = self.world().ingress_uid(namespace, &name).map(str::to_owned);
-                let Some(uid) = uid else { return Ok(()) };
+            Effect::DeleteCompanion { name, uid } => {
                 self.writer.delete_companion(namespace, &name, &uid).await?;
                 tracing::info!(%namespace, %host, companion = name, "companion deleted");
             }

@@ -9,6 +9,8 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use super::names;
+
 /// Annotation prefixes and names that certgate reads; all others are only counted.
 const READ_ANNOTATIONS: &[&str] = &[
     "certgate.dev/",
@@ -111,6 +113,12 @@ pub struct Annotations<'a> {
 
 // === impl Ingress ===
 
+/// Whether an Ingress is one that certgate itself made: a companion, whose class nobody serves, or a twin. Its label alone
+/// does not tell: anybody may write that on an Ingress of an application.
+pub fn is_certgates(name: &str, class: Option<&str>, labelled: bool) -> bool {
+    class == Some(names::COMPANION_CLASS) || (labelled && name.ends_with(names::TWIN_SUFFIX))
+}
+
 impl<'a> Ingress<'a> {
     /// The value of an annotation that certgate reads.
     pub fn annotation(&self, key: &str) -> Option<&str> {
@@ -125,6 +133,11 @@ impl<'a> Ingress<'a> {
     /// The class, by field or by the older annotation.
     pub fn class(&self) -> Option<&str> {
         self.spec.ingress_class_name.as_deref().or_else(|| self.annotation("kubernetes.io/ingress.class"))
+    }
+
+    /// Whether it is one that certgate itself made.
+    pub fn is_certgates(&self) -> bool {
+        is_certgates(&self.metadata.name, self.class(), self.label(names::COMPANION_OF).is_some())
     }
 
     /// The TLS entries, none where the field is absent.

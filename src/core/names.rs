@@ -2,6 +2,8 @@
 
 /// Our own prefix for annotations and labels.
 pub const PREFIX: &str = "certgate.dev/";
+/// What the name of an Ingress' twin ends in.
+pub const TWIN_SUFFIX: &str = "-certgate-http";
 /// Ingress annotation and namespace label: flag (`"true"`) or exempt (`"false"`).
 pub const AUTO_ISSUE: &str = "certgate.dev/auto-issue";
 /// Ingress annotation: the record of what certgate added (see [`super::record`]).

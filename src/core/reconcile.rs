@@ -48,6 +48,8 @@ pub struct HostInput<'a> {
     pub taken: bool,
     /// The Certificate of the name that ingress-shim gives ours.
     pub certificate: Option<CertificateView<'a>>,
+    /// Its owner is an Ingress that does not name the host, and asks for it all the same by a TLS entry.
+    pub asked_elsewhere: bool,
     /// Other Certificates of the namespace.
     pub others: &'a [CertificateView<'a>],
     /// The Secret of that same name.
@@ -267,6 +269,8 @@ pub struct Notes {
     pub requested: bool,
     /// Since when no route serves the host of a Certificate that Rainbond's switch made.
     pub unrouted_since: Option<Timestamp>,
+    /// The times of looks since the last one that is written.
+    pub unwritten: Option<check::Unwritten>,
     /// Which Ingresses (by uid) have been told which reason.
     pub told: std::collections::BTreeMap<String, Reason>,
 }
@@ -318,13 +322,17 @@ pub enum Effect {
     Nudge {
         /// The Ingress.
         ingress: String,
+        /// Its uid.
+        uid: String,
     },
     /// Create or update the companion.
     WriteCompanion(Box<companion::Companion>),
-    /// Delete the companion.
+    /// Delete the companion, if it still is this very one.
     DeleteCompanion {
         /// Its name.
         name: String,
+        /// Its uid.
+        uid: String,
     },
     /// Publish an Event.
     Tell {

@@ -123,7 +123,7 @@ impl<'a, K: Knowledge> Scope<'a, K> {
             Some(Reason::NamespaceExcluded)
         } else if ingress.label(names::SOLVER_LABEL).is_some() {
             Some(Reason::SolverIngress)
-        } else if ingress.class() == Some(names::COMPANION_CLASS) || ingress.label(names::COMPANION_OF).is_some() {
+        } else if ingress.is_certgates() {
             Some(Reason::CompanionIngress)
         } else if ingress.annotation(names::L4_ENABLE).is_some_and(|value| parse_flag(value) == Some(true)) {
             Some(Reason::TcpIngress)

@@ -43,7 +43,9 @@ fn assert_metrics_exist(sources: &str, what: &str, expression: &str) {
         // What the exposition format adds.
         let bare = ["_total", "_bucket"].iter().fold(name, |name, end| name.strip_suffix(end).unwrap_or(name));
         // The registries of controller, DNS and policy put their prefix in front.
-        let within = ["certgate_controller_", "certgate_dns_", "certgate_policy_"].iter().find_map(|prefix| bare.strip_prefix(prefix));
+        let within = ["certgate_controller_", "certgate_dns_", "certgate_policy_"]
+            .iter()
+            .find_map(|prefix| bare.strip_prefix(prefix));
         let known = [Some(bare), within]
             .into_iter()
             .flatten()

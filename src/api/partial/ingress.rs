@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use kube::{Resource, api::ObjectMeta};
 use serde::{Deserialize, Deserializer};
 
-use crate::core::ingress as core;
+use crate::core::{ingress as core, names};
 
 /// A `networking.k8s.io/v1` Ingress without its backends and all but one of its paths.
 #[derive(Clone, Debug, Default, Deserialize, Resource)]
@@ -104,6 +104,17 @@ impl Ingress {
     /// Whether one of its rules has the path `/`.
     pub fn has_root(&self) -> bool {
         self.spec.rules.iter().any(|rule| rule.root)
+    }
+
+    /// Whether it is one that certgate itself made.
+    pub fn is_certgates(&self) -> bool {
+        let labelled = self.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(names::COMPANION_OF));
+        labelled
+            && core::is_certgates(
+                self.metadata.name.as_deref().unwrap_or_default(),
+                self.spec.ingress_class_name.as_deref(),
+                labelled,
+            )
     }
 
     /// What decisions read, owned. Annotations that nobody reads are only counted.

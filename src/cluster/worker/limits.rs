@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::{Shared, whole_seconds};
 use crate::{
-    cluster::world::gate::SeenRequest,
+    api::domain::Domain,
+    cluster::world::{World, gate::SeenRequest},
     core::{
         host::Host,
         reconcile::{Checks, HostPlan, Notes, request::RequestPlan},
@@ -35,7 +36,7 @@ pub async fn run(shared: Arc<Shared>) -> Infallible {
 
 impl Shared {
     /// Changes the budget, and has those planned again that were let go by that.
-    fn budget<T>(&self, change: impl FnOnce(&mut super::World) -> T) -> T {
+    fn budget<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
         let (result, granted) = {
             let mut world = self.world.write().unwrap_or_else(std::sync::PoisonError::into_inner);
             let result = change(&mut world);
@@ -47,7 +48,8 @@ impl Shared {
         result
     }
 
-    /// The plan for a host, made with its place within the CA's limits.
+    /// The plan for a host, made with its place within the CA's limits; and the Domain that it was made for, of one look:
+    /// what is written of the plan is written to that version alone.
     pub(super) fn plan_host(
         &self,
         namespace: &Arc<str>,
@@ -55,21 +57,24 @@ impl Shared {
         checks: &mut Checks,
         notes: &Notes,
         now: Timestamp,
-    ) -> HostPlan {
-        let plan = {
+    ) -> (HostPlan, Option<Domain>) {
+        let domain = |world: &World| world.domain_object(namespace, host).map(|seen| seen.domain.clone());
+        let (plan, before) = {
             let world = self.world();
             let plan = world.plan_placed(namespace, host, checks, notes, now);
+            let domain = domain(&world);
             if !world.is_misplaced(namespace, host, &plan.need, &checks.place) {
-                return plan;
+                return (plan, domain);
             }
-            plan
+            (plan, domain)
         };
         let place = self.budget(|world| world.settle_need(namespace, host, &plan.need, now));
         if place == checks.place {
-            return plan;
+            return (plan, before);
         }
         checks.place = place;
-        self.world().plan_host(namespace, host, checks, notes, now)
+        let world = self.world();
+        (world.plan_host(namespace, host, checks, notes, now), domain(&world))
     }
 
     /// The plan for a request, likewise.

@@ -203,3 +203,121 @@ async fn where_no_policy_reads_it_nothing_waits_for_verified_hosts() {
     verify_at_once(&fixture);
     assert_eq!(fixture.requests(2).await, [CREATE, STATUS]);
 }
+
+fn object<K: serde::de::DeserializeOwned>(value: serde_json::Value) -> K {
+    serde_json::from_value(value).unwrap()
+}
+
+/// Returns once `holds`; time is paused, so that this only lets the others go on.
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..10_000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{what}: never");
+}
+
+impl Shared {
+    /// How much is remembered: of hosts, failures, troubles and announcements.
+    fn sizes(&self) -> [usize; 4] {
+        let failures = self.failures.lock().unwrap().len();
+        [self.memory().len(), failures, self.troubles().told.len(), self.announced.lock().unwrap().len()]
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_remembered_of_hosts_that_nobody_wants_or_that_are_gone() {
+    let fixture = fixture([]);
+    let shop = |world: &mut World| Ingress::lose(world, "n", "shop");
+    fixture.shared.change(shop);
+    let hosts = 50;
+    for n in 0..hosts {
+        let flag = if n % 2 == 0 { json!({}) } else { json!({"certgate.dev/auto-issue": "neither"}) };
+        let ingress: Ingress = object(json!({
+            "metadata": {"name": format!("i{n}"), "namespace": "n", "uid": format!("u{n}"), "resourceVersion": "7", "annotations": flag},
+            "spec": {"rules": [{"host": format!("h{n}.example.com")}]}}));
+        fixture.shared.change(|world| ingress.see(world));
+    }
+    // What is told of those whose flag cannot be read is told once.
+    until("told", || fixture.shared.sizes()[2] == hosts / 2).await;
+    until("planned", || fixture.shared.sizes()[0] == 0).await;
+    for n in 0..hosts {
+        fixture.shared.change(|world| Ingress::lose(world, "n", &format!("i{n}")));
+    }
+    until("forgotten", || fixture.shared.sizes() == [0; 4]).await;
+}
+
+/// A plan is made for one version of the Domain, and written to that version: not to one that somebody edits meanwhile.
+#[test]
+fn a_plan_and_the_domain_it_is_made_for_are_of_one_look() {
+    let script = tokio::runtime::Runtime::new().unwrap().block_on(async { script([]) });
+    let (jobs, _questions) = mpsc::unbounded();
+    let policy: Policy = serde_json::from_value(json!({"issuer": {"name": "internal"}})).unwrap();
+    let teller = Teller::new(script.client.clone(), "test".into());
+    let writer = Writer::new(script.client.clone());
+    let shared = Shared::new(World::new(policy.into()), writer, teller, ControllerMetrics::default(), jobs);
+    shared.settle();
+    let host = Host::parse("www.example.com").unwrap();
+    let namespace: Arc<str> = "n".into();
+    // Nobody wants the host: managed, its Domain goes; edited by a person, it stays.
+    let domain = |version: u64| -> Domain {
+        let (_, mut value) = a_domain(&version.to_string());
+        if version.is_multiple_of(2) {
+            value["spec"]["autoIssue"] = json!(true);
+        }
+        value["status"] = json!({"conditions": [{"type": "Ready", "status": "False", "reason": "SwitchedOff",
+            "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
+        object(value)
+    };
+    shared.change(|world| domain(1).see(world));
+    let end = AtomicBool::new(false);
+    let deletions = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for version in 2.. {
+                if end.load(Ordering::Relaxed) {
+                    return;
+                }
+                shared.change(|world| domain(version).see(world));
+            }
+        });
+        let mut deletions = 0;
+        let begun = std::time::Instant::now();
+        while deletions < 20_000 && begun.elapsed() < Duration::from_secs(60) {
+            let (plan, planned_for) =
+                shared.plan_host(&namespace, &host, &mut Checks::default(), &Notes::default(), Timestamp::now());
+            if plan.effects.contains(&Effect::DeleteDomain) {
+                deletions += 1;
+                let edited = planned_for.is_some_and(|domain| domain.spec.auto_issue.is_some());
+                if edited {
+                    end.store(true, Ordering::Relaxed);
+                    panic!("after {deletions} deletions one is of a Domain that a person edited");
+                }
+            }
+        }
+        end.store(true, Ordering::Relaxed);
+        deletions
+    });
+    assert!(deletions > 100, "{deletions}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_deleted_or_nudged_is_what_the_plan_was_made_for() {
+    let mut fixture = fixture([]);
+    fixture.worker.abort();
+    let _ = (&mut fixture.worker).await;
+    let before = fixture.script.asked.lock().await.len();
+    // Meanwhile the object of that name is another one.
+    let id = (Arc::<str>::from("n"), Host::parse("www.example.com").unwrap());
+    for effect in [
+        Effect::DeleteCompanion { name: "shop".into(), uid: "of-the-plan".into() },
+        Effect::Nudge { ingress: "shop".into(), uid: "of-the-plan".into() },
+    ] {
+        let _ = fixture.shared.effect(&id.0, &id.1, &mut None, effect).await;
+    }
+    let asked = fixture.script.asked.lock().await;
+    let ours: Vec<_> = asked[before..].iter().map(|(method, _, body)| (method.as_str(), body)).collect();
+    assert!(ours.iter().any(|(method, body)| *method == "DELETE" && body["preconditions"]["uid"] == "of-the-plan"));
+    assert!(ours.iter().any(|(method, body)| *method == "PATCH" && body["metadata"]["uid"] == "of-the-plan"));
+}

@@ -93,8 +93,10 @@ impl Shared {
                 self.queue.add(Key::Host(of.clone(), host.clone()), now + HEARD_WITHIN);
             }
         }
+        let ours = announced.iter().filter(|((of, _), _)| of == namespace).map(|(_, announced)| announced.since);
+        let first = ours.min();
         drop(announced);
-        if let Some(first) = self.announced().values().map(|announced| announced.since).min() {
+        if let Some(first) = first {
             self.queue.add(Key::Verified(namespace.clone()), first + 2 * LONGEST);
         }
         if let Some(at) = desired.until {

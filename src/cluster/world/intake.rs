@@ -86,8 +86,11 @@ impl Kept for Ingress {
         let (namespace_name, name) = (self.namespace().unwrap_or_default(), self.name_any());
         let (namespace, ns) = world.enter(&namespace_name);
         let name: Arc<str> = Arc::from(name);
-        if meta.labels.as_ref().is_some_and(|labels| labels.contains_key(names::COMPANION_OF)) {
-            return ns.see_companion(&namespace, name, self);
+        // Whoever edits the label makes one of the other: it is not both.
+        if self.is_certgates() {
+            let mut touched = ns.drop_ingress(&namespace, &name);
+            touched.merge(ns.see_companion(&namespace, name, self));
+            return world.shared(touched);
         }
         let resource_version = version(meta);
         let generation = meta.generation.unwrap_or_default();
@@ -114,7 +117,7 @@ impl Kept for Ingress {
         hosts.dedup();
         let seen = SeenIngress { ingress, present, hosts, resource_version, generation, created, root, addresses };
 
-        let mut touched = Touched::default();
+        let mut touched = ns.drop_companion(&namespace, &name);
         let old = ns.ingresses.get(&name);
         if old.is_some_and(|old| {
             old.ingress.metadata.uid == seen.ingress.metadata.uid
@@ -142,20 +145,9 @@ impl Kept for Ingress {
 
     fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
         let (namespace_name, ns) = world.enter(namespace);
-        let mut touched = Touched::default();
         let name: Arc<str> = Arc::from(name);
-        ns.unlink(&namespace_name, &name, &mut touched);
-        ns.ingresses.remove(&name);
-        let has_twin = twin::name(&name).is_some_and(|twin| ns.companions.contains_key(twin.as_str()));
-        if has_twin {
-            touched.keys.insert(Key::Ingress(namespace_name.clone(), name.clone()));
-        }
-        touched.keys.extend(twins_original(&namespace_name, &name));
-        if let Some(companion) = ns.companions.remove(&name)
-            && let Ok(host) = Host::parse(&companion.host)
-        {
-            touched.keys.insert(Key::Host(namespace_name, host));
-        }
+        let mut touched = ns.drop_ingress(&namespace_name, &name);
+        touched.merge(ns.drop_companion(&namespace_name, &name));
         world.leave_if_empty(namespace);
         world.shared(touched)
     }
@@ -179,6 +171,25 @@ impl Namespace {
                 }
             }
         }
+    }
+
+    /// Takes an application's Ingress out. Its own turn comes too: its twin goes, and what was told of it is forgotten.
+    fn drop_ingress(&mut self, namespace: &Arc<str>, name: &Arc<str>) -> Touched {
+        let mut touched = Touched::default();
+        self.unlink(namespace, name, &mut touched);
+        if self.ingresses.remove(name).is_some() {
+            touched.keys.insert(Key::Ingress(namespace.clone(), name.clone()));
+        }
+        touched
+    }
+
+    /// Takes a companion or twin out.
+    fn drop_companion(&mut self, namespace: &Arc<str>, name: &Arc<str>) -> Touched {
+        let mut touched = Touched::default();
+        let Some(companion) = self.companions.remove(name) else { return touched };
+        touched.keys.extend(twins_original(namespace, name));
+        touched.keys.extend(Host::parse(&companion.host).ok().map(|host| Key::Host(namespace.clone(), host)));
+        touched
     }
 
     fn see_companion(&mut self, namespace: &Arc<str>, name: Arc<str>, ingress: Ingress) -> Touched {
@@ -406,7 +417,7 @@ impl Kept for issuer::Issuer {
         if ns.issuers.get(&name) != Some(&facts) {
             ns.issuers.insert(name, facts);
             touched.keys.extend(ns.all_keys(&namespace));
-            world.recount();
+            world.recount(Some(&namespace));
         }
         touched
     }
@@ -429,7 +440,7 @@ impl Kept for issuer::ClusterIssuer {
         let news = world.cluster_issuers.get(&name) != Some(&facts);
         world.cluster_issuers.insert(name, facts);
         if news {
-            world.recount();
+            world.recount(None);
         }
         Touched { everything: news, ..Touched::default() }
     }

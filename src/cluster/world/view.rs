@@ -96,6 +96,7 @@ impl World {
             claims: &claims,
             domain,
             taken: self.taken(&self.namespace_name(namespace), host, gated.as_ref().map(|(gated, _)| gated)),
+            asked_elsewhere: ns.certificates.get(&own).is_some_and(|own| ns.asks_elsewhere(own, &claims)),
             certificate,
             others: &others,
             secret: ns.secret_view(&own),
@@ -294,6 +295,20 @@ impl Namespace {
         let named = self.certificates_of.get(host).into_iter().flatten().filter_map(|name| self.certificates.get(name));
         // One that names both counts once.
         named.chain(by_wildcard.filter(|one| !gate::hosts(one).any(|name| name == *host)))
+    }
+
+    /// Whether the owner of a Certificate is an Ingress that does not claim the host, and asks for it by a TLS entry.
+    fn asks_elsewhere(&self, certificate: &Certificate, claims: &[Claim<'_>]) -> bool {
+        let Some(owner) = certificate.controller().filter(|owner| owner.kind == "Ingress") else { return false };
+        let secret = certificate.spec.secret_name.as_str();
+        let names_it = |seen: &SeenIngress| {
+            let mut secrets = seen.ingress.tls().iter().filter_map(|entry| entry.secret_name.as_deref());
+            secrets.any(|name| name == secret)
+        };
+        self.uid_of(&owner.name) == Some(owner.uid.as_str())
+            && claims.iter().all(|claim| claim.uid != owner.uid)
+            && (self.ingresses.get(owner.name.as_str()).is_some_and(names_it)
+                || self.companions.get(owner.name.as_str()).is_some_and(|companion| companion.secret_name == secret))
     }
 
     fn uid_of(&self, ingress: &str) -> Option<&str> {

@@ -59,7 +59,7 @@ pub fn repair(input: &HostInput<'_>, carrier: Carrier<'_>, plan: &mut HostPlan) 
         let since = *plan.notes.amiss_since.get_or_insert(now);
         let ready_at = next_nudge(&plan.notes, since);
         if ready_at <= now {
-            plan.effects.push(Effect::Nudge { ingress: carrier.name.to_owned() });
+            plan.effects.push(Effect::Nudge { ingress: carrier.name.to_owned(), uid: carrier.uid.to_owned() });
             plan.notes.nudges = plan.notes.nudges.saturating_add(1);
             plan.notes.nudged_at = Some(now);
             plan.wake_at(next_nudge(&plan.notes, since));
@@ -77,7 +77,8 @@ pub fn repair(input: &HostInput<'_>, carrier: Carrier<'_>, plan: &mut HostPlan) 
         Owner::Ingress { exists, .. } => {
             let since = *plan.notes.amiss_since.get_or_insert(now);
             // While the old owner still carries our parts it would make the Certificate anew.
-            let carried = exists && input.claims.iter().any(|claim| claim.refers && Owner::is(certificate, claim.uid));
+            let carried = input.asked_elsewhere
+                || (exists && input.claims.iter().any(|claim| claim.refers && Owner::is(certificate, claim.uid)));
             let patience = if exists { PATIENCE } else { COLLECTOR_PATIENCE };
             clear_away(certificate, carried, since, patience, now, plan);
         }
@@ -95,7 +96,8 @@ pub fn withdraw(input: &HostInput<'_>, plan: &mut HostPlan) {
     match &input.certificate {
         Some(certificate) if matches!(certificate.owner, Owner::Ingress { .. }) => {
             let since = *plan.notes.unwanted_since.get_or_insert(now);
-            let carried = input.claims.iter().any(|claim| claim.refers);
+            // Whoever asks for it would make it anew, as often as it is deleted.
+            let carried = input.asked_elsewhere || input.claims.iter().any(|claim| claim.refers);
             clear_away(certificate, carried, since, PATIENCE, now, plan);
         }
         _ => plan.notes.unwanted_since = None,

@@ -23,6 +23,21 @@ const MAX_TOKEN: usize = 128;
 /// For how long a verdict holds that no DNS answer can change.
 pub const SETTLED_VALIDITY: SignedDuration = SignedDuration::from_hours(365 * 24);
 
+/// For how long at most looks at a held host that find nothing new go unwritten.
+const LONGEST_UNWRITTEN: SignedDuration = SignedDuration::from_hours(1);
+/// The share of the time that the host has been held for which they do: at first each is written, later ever fewer. Ten
+/// thousand held hosts are looked at every minute, and need not be written as often.
+const UNWRITTEN_SHARE: i32 = 8;
+
+/// The times of a look that no status has, for it found nothing new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unwritten {
+    checked_for: Option<String>,
+    last: Option<Time>,
+    next: Option<Time>,
+    valid_until: Option<Time>,
+}
+
 /// What there is to do about checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
@@ -108,6 +123,40 @@ pub fn adopt(status: &mut DomainStatus, fresh: &Fresh, issuer: Option<&IssuerRef
     status.next_check_time = Some(Time(next));
     status.checked_for = Some(asked.digest.clone());
     status.checked_now = asked.check_now.clone().or_else(|| status.checked_now.take());
+}
+
+/// Puts the times of a look that was not written into a status that has older ones of the same question.
+pub fn recall(status: &mut DomainStatus, unwritten: Option<&Unwritten>) {
+    let Some(unwritten) = unwritten.filter(|unwritten| unwritten.checked_for == status.checked_for) else { return };
+    let Some(verdict) = status.verdict.as_mut().filter(|_| status.last_check_time < unwritten.last) else { return };
+    verdict.valid_until.clone_from(&unwritten.valid_until);
+    status.last_check_time.clone_from(&unwritten.last);
+    status.next_check_time.clone_from(&unwritten.next);
+}
+
+/// What of `next` is only remembered: it differs from the status as it is written by the times of looks alone, and those
+/// were written a short while ago. `None`: it is worth a write.
+pub fn unwritten(written: &DomainStatus, next: &DomainStatus) -> Option<Unwritten> {
+    let (verdict, last) = (next.verdict.as_ref()?, next.last_check_time.as_ref()?);
+    // The time for which a good verdict holds is read by others.
+    let held = Reason::from_name(&verdict.reason).is_some_and(|reason| !reason.opens_gate());
+    let (since, before) = (next.held_since.as_ref().filter(|_| held)?, written.last_check_time.as_ref()?);
+    let quiet = (since.0.duration_until(last.0) / UNWRITTEN_SHARE).min(LONGEST_UNWRITTEN);
+    if before.0.duration_until(last.0) >= quiet {
+        return None;
+    }
+    let with_old_times = DomainStatus {
+        last_check_time: Some(before.clone()),
+        next_check_time: written.next_check_time.clone(),
+        verdict: Some(VerdictStatus { valid_until: written.verdict.as_ref()?.valid_until.clone(), ..verdict.clone() }),
+        ..next.clone()
+    };
+    (with_old_times == *written).then(|| Unwritten {
+        checked_for: next.checked_for.clone(),
+        last: Some(last.clone()),
+        next: next.next_check_time.clone(),
+        valid_until: verdict.valid_until.clone(),
+    })
 }
 
 /// Writes a verdict that needed no DNS into a status. It stays as it is while it says the same.

@@ -67,9 +67,7 @@ pub fn plan(input: &HostInput<'_>, domain: DomainView<'_>, gated: &Gated<'_>, pl
         status::Findings { verified: &verdict, issued: issued.as_ref(), released: false, instead: left_over.as_ref() };
     let effective = status::write(&mut next, &findings, domain.generation, now);
     let news = before != Some(effective.reason);
-    if next != *domain.status {
-        plan.effects.push(Effect::SetStatus(Box::new(next)));
-    }
+    host::write_status(domain, next, plan);
     if news && effective.reason != Reason::Pending {
         let message = effective.sentence(Lang::En);
         plan.effects.push(Effect::Tell { ingress: None, reason: effective.reason, message });
@@ -77,7 +75,7 @@ pub fn plan(input: &HostInput<'_>, domain: DomainView<'_>, gated: &Gated<'_>, pl
     switch::plan(input, &verdict, left_over.as_ref(), told, plan);
     // What an Ingress left behind that no longer wants a certificate.
     if let Some(companion) = input.companion {
-        plan.effects.push(Effect::DeleteCompanion { name: companion.name.clone() });
+        plan.effects.push(companion.delete());
     }
     certificate::withdraw(input, plan);
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{HostInput, SecretView, Terms};
+use super::{Effect, HostInput, SecretView, Terms};
 use crate::core::{
     decide::{RAINBOND_SECRET_TEMPLATE, issuer_annotations},
     host::Host,
@@ -97,6 +97,11 @@ impl Companion {
     /// Whether ingress-shim orders for it.
     pub fn orders(&self) -> bool {
         [names::CLUSTER_ISSUER, names::ISSUER].iter().any(|key| self.annotations.contains_key(*key))
+    }
+
+    /// Its deletion.
+    pub(super) fn delete(&self) -> Effect {
+        Effect::DeleteCompanion { name: self.name.clone(), uid: self.uid.clone() }
     }
 
     /// Whether `self`, as it is, needs no write to be as `desired`.

@@ -20,7 +20,7 @@ use crate::{
         knowledge::Bind,
         limits::Place,
         policy::Issuance,
-        reason::Reason,
+        reason::{Action, Reason},
     },
 };
 
@@ -62,15 +62,23 @@ pub fn plan(input: &HostInput<'_>) -> HostPlan {
     plan
 }
 
+/// Of a host without a Domain nothing is remembered but since when its Certificate has been unwanted.
 fn forget(notes: &mut Notes) {
-    notes.told.clear();
-    notes.idle_since = None;
+    *notes = Notes { unwanted_since: notes.unwanted_since, ..Notes::default() };
 }
 
 /// Nobody wants a certificate: what is ours goes.
 fn unwanted(input: &HostInput<'_>, domain: DomainView<'_>, plan: &mut HostPlan) {
     let now = input.now;
-    let why = Finding::new(why_unwanted(input.claims), input.host);
+    let why = match why_unwanted(input.claims) {
+        // Switched off, and then deleted: who said no has not taken that back, so nothing is waited for.
+        Reason::HostRemoved => {
+            let before = status::reason_of(domain.status, READY).filter(|_| domain.status.lead.is_none());
+            before.filter(|before| is_no(*before))
+        }
+        reason => Some(reason),
+    };
+    let why = Finding::new(why.unwrap_or(Reason::HostRemoved), input.host);
     let idle_since = *plan.notes.idle_since.get_or_insert(now);
     let dropped = why.reason == Reason::HostRemoved;
     let secret_stays = input.secret.is_some_and(|secret| secret.certificate.is_some());
@@ -86,7 +94,7 @@ fn unwanted(input: &HostInput<'_>, domain: DomainView<'_>, plan: &mut HostPlan) 
     announce(input, domain, &why, next, plan);
 
     if let Some(companion) = input.companion {
-        plan.effects.push(Effect::DeleteCompanion { name: companion.name.clone() });
+        plan.effects.push(companion.delete());
     }
     certificate::withdraw(input, plan);
     if !domain.managed {
@@ -106,6 +114,11 @@ fn unwanted(input: &HostInput<'_>, domain: DomainView<'_>, plan: &mut HostPlan) 
     } else if !ours_remains {
         plan.effects.push(Effect::DeleteDomain);
     }
+}
+
+/// Whether a reason says that somebody does not want the host, and not just that no Ingress is left that does.
+fn is_no(reason: Reason) -> bool {
+    reason.action() == Action::Skip && !matches!(reason, Reason::HostRemoved | Reason::BeingDeleted)
 }
 
 /// The reason to tell where none of the Ingresses wants a certificate.
@@ -205,6 +218,7 @@ pub(super) fn look(
         Standing::Asks(request) => request,
     };
     let asked = check::asked(&request, check::check_now(&domain, input.claims));
+    check::recall(next, input.notes.unwritten.as_ref());
     if let Some(fresh) = &input.checks.fresh
         && fresh.asked.digest == asked.digest
     {
@@ -290,8 +304,16 @@ fn write_companion(input: &HostInput<'_>, terms: &Terms, bind: Option<&Bind>, op
     match (companion::desired(input, terms, bind, open), input.companion) {
         (Some(desired), Some(present)) if present.is_as(&desired) => {}
         (Some(desired), _) => plan.effects.push(Effect::WriteCompanion(Box::new(desired))),
-        (None, Some(present)) => plan.effects.push(Effect::DeleteCompanion { name: present.name.clone() }),
+        (None, Some(present)) => plan.effects.push(present.delete()),
         (None, None) => {}
+    }
+}
+
+/// Writes the status where it changed by more than a look that found nothing new.
+pub(super) fn write_status(domain: DomainView<'_>, next: DomainStatus, plan: &mut HostPlan) {
+    plan.notes.unwritten = check::unwritten(domain.status, &next).filter(|_| next != *domain.status);
+    if plan.notes.unwritten.is_none() && next != *domain.status {
+        plan.effects.push(Effect::SetStatus(Box::new(next)));
     }
 }
 
@@ -305,9 +327,7 @@ fn announce(
 ) {
     let reason = effective.reason;
     let before = status::reason_of(domain.status, READY);
-    if next != *domain.status {
-        plan.effects.push(Effect::SetStatus(Box::new(next)));
-    }
+    write_status(domain, next, plan);
     // After a restart what the Domain says has been said.
     let said = plan.notes.told.is_empty() && before == Some(reason);
     let quiet = matches!(reason, Reason::Pending | Reason::NotFlagged);

@@ -69,7 +69,7 @@ pub fn plan<K: Knowledge>(
         Approval::Held(findings) => {
             let hosts = || request.names.iter().flat_map(|names| &names.hosts);
             let mut message = held(&findings);
-            if let Some(at) = hosts().filter_map(next_check).min() {
+            if let Some(at) = hosts().filter_map(next_check).filter(|at| *at > now).min() {
                 message.push_str(&format!(" Next check: {at}."));
             }
             let domain = |host: &Host| knowledge.domain(request.namespace, host.as_str());

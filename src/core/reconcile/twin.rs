@@ -17,8 +17,6 @@ use crate::core::{
     settings::{Scope, parse_flag},
 };
 
-/// What a twin's name ends in.
-const SUFFIX: &str = "-certgate-http";
 /// The longest name of an object (Kubernetes).
 const MAX_NAME: usize = 253;
 /// What Rainbond 5's gateway reads of annotations.
@@ -26,12 +24,12 @@ const GATEWAY_PREFIX: &str = "nginx.ingress.kubernetes.io/";
 
 /// The name of an Ingress' twin; `None`: its own name leaves no room for one.
 pub fn name(ingress: &str) -> Option<String> {
-    (ingress.len() + SUFFIX.len() <= MAX_NAME).then(|| format!("{ingress}{SUFFIX}"))
+    (ingress.len() + names::TWIN_SUFFIX.len() <= MAX_NAME).then(|| format!("{ingress}{}", names::TWIN_SUFFIX))
 }
 
 /// The Ingress whose twin has that name.
 pub fn original(twin: &str) -> Option<&str> {
-    twin.strip_suffix(SUFFIX).filter(|name| !name.is_empty())
+    twin.strip_suffix(names::TWIN_SUFFIX).filter(|name| !name.is_empty())
 }
 
 /// The host for which an Ingress needs a twin, if it does: served over TLS by

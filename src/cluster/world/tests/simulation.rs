@@ -48,6 +48,8 @@ pub(super) struct Cluster {
     pub(super) dns: BTreeMap<String, Reason>,
     /// Each check made.
     pub(super) checks: Vec<String>,
+    /// Each write of a Domain's status, by host.
+    pub(super) statuses: Vec<String>,
     /// Each order that the CA saw, by first host.
     pub(super) orders: Vec<String>,
     /// Each Event, as "object reason".
@@ -81,6 +83,7 @@ impl Cluster {
             memory: BTreeMap::new(),
             dns: BTreeMap::new(),
             checks: Vec::new(),
+            statuses: Vec::new(),
             orders: Vec::new(),
             told: Vec::new(),
             writes: Vec::new(),
@@ -89,13 +92,36 @@ impl Cluster {
             doomed: Vec::new(),
         };
         cluster.put("Namespace", json!({"metadata": {"name": "team-a"}}));
-        cluster.put(
+        cluster.put_issuer();
+        cluster
+    }
+
+    /// The issuer that the policies of these tests name.
+    pub(super) fn put_issuer(&mut self) {
+        self.put(
             "ClusterIssuer",
             json!({"metadata": {"name": "le"},
             "spec": {"acme": {"server": "https://ca.example/dir", "solvers": [{"http01": {"ingress": {}}}]}},
             "status": {"conditions": [{"type": "Ready", "status": "True"}]}}),
         );
-        cluster
+    }
+
+    /// Deletes all but namespaces and issuers, as an owner who goes would, and lets time pass until nothing matters.
+    pub(super) fn delete_everything(&mut self) {
+        for kind in ["Ingress", "Certificate", "CertificateRequest", "Order", "Secret", "ApisixRoute", "Domain"] {
+            for name in self.names(kind) {
+                self.delete(kind, &name);
+                self.settle();
+            }
+        }
+        self.pass(130 * 86_400);
+        self.world.take_turns(self.now);
+        self.doomed.clear();
+    }
+
+    /// What the worker remembers of hosts.
+    pub(super) fn remembered(&self) -> Vec<&str> {
+        self.memory.iter().filter(|(_, kept)| kept.1 != Notes::default()).map(|((_, host), _)| host.as_str()).collect()
     }
 
     /// Writes an object, as a client's PUT or POST would, and lets everybody react.
@@ -141,6 +167,7 @@ impl Cluster {
             "Order" => Order::lose(&mut self.world, namespace, name),
             "CertificateRequest" => CertificateRequest::lose(&mut self.world, namespace, name),
             "ApisixRoute" => ApisixRoute::lose(&mut self.world, namespace, name),
+            "ClusterIssuer" => ClusterIssuer::lose(&mut self.world, namespace, name),
             other => panic!("{other}"),
         };
         self.take(touched);
@@ -269,6 +296,7 @@ impl Cluster {
                 "metadata": {"namespace": namespace, "name": host.object_name(), "labels": {"app.kubernetes.io/managed-by": "certgate"}},
                 "spec": {"host": host.as_str()}})),
             Effect::SetStatus(status) => {
+                self.statuses.push(host.to_string());
                 let mut domain = self.objects[&domain_id].clone();
                 domain["status"] = serde_json::to_value(status).unwrap();
                 self.put("Domain", domain);
@@ -289,7 +317,7 @@ impl Cluster {
                 self.put("Certificate", object);
             }
             Effect::TellCertificate { name, reason, .. } => self.told.push(format!("{name} {reason}")),
-            Effect::Nudge { ingress } => {
+            Effect::Nudge { ingress, .. } => {
                 let mut object = self.objects[&("Ingress", namespace.clone(), ingress.clone())].clone();
                 object["metadata"]["annotations"]["certgate.dev/nudge"] = json!(self.now.to_string());
                 self.writes.push(format!("{ingress} nudged"));
@@ -299,7 +327,7 @@ impl Cluster {
                 let owner = self.objects[&domain_id]["metadata"]["uid"].clone();
                 self.put("Ingress", companion_object(namespace, &companion, &owner));
             }
-            Effect::DeleteCompanion { name } => self.delete_in("Ingress", namespace, &name),
+            Effect::DeleteCompanion { name, .. } => self.delete_in("Ingress", namespace, &name),
             Effect::Tell { ingress, reason, .. } => {
                 self.told.push(format!("{} {reason}", ingress.map_or("Domain".to_owned(), |(name, _)| name)));
             }

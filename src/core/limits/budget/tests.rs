@@ -356,6 +356,9 @@ fn what_failed_is_forgotten_before_what_was_issued() {
     // What a Domain alone tells of stays with what is known here, until it has no say.
     let told = [Spent { order: "of-another-ca".into(), ..spent[0].clone() }];
     let merged = Spent::merged(&told, &spent[20..], at(100));
-    assert_eq!(merged.iter().map(|spent| spent.order.as_str()).collect::<Vec<_>>(), ["of-another-ca", "96", "97", "98", "99"]);
+    assert_eq!(
+        merged.iter().map(|spent| spent.order.as_str()).collect::<Vec<_>>(),
+        ["of-another-ca", "96", "97", "98", "99"]
+    );
     assert_eq!(Spent::merged(&told, &[], at(15 * 24 * 3600)), []);
 }

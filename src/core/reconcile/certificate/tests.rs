@@ -53,6 +53,7 @@ fn plan(
         claims: &[old],
         domain: None,
         taken: false,
+        asked_elsewhere: false,
         certificate,
         others: &[],
         secret: None,
@@ -77,7 +78,7 @@ fn since(second: i64) -> Notes {
 fn effects(plan: &HostPlan) -> &'static str {
     match plan.effects.as_slice() {
         [] => "nothing",
-        [Effect::Nudge { ingress }] if ingress == "lead" => "nudge",
+        [Effect::Nudge { ingress, .. }] if ingress == "lead" => "nudge",
         [Effect::DeleteCertificate { uid, .. }] if uid == "c" => "delete",
         other => panic!("{other:?}"),
     }
