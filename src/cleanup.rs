@@ -1,5 +1,7 @@
 //! Takes certgate out of a cluster: what it added goes, or becomes the users' own.
 
+use std::collections::HashMap;
+
 use k8s_openapi::api::{
     admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},
     coordination::v1::Lease,
@@ -22,10 +24,11 @@ use crate::{
     core::{
         decide::{disown, strip},
         host::Host,
+        knowledge::DomainFacts,
         names,
         patch::PatchOp,
         reconcile::{ingress::guarded, twin},
-        record::Present,
+        record::{Entry, Present},
     },
 };
 
@@ -92,6 +95,9 @@ pub enum CleanupError {
     Patch(#[from] serde_json::Error),
 }
 
+/// What Domains say, by namespace and host.
+type Domains = HashMap<(String, String), DomainFacts>;
+
 /// Hears what is done, a line each.
 pub trait Report {
     /// Something is done, or would be.
@@ -103,13 +109,18 @@ fn failed(what: impl Into<String>) -> impl FnOnce(kube::Error) -> CleanupError {
     move |source| CleanupError::Api { what, source }
 }
 
-/// What is to be done to an Ingress; none: nothing of ours is on it.
-pub fn ingress_patch(ingress: &crate::core::ingress::Ingress<'_>, keep: Keep) -> Vec<PatchOp> {
-    if !Present::on(ingress).anything() {
+/// What is to be done to an Ingress; none: nothing of ours is on it. `vouches`: whether a TLS entry is ours beyond doubt.
+pub fn ingress_patch(
+    ingress: &crate::core::ingress::Ingress<'_>,
+    keep: Keep,
+    vouches: impl Fn(Entry<'_>) -> bool,
+) -> Vec<PatchOp> {
+    let present = Present::on(ingress, vouches);
+    if !present.anything() {
         return Vec::new();
     }
     match keep {
-        Keep::Nothing => strip(ingress),
+        Keep::Nothing => strip(ingress, &present),
         Keep::Tls => disown(ingress),
     }
 }
@@ -126,8 +137,11 @@ pub async fn run(client: Client, settings: &Settings, report: &mut dyn Report) -
     remove_webhook::<ValidatingWebhookConfiguration>(&client, settings, &gate, report).await?;
     // The Certificate goes before the entry that asks for it: with the entry gone first,
     // ingress-shim might make it anew from the annotation that is still there.
+    let domains = list::<Domain>(&client, "list Domains").await?;
+    let domains = domains.iter().map(|one| ((one.namespace().unwrap_or_default(), one.spec.host.clone()), one.facts()));
+    let domains: Domains = domains.collect();
     for ingress in list::<Ingress>(&client, "list Ingresses").await? {
-        clean_ingress(&client, settings, ingress, report).await?;
+        clean_ingress(&client, settings, ingress, &domains, report).await?;
     }
     if settings.keep == Keep::Nothing {
         remove_companions(&client, settings, report).await?;
@@ -180,6 +194,7 @@ async fn clean_ingress(
     client: &Client,
     settings: &Settings,
     mut ingress: Ingress,
+    domains: &Domains,
     report: &mut dyn Report,
 ) -> Result<(), CleanupError> {
     let (namespace, name) = (ingress.namespace().unwrap_or_default(), ingress.name_any());
@@ -188,7 +203,13 @@ async fn clean_ingress(
     for _ in 0..ATTEMPTS {
         let version = ingress.resource_version().unwrap_or_default();
         let companion = ingress.is_certgates();
-        let patch = ingress_patch(&ingress.into_core(), settings.keep);
+        // Here the record's word is enough: it is the tenant's own loss.
+        let now = jiff::Timestamp::now();
+        let vouches = |entry: Entry<'_>| {
+            let domain = domains.get(&(namespace.clone(), entry.host.to_owned()));
+            entry.recorded || domain.is_some_and(|facts| facts.vouches_for(entry, now))
+        };
+        let patch = ingress_patch(&ingress.into_core(), settings.keep, vouches);
         if patch.is_empty() || companion {
             return Ok(());
         }

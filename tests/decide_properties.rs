@@ -15,6 +15,7 @@ mod random;
 use std::collections::BTreeSet;
 
 use certgate::core::{
+    knowledge::DomainFacts,
     names,
     policy::{AutoIssue, Policy},
     reason::Action,
@@ -37,6 +38,29 @@ fn uses_our_names(object: &Value) -> bool {
         || tls(object)
             .iter()
             .any(|entry| entry["secretName"].as_str().is_some_and(|name| name.starts_with("certgate-")))
+}
+
+/// An Ingress with parts that look like ours.
+fn our_looks() -> impl Strategy<Value = Value> {
+    let entry = (random::host(), any::<bool>()).prop_map(|(host, bare)| (host, bare));
+    (ingress(), proptest::collection::vec(entry, 0..3), any::<[bool; 3]>()).prop_map(|(mut object, entries, [record, issuer, lost])| {
+        let secret = |host: &str| format!("certgate-{}", host.replace("*.", "wildcard."));
+        let mut tls = tls(&object);
+        tls.extend(entries.iter().map(|(host, _)| json!({"hosts": [host], "secretName": secret(host)})));
+        if !tls.is_empty() {
+            object["spec"]["tls"] = Value::Array(tls);
+        }
+        if issuer {
+            object["metadata"]["annotations"][names::CLUSTER_ISSUER] = json!("le");
+        }
+        if record && !lost {
+            let told: serde_json::Map<String, Value> =
+                entries.iter().filter(|(_, told)| *told).map(|(host, _)| (host.clone(), json!(secret(host)))).collect();
+            let text = json!({"annotations": {names::CLUSTER_ISSUER: "le"}, "tls": told, "made": {"tls": true, "annotations": true}});
+            object["metadata"]["annotations"][names::INJECTED] = json!(text.to_string());
+        }
+        object
+    })
 }
 
 proptest! {
@@ -76,7 +100,11 @@ proptest! {
         // The flag goes everywhere: what is left is the original, byte for byte.
         let mut off = known.clone();
         off.namespace_flag = Some("false".into());
-        off.domains.values_mut().for_each(|facts| facts.auto_issue = Some(false));
+        off.domains.values_mut().for_each(|facts| {
+            facts.auto_issue = Some(false);
+            // The controller has seen what was injected.
+            facts.released = true;
+        });
         let off_policy = Policy { auto_issue: AutoIssue::Annotated, rules: Vec::new(), ..policy };
         let mut unflagged = injected;
         let had = object["metadata"]["annotations"].get(names::AUTO_ISSUE).is_some();
@@ -120,6 +148,28 @@ proptest! {
                 prop_assert!(hosts.iter().any(|(h, action, _)| h == host && *action == Action::Inject), "{host}: {hosts:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_tenants_write_orders_nothing(object in our_looks(), known in known(), policy in policy()) {
+        // Nothing guarded: no Domain, or such as say nothing of a verdict.
+        let mut known = known;
+        known.domains.values_mut().for_each(|facts| {
+            let (auto_issue, issuer, lead, issued) = (facts.auto_issue, facts.issuer.take(), facts.lead.take(), facts.issued);
+            *facts = DomainFacts { auto_issue, issuer, lead, issued, ..DomainFacts::default() };
+        });
+        let (after, _, _) = step(&object, &known, &policy);
+        let record: Value = object["metadata"]["annotations"][names::INJECTED].as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        for key in [names::CLUSTER_ISSUER, names::ISSUER, names::ISSUER_KIND, names::ISSUER_GROUP] {
+            let (before, now) = (&object["metadata"]["annotations"][key], &after["metadata"]["annotations"][key]);
+            // The user's own stays; nothing is added, and what the record calls ours goes.
+            prop_assert!(now.is_null() || now == before, "{key} in {after}");
+            let exempt = object["metadata"]["labels"]["acme.cert-manager.io/http01-solver"].is_string()
+                || object["metadata"]["labels"]["belongTo"].is_string();
+            prop_assert!(exempt || now.is_null() || record["annotations"][key] != *before, "{key} goes on in {after}");
+        }
+        // Entries stay as they are, byte for byte.
+        prop_assert_eq!(object["spec"]["tls"].to_string(), after["spec"]["tls"].to_string());
     }
 
     #[test]

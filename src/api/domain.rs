@@ -107,6 +107,18 @@ pub struct DomainStatus {
     /// Since when.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub released_since: Option<Time>,
+    /// By which issuer it was let through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub released_issuer: Option<IssuerRef>,
+    /// Secrets that TLS entries of certgate's name for the host, while one is left: what vouches for such an entry.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub injected_secrets: Vec<String>,
+    /// Since when the namespace has held the host, which no other then gets. Absent where it does not hold it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claimed_since: Option<Time>,
+    /// Until when it holds the host while nothing wants a certificate for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_until: Option<Time>,
     /// The Ingress that carries the issuer annotation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lead: Option<String>,
@@ -189,6 +201,16 @@ pub struct CertificateStatus {
     pub not_after: Option<Time>,
 }
 
+// === impl DomainStatus ===
+
+impl DomainStatus {
+    /// By which issuer the host was let through. Versions that did not write it down kept the verdict's.
+    pub fn released_issuer(&self) -> Option<&IssuerRef> {
+        let verdict = || self.verdict.as_ref()?.issuer.as_ref();
+        self.released_issuer.as_ref().or_else(verdict).filter(|_| self.released)
+    }
+}
+
 // === impl IssuanceStatus ===
 
 impl IssuanceStatus {
@@ -230,6 +252,7 @@ impl Domain {
                 valid_until: v.valid_until.as_ref().map(|t| t.0).unwrap_or_default(),
             })
         });
+        let released_issuer = status.released_issuer().cloned();
         DomainFacts {
             auto_issue: self.spec.auto_issue,
             issuer: self.spec.issuer_ref.clone(),
@@ -249,6 +272,8 @@ impl Domain {
             }),
             issued: self.condition_is_true(ISSUED),
             released: status.released,
+            released_issuer,
+            injected_secrets: status.injected_secrets,
             lead: status.lead.map(String::into_boxed_str),
             bind: status.bind,
             not_after: status.certificate.as_ref().and_then(|c| c.not_after.as_ref()).map(|t| t.0),

@@ -14,7 +14,7 @@ use super::{
     decision::{Decision, HostDecision, HostDecisions, Why},
     host::{Host, HostError, NotPublic, canonical},
     ingress::{Ingress, Metadata},
-    knowledge::{DomainFacts, Gate, Knowledge, VerdictFacts},
+    knowledge::{DomainFacts, Gate, Knowledge},
     names,
     patch::PatchOp,
     policy::{Issuance, IssuerRef, PlainHttp, Policy, Profile},
@@ -63,9 +63,11 @@ pub fn decide<'a, K: Knowledge>(
     if let Some(reason) = scope.exempt() {
         return exempt(&scope, profile, reason);
     }
-    let present = Present::on(ingress);
+    let present = Present::on(ingress, |entry| {
+        knowledge.domain(&ingress.metadata.namespace, entry.host).is_some_and(|domain| domain.vouches_for(entry, now))
+    });
     let subject = Subject {
-        user_tls: UserTls::of(ingress, &present.entries, profile == Profile::RainbondV5),
+        user_tls: UserTls::of(ingress, &present, profile == Profile::RainbondV5),
         user_issuer: user_issuer(ingress, |key| present.record.annotations.contains_key(key)),
         annotations_full: ingress.metadata.annotations.as_ref().is_some_and(|a| a.octets > ANNOTATIONS_ROOM),
         several_hosts: distinct_hosts(ingress).nth(1).is_some(),
@@ -250,28 +252,19 @@ impl<'a, K: Knowledge> Subject<'a, K> {
         if self.annotations_full && !self.present.serves(host) {
             return Standing::Held(Why::Plain(Reason::AnnotationsFull));
         }
-        self.gate(host, domain, verdict, issuer)
+        self.gate(host, domain, issuer)
     }
 
     /// Whether the verdict lets the host through.
-    fn gate(
-        &self,
-        host: &str,
-        domain: Option<&'a DomainFacts>,
-        verdict: Option<&'a VerdictFacts>,
-        issuer: Cow<'a, IssuerRef>,
-    ) -> Standing<'a> {
+    fn gate(&self, host: &str, domain: Option<&'a DomainFacts>, issuer: Cow<'a, IssuerRef>) -> Standing<'a> {
         let Some(domain) = domain else {
             return self.held_or_kept(host, None, Some(issuer), Why::Plain(Reason::Pending));
         };
-        let for_other_issuer =
-            verdict.is_some_and(|v| v.issuer.as_ref().is_some_and(|checked| *checked != *issuer)) && !domain.issued;
-        match domain.gate(self.now) {
-            _ if for_other_issuer => self.held_or_kept(host, Some(domain), Some(issuer), Why::Plain(Reason::Pending)),
+        match domain.gate(Some(&issuer), self.now) {
             Gate::Open(verdict) => {
                 let why = match verdict {
                     _ if domain.issued => Why::Plain(Reason::Issued),
-                    _ if domain.released || self.present.serves(host) => Why::Plain(Reason::Issuing),
+                    _ if domain.released => Why::Plain(Reason::Issuing),
                     Some(verdict) => Why::Found(&verdict.finding),
                     None => Why::Plain(Reason::Issuing),
                 };
@@ -300,6 +293,11 @@ impl<'a, K: Knowledge> Subject<'a, K> {
             let reason = match domain {
                 Some(domain) if domain.issued => Reason::RenewalAtRisk,
                 _ => Reason::Issuing,
+            };
+            // What stands was let through for one issuer, and no other comes in its place.
+            let issuer = match domain {
+                Some(domain) if domain.released => domain.released_issuer.as_ref().map(Cow::Borrowed).or(issuer),
+                _ => None,
             };
             return Standing::In { why: Why::Plain(reason), issuer, bound: false, keep_only: true };
         }
@@ -373,6 +371,25 @@ impl<'a, K: Knowledge> Subject<'a, K> {
                 return false;
             }
             true
+        });
+        self.keep_from_ordering(hosts, wanted);
+    }
+
+    /// ingress-shim orders for every TLS entry of an Ingress that names an issuer. So one with an entry that nothing
+    /// vouches for names none by our doing.
+    fn keep_from_ordering(&self, hosts: &mut [HostDecision<'a>], wanted: &mut Vec<Wanted<'a>>) {
+        if self.present.unproven.is_empty() || matches!(self.user_issuer, UserIssuer::One(_)) {
+            return;
+        }
+        wanted.retain_mut(|want| {
+            if want.orders.take().is_none() || self.present.serves(&want.host) {
+                return true;
+            }
+            if let Some(decision) = hosts.get_mut(want.decision) {
+                decision.action = Action::Hold;
+                decision.why = Why::Plain(Reason::IssuerConflict);
+            }
+            false
         });
     }
 

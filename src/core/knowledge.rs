@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     finding::Finding,
     policy::{IssuerRef, Profile},
+    record::{Entry, is_reserved_name},
 };
 
 /// What a decision may ask about the cluster. Look-ups only; no waiting.
@@ -36,6 +37,10 @@ pub struct DomainFacts {
     pub issued: bool,
     /// Certgate injected the host before: DNS no longer takes that back.
     pub released: bool,
+    /// By which issuer it was let through then; `None`: that is not known, so any.
+    pub released_issuer: Option<IssuerRef>,
+    /// Secrets that TLS entries of certgate's name for the host, while one is left.
+    pub injected_secrets: Vec<String>,
     /// The Ingress that carries the issuer annotation; `None`: nobody yet.
     pub lead: Option<Box<str>>,
     /// An existing certificate to bind instead of ordering.
@@ -80,11 +85,15 @@ pub struct VerdictFacts {
 }
 
 impl DomainFacts {
-    /// Whether a first injection is allowed at `now`, and otherwise why not.
-    /// Once released, DNS trouble no longer closes the gate (invariant 4).
-    pub fn gate(&self, now: Timestamp) -> Gate<'_> {
-        match &self.verdict {
-            _ if self.released || self.issued => Gate::Open(self.verdict.as_ref()),
+    /// Whether an injection for a certificate of `issuer` is allowed at `now`, and otherwise why not. A verdict belongs to
+    /// host and issuer. Once released, DNS trouble no longer closes the gate for that issuer (invariant 4).
+    ///
+    /// That there is a certificate says nothing: whoever may write Certificates can make one of that name.
+    pub fn gate(&self, issuer: Option<&IssuerRef>, now: Timestamp) -> Gate<'_> {
+        let is_of = |of: Option<&IssuerRef>| of.is_none() || issuer.is_none() || of == issuer;
+        let verdict = self.verdict.as_ref().filter(|verdict| is_of(verdict.issuer.as_ref()));
+        match verdict {
+            _ if self.released && is_of(self.released_issuer.as_ref()) => Gate::Open(verdict),
             None => Gate::Unknown,
             Some(verdict) if !verdict.finding.reason.opens_gate() => Gate::Closed(verdict),
             Some(verdict) if verdict.valid_until <= now => Gate::Stale(verdict),
@@ -95,6 +104,19 @@ impl DomainFacts {
                 Some(PlaceFacts::Unasked) => Gate::Unknown,
             },
         }
+    }
+
+    /// The Secrets that TLS entries of certgate's for the host name or may name, beside the one of the host's own.
+    pub fn entries_for(&self) -> impl Iterator<Item = &String> {
+        self.injected_secrets.iter().chain(self.bind.iter().map(|bind| &bind.secret_name))
+    }
+
+    /// Whether a TLS entry with that Secret for the host is certgate's: it was put there, or would be now. Known from what
+    /// the controller alone writes; neither the entry nor the record beside it proves anything.
+    pub fn vouches_for(&self, entry: Entry<'_>, now: Timestamp) -> bool {
+        let looked_after = || self.released || self.bind.is_some() || matches!(self.gate(None, now), Gate::Open(_));
+        self.entries_for().any(|secret| secret == entry.secret)
+            || (is_reserved_name(entry.secret, entry.host) && looked_after())
     }
 }
 

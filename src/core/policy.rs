@@ -1,10 +1,12 @@
 //! [`Policy`]: what the cluster's administrator wants. Plain data with serde
 //! and JSON-schema; reading files and reporting their faults is [`crate::config`]'s job.
 
+mod claims;
 mod console;
 
 use std::collections::BTreeMap;
 
+pub use claims::Claims;
 pub use console::Console;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,6 +34,8 @@ pub struct Policy {
     pub dns: Dns,
     /// Whether certificate requests are held too, until their names are verified.
     pub gate: ApprovalGate,
+    /// For how long a namespace holds its hosts.
+    pub claims: Claims,
     /// Whether a fetch over HTTP backs the DNS verdict.
     pub http_reach: HttpReach,
     /// What Rainbond 6's own switch for automatic issuance means.

@@ -3,7 +3,7 @@
 //! plan starts from the present state alone, so a lost event, a restart or a
 //! failed write costs time and nothing else.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     finding::Finding,
@@ -24,9 +24,11 @@ pub mod companion;
 pub mod gate;
 pub mod host;
 pub mod ingress;
+pub mod kept;
 pub mod lead;
 pub mod limit;
 pub mod matching;
+pub mod released;
 pub mod request;
 pub mod rivals;
 pub mod status;
@@ -44,8 +46,12 @@ pub struct HostInput<'a> {
     pub claims: &'a [Claim<'a>],
     /// The Domain, where there is one.
     pub domain: Option<DomainView<'a>>,
-    /// Another namespace holds the host.
+    /// Another namespace holds the host, or a name that covers it or that it covers.
     pub taken: bool,
+    /// Since when the namespace has claimed the host; `None`: it does not.
+    pub claimed: Option<Timestamp>,
+    /// For how long it keeps a host that nothing wants any more.
+    pub kept_for: SignedDuration,
     /// The Certificate of the name that ingress-shim gives ours.
     pub certificate: Option<CertificateView<'a>>,
     /// Its owner is an Ingress that does not name the host, and asks for it all the same by a TLS entry.
@@ -85,8 +91,8 @@ pub struct Claim<'a> {
     pub created: Timestamp,
     /// Whether it wants a certificate for the host.
     pub want: Want,
-    /// Whether a TLS entry of ours serves the host.
-    pub serves: bool,
+    /// The Secret of a TLS entry for the host that is ours, or looks like it.
+    pub bears: Option<&'a str>,
     /// Whether any TLS entry names the host's Secret.
     pub refers: bool,
     /// Whether it names an issuer, so that ingress-shim acts on it.
@@ -375,5 +381,42 @@ impl Claim<'_> {
             Want::Yes(terms) => Some(terms),
             Want::No(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! A [`HostInput`] of which a test only says what it is about.
+
+    use super::*;
+
+    pub(crate) fn input<T>(
+        host: &Host,
+        now: Timestamp,
+        claims: &[Claim<'_>],
+        with: impl FnOnce(HostInput<'_>) -> T,
+    ) -> T {
+        with(HostInput {
+            host,
+            now,
+            claims,
+            domain: None,
+            taken: false,
+            asked_elsewhere: false,
+            claimed: None,
+            kept_for: SignedDuration::from_hours(7 * 24),
+            certificate: None,
+            others: &[],
+            secret: None,
+            issuer: IssuerView::NoValidation,
+            gateway: &GatewayTarget::default(),
+            companion: None,
+            gated: None,
+            switch: None,
+            requested: false,
+            limited: false,
+            checks: &Checks::default(),
+            notes: &Notes::default(),
+        })
     }
 }

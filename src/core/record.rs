@@ -1,13 +1,15 @@
 //! [`Record`]: what certgate added to an Ingress, kept on the Ingress itself in
 //! one annotation ([`names::INJECTED`]), so that it can be told from the user's
 //! parts and taken away again without a trace.
+//!
+//! Whoever may write an Ingress may write the record too, and TLS entries that name our Secrets. So neither proves
+//! anything: an entry is ours only where what the controller alone writes says so.
 
 use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    host::canonical,
     ingress::{Ingress, TlsEntry},
     names, patch,
 };
@@ -48,6 +50,31 @@ pub struct Present {
     pub written: Option<String>,
     /// Indices in `spec.tls` of the entries that are ours, ascending.
     pub entries: Vec<usize>,
+    /// Indices of the entries that name our Secret for their host and that nothing vouches for, ascending. They stay as
+    /// they are until their host is let through.
+    pub unproven: Vec<usize>,
+}
+
+/// A TLS entry that may be ours.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// One of its hosts.
+    pub host: &'a str,
+    /// Its Secret.
+    pub secret: &'a str,
+    /// Whether the record tells of it.
+    pub recorded: bool,
+}
+
+/// Whose a TLS entry is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// Ours.
+    Ours,
+    /// It looks like ours.
+    Unproven,
+    /// The user's.
+    Theirs,
 }
 
 // === impl Made ===
@@ -105,23 +132,28 @@ pub fn annotation<'a>(
 impl Present {
     /// Finds our parts. The record is only believed where the object bears it
     /// out: an annotation that someone changed since is theirs, and so is a TLS
-    /// entry with other hosts or another Secret.
+    /// entry with other hosts or another Secret. A TLS entry is ours only where `vouches` says so, which must know it
+    /// from what no tenant can write.
     ///
-    /// Entries that name a Secret which only certgate would choose are ours even
+    /// Entries that name a Secret which only certgate would choose may be ours even
     /// where the record was lost (a client that keeps TLS but drops annotations).
-    pub fn on(ingress: &Ingress<'_>) -> Self {
+    pub fn on(ingress: &Ingress<'_>, vouches: impl Fn(Entry<'_>) -> bool) -> Self {
         let written = ingress.annotation(names::INJECTED);
         let told: Option<Record> = written.and_then(|text| serde_json::from_str(text).ok());
         let lost = told.is_none();
         let told = told.unwrap_or_default();
 
         let mut record = Record { made: told.made, ..Record::default() };
-        let mut entries = Vec::new();
+        let (mut entries, mut unproven) = (Vec::new(), Vec::new());
         for (index, entry) in ingress.tls().iter().enumerate() {
-            if is_ours(entry, &told) {
-                entries.push(index);
-                let secret = entry.secret_name.as_deref().unwrap_or_default();
-                record.tls.extend(entry.hosts.iter().map(|host| (host.to_string(), secret.to_owned())));
+            match whose(entry, &told, &vouches) {
+                Whose::Ours => {
+                    entries.push(index);
+                    let secret = entry.secret_name.as_deref().unwrap_or_default();
+                    record.tls.extend(entry.hosts.iter().map(|host| (host.to_string(), secret.to_owned())));
+                }
+                Whose::Unproven => unproven.push(index),
+                Whose::Theirs => {}
             }
         }
         record.annotations = told
@@ -131,11 +163,16 @@ impl Present {
                 key != names::INJECTED && ingress.annotation(key).is_some_and(|current| current == value)
             })
             .collect();
-        if lost && !entries.is_empty() {
+        if lost && !(entries.is_empty() && unproven.is_empty()) {
             // With the record gone nothing tells whether the parents were ours; empty ones mean nothing to Kubernetes.
             record.made = Made { annotations: true, tls: true };
         }
-        Self { record, written: written.map(str::to_owned), entries }
+        Self { record, written: written.map(str::to_owned), entries, unproven }
+    }
+
+    /// The same with every entry that may be ours taken for ours: what an Ingress says of itself.
+    pub fn claimed(ingress: &Ingress<'_>) -> Self {
+        Self::on(ingress, |_| true)
     }
 
     /// Whether any part of ours is there, the record itself included.
@@ -147,22 +184,32 @@ impl Present {
     pub fn serves(&self, host: &str) -> bool {
         self.record.tls.contains_key(host)
     }
+
+    /// The Secret that a TLS entry of ours for the host names.
+    pub fn secret(&self, host: &str) -> Option<&str> {
+        self.record.tls.get(host).map(String::as_str)
+    }
 }
 
-fn is_ours(entry: &TlsEntry<'_>, told: &Record) -> bool {
-    let Some(secret) = entry.secret_name.as_deref() else { return false };
-    if entry.hosts.is_empty() {
-        return false;
-    }
+fn whose(entry: &TlsEntry<'_>, told: &Record, vouches: impl Fn(Entry<'_>) -> bool) -> Whose {
+    let Some(secret) = entry.secret_name.as_deref().filter(|_| !entry.hosts.is_empty()) else { return Whose::Theirs };
     let recorded = entry.hosts.iter().all(|host| told.tls.get(host.0.as_ref()).is_some_and(|s| s == secret));
-    recorded || matches!(entry.hosts.as_slice(), [host] if is_reserved_name(secret, host))
+    let reserved = matches!(entry.hosts.as_slice(), [host] if is_reserved_name(secret, host));
+    if !recorded && !reserved {
+        return Whose::Theirs;
+    }
+    match entry.hosts.iter().any(|host| vouches(Entry { host, secret, recorded })) {
+        true => Whose::Ours,
+        false if reserved => Whose::Unproven,
+        // Whatever the record says of a Secret that is not ours by its name: it is the user's.
+        false => Whose::Theirs,
+    }
 }
 
 /// Whether `secret` is the name that certgate itself chooses for `host`.
-fn is_reserved_name(secret: &str, host: &str) -> bool {
+pub(super) fn is_reserved_name(secret: &str, host: &str) -> bool {
     secret.starts_with("certgate-")
-        && canonical(host)
-        && super::host::Host::parse(host).is_ok_and(|host| host.secret_name() == secret)
+        && super::host::Host::parse(host).is_ok_and(|parsed| parsed.as_str() == host && parsed.secret_name() == secret)
 }
 
 /// Which hosts have a TLS entry of the user's. Built once per Ingress, so that
@@ -177,13 +224,13 @@ pub struct UserTls<'a> {
 // === impl UserTls ===
 
 impl<'a> UserTls<'a> {
-    /// Collects the entries that are not ours. `whole_ingress`: the gateway
+    /// Collects the entries that are neither ours nor look like it. `whole_ingress`: the gateway
     /// ignores `tls[].hosts`, so that any entry is for all hosts (Rainbond 5).
-    pub fn of(ingress: &'a Ingress<'a>, ours: &[usize], whole_ingress: bool) -> Self {
+    pub fn of(ingress: &'a Ingress<'a>, present: &Present, whole_ingress: bool) -> Self {
         let mut found =
             Self { exact: HashSet::new(), wildcard_bases: HashSet::new(), secrets: HashSet::new(), all: false };
         for (index, entry) in ingress.tls().iter().enumerate() {
-            if ours.binary_search(&index).is_ok() {
+            if present.entries.binary_search(&index).is_ok() || present.unproven.binary_search(&index).is_ok() {
                 continue;
             }
             found.all |= whole_ingress || entry.hosts.is_empty();
@@ -226,7 +273,7 @@ mod tests {
                 "cert-manager.io/cluster-issuer":"changed-by-the-user"}},
               "spec":{"tls":[{"hosts":["u.example.com"],"secretName":"theirs"},{"hosts":["a.example.com"],"secretName":"s1"},{"hosts":["b.example.com","c.example.com"],"secretName":"s2"}]}}"#,
         );
-        let present = Present::on(&on);
+        let present = Present::claimed(&on);
         assert_eq!(present.entries, [1]);
         assert_eq!(present.record.tls, BTreeMap::from([("a.example.com".to_owned(), "s1".to_owned())]));
         assert!(present.record.annotations.is_empty());
@@ -249,11 +296,27 @@ mod tests {
     }
 
     #[test]
-    fn entries_with_our_own_secret_names_are_ours_without_a_record() {
+    fn entries_with_our_own_secret_names_may_be_ours_without_a_record() {
         let on = ingress(
             r#"{"metadata":{},"spec":{"tls":[{"hosts":["a.example.com"],"secretName":"certgate-a.example.com"},{"hosts":["b.example.com"],"secretName":"certgate-a.example.com"}]}}"#,
         );
-        assert_eq!(Present::on(&on).entries, [0]);
+        assert_eq!(Present::claimed(&on).entries, [0]);
+        let unknown = Present::on(&on, |_| false);
+        assert_eq!((unknown.entries, unknown.unproven), (vec![], vec![0]), "nothing vouches for it");
+        assert!(unknown.record.tls.is_empty());
+    }
+
+    #[test]
+    fn a_record_that_nothing_vouches_for_makes_no_entry_ours() {
+        let on = ingress(
+            r#"{"metadata":{"annotations":{"certgate.dev/injected":
+                "{\"tls\":{\"a.example.com\":\"bought\",\"b.example.com\":\"certgate-b.example.com\"}}"}},
+              "spec":{"tls":[{"hosts":["a.example.com"],"secretName":"bought"},{"hosts":["b.example.com"],"secretName":"certgate-b.example.com"}]}}"#,
+        );
+        let present = Present::on(&on, |entry| entry.host == "b.example.com");
+        assert_eq!((present.entries, present.unproven), (vec![1], vec![]));
+        let present = Present::on(&on, |_| false);
+        assert_eq!((present.entries, present.unproven), (vec![], vec![1]), "the bought one is the user's");
     }
 
     #[test]
@@ -262,7 +325,7 @@ mod tests {
             ["", "null", "[]", "{\\\"tls\\\":7}", "{\\\"annotations\\\":{\\\"certgate.dev/injected\\\":\\\"x\\\"}}"]
         {
             let json = format!(r#"{{"metadata":{{"annotations":{{"certgate.dev/injected":"{value}"}}}}}}"#);
-            let present = Present::on(&ingress(&json));
+            let present = Present::claimed(&ingress(&json));
             assert!(present.record.is_empty() && present.anything(), "{value}");
         }
     }
@@ -272,7 +335,7 @@ mod tests {
         let on = ingress(
             r#"{"metadata":{},"spec":{"tls":[{"hosts":["a.example.com","*.wild.example.com"],"secretName":"s"}]}}"#,
         );
-        let user = UserTls::of(&on, &[], false);
+        let user = UserTls::of(&on, &Present::default(), false);
         for (host, expected) in [
             ("a.example.com", true),
             ("b.example.com", false),
@@ -283,8 +346,8 @@ mod tests {
         ] {
             assert_eq!(user.covers(host), expected, "{host}");
         }
-        assert!(UserTls::of(&on, &[], true).covers("b.example.com"));
+        assert!(UserTls::of(&on, &Present::default(), true).covers("b.example.com"));
         let hostless = ingress(r#"{"metadata":{},"spec":{"tls":[{"secretName":"s"}]}}"#);
-        assert!(UserTls::of(&hostless, &[], false).covers("any.example.com"));
+        assert!(UserTls::of(&hostless, &Present::default(), false).covers("any.example.com"));
     }
 }

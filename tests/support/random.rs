@@ -151,6 +151,11 @@ fn places() -> Vec<PlaceFacts> {
     vec![PlaceFacts::Unasked, PlaceFacts::Granted, PlaceFacts::Waiting(Box::new(waiting))]
 }
 
+/// A host as the API server stores it.
+pub fn host() -> impl Strategy<Value = String> {
+    select(HOSTS).prop_map(str::to_lowercase).prop_filter("a host", |host| !host.is_empty())
+}
+
 /// What a Domain says.
 pub fn facts() -> impl Strategy<Value = DomainFacts> {
     // Good verdicts weigh more: what is held exercises little of the patch.
@@ -169,11 +174,12 @@ pub fn facts() -> impl Strategy<Value = DomainFacts> {
         optional(reasons),
         any::<(bool, bool, bool)>(),
         optional(&["web", "other"]),
+        proptest::option::weighted(0.7, select(&["le", "zero"][..])),
         proptest::option::weighted(0.2, select(&["le", "zero"][..])),
         proptest::option::weighted(0.2, select(&[("wild-tls", "wild-tls"), ("wild-tls", "wild")][..])),
         proptest::option::weighted(0.2, select(places())),
     )
-        .prop_map(|(auto_issue, reason, (issued, released, fresh), lead, issuer, bind, place)| {
+        .prop_map(|(auto_issue, reason, (issued, released, fresh), lead, by, issuer, bind, place)| {
             let issuer = issuer.map(IssuerRef::cluster);
             DomainFacts {
                 auto_issue,
@@ -186,6 +192,8 @@ pub fn facts() -> impl Strategy<Value = DomainFacts> {
                 issuer,
                 issued,
                 released,
+                released_issuer: by.map(IssuerRef::cluster).filter(|_| released),
+                injected_secrets: Vec::new(),
                 lead: lead.map(Into::into),
                 bind: bind
                     .map(|(secret, certificate)| Bind { secret_name: secret.into(), certificate: certificate.into() }),

@@ -104,7 +104,7 @@ impl Kept for Ingress {
             .filter_map(|address| address.ip.as_deref()?.parse().ok())
             .collect();
         let ingress = self.into_core();
-        let present = Present::on(&ingress);
+        let present = Present::claimed(&ingress);
         let mut hosts: Vec<Host> = match ingress.label(names::SOLVER_LABEL) {
             // It names the host for minutes, and never wants a certificate for it.
             Some(_) => Vec::new(),

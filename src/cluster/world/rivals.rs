@@ -10,6 +10,7 @@ use crate::{
     api::partial::certificate::Certificate,
     core::{
         host::Host,
+        reason::Reason,
         reconcile::{
             checked::Gated,
             rivals::{Claimant, holder},
@@ -62,33 +63,48 @@ impl World {
         mine.is_some_and(|mine| holder(others.chain([mine])).is_some_and(|holder| holder.namespace != &**namespace))
     }
 
-    /// What claims a host in a namespace, the oldest of all.
-    fn claimant<'w>(&'w self, namespace: &'w Arc<str>, host: &Host) -> Option<Claimant<'w>> {
+    /// What claims a host in a namespace, the oldest of all; or the namespace itself, which keeps the host for what
+    /// claimed it until now.
+    ///
+    /// Who holds a host is told by the status of its Domain. A Certificate that calls itself ready, or a TLS entry that
+    /// looks like ours, gives no precedence: whoever may write in the namespace can make one.
+    pub(super) fn claimant<'w>(&'w self, namespace: &'w Arc<str>, host: &Host) -> Option<Claimant<'w>> {
         let ns = self.namespaces.get(namespace)?;
         if self.is_terminating(namespace) || self.policy.excludes(namespace) {
             return None;
         }
         let certificates = ns.certificates_naming(host).filter(|one| self.is_switched_on(namespace, one, host));
-        let certificates: Vec<&Certificate> = certificates.collect();
         let claims = self.claims(namespace, ns, host).into_iter().filter(|claim| claim.terms().is_some());
-        let (created, name) = claims
+        let first = claims
             .map(|claim| (claim.created, claim.name))
             .chain(self.flagged_routes(namespace, ns, host).map(|(name, route)| (route.created, &**name)))
-            .chain(certificates.iter().filter_map(|one| Some((created(&one.metadata), one.metadata.name.as_deref()?))))
-            .min()?;
+            .chain(certificates.filter_map(|one| Some((created(&one.metadata), one.metadata.name.as_deref()?))))
+            .min();
         let domain = ns.domains.get(host);
-        // A component that is stopped and started gets its Ingress anew; the Domain stays.
-        let since = domain.map_or(created, |seen| self::created(&seen.domain.metadata).min(created));
-        let released = domain.is_some_and(|seen| seen.facts.released);
-        let in_use = released || certificates.iter().any(|certificate| certificate.is("Ready"));
-        Some(Claimant { namespace, name, since, in_use })
+        let status = domain.and_then(|seen| seen.domain.status.as_ref());
+        let held_since = status.and_then(|status| status.claimed_since.as_ref()).map(|time| time.0);
+        let in_use = status.is_some_and(|status| status.released);
+        let (since, name) = match first {
+            Some(first) => first,
+            // Nothing wants it any more, and it is not given up yet.
+            None if held_since.is_some() || in_use => (created(&domain?.domain.metadata), ""),
+            None => return None,
+        };
+        // One that was released by a version which wrote no claims down has been held since its Domain was made.
+        let since = match domain.filter(|_| in_use) {
+            Some(seen) => created(&seen.domain.metadata).min(since),
+            None => since,
+        };
+        Some(Claimant { namespace, name, holds: held_since.is_some(), in_use, since: held_since.unwrap_or(since) })
     }
 
-    /// What asks for a host in a namespace without claiming it.
+    /// What asks for a host in a namespace without claiming it. It holds its place once it was checked and not found taken.
     fn asking<'w>(&'w self, namespace: &'w Arc<str>, host: &Host, gated: &Gated<'w>) -> Option<Claimant<'w>> {
         let domain = self.namespaces.get(namespace)?.domains.get(host)?;
-        let (name, in_use) = gated.certificate.map_or(("", false), |one| (one.name, one.ready));
-        Some(Claimant { namespace, name, since: created(&domain.domain.metadata), in_use })
+        let name = gated.certificate.map_or("", |one| one.name);
+        let verdict = domain.facts.verdict.as_ref();
+        let holds = verdict.is_some_and(|verdict| verdict.finding.reason != Reason::HostTaken);
+        Some(Claimant { namespace, name, holds, in_use: false, since: created(&domain.domain.metadata) })
     }
 
     /// Whether a Certificate is Rainbond's switch, on for the host, and policy heeds that.

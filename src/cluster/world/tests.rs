@@ -233,7 +233,7 @@ fn a_deleted_ingress_leaves_nothing_that_renews() {
     assert_eq!(cluster.get("Certificate", SECRET), None);
     assert_eq!(cluster.reason(HOST, "Ready").as_deref(), Some("False HostRemoved"));
     assert_eq!(cluster.get("VerifiedHosts", "certgate"), None);
-    cluster.pass(3700);
+    cluster.pass(7 * 86_400);
     assert_eq!(cluster.get("Domain", HOST), None);
 }
 

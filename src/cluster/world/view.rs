@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{IngressId, Namespace, SeenIngress, World, gate, issuers};
 use crate::{
@@ -90,13 +90,16 @@ impl World {
         let named = lead.and_then(|lead| lead.terms()?.issuer.as_ref());
         let named = named.or_else(|| gated.as_ref().and_then(|(gated, _)| gated.issuer.as_ref()));
         let limited = named.is_some_and(|issuer| self.is_limited(namespace, issuer));
+        let name = self.namespace_name(namespace);
         host::plan(&HostInput {
             host,
             now,
             claims: &claims,
             domain,
-            taken: self.taken(&self.namespace_name(namespace), host, gated.as_ref().map(|(gated, _)| gated)),
+            taken: self.taken(&name, host, gated.as_ref().map(|(gated, _)| gated)),
             asked_elsewhere: ns.certificates.get(&own).is_some_and(|own| ns.asks_elsewhere(own, &claims)),
+            claimed: self.claimant(&name, host).map(|claimant| claimant.since),
+            kept_for: SignedDuration::from_hours(24 * i64::from(self.policy.claims.keep_days)),
             certificate,
             others: &others,
             secret: ns.secret_view(&own),
@@ -137,7 +140,7 @@ impl World {
         let wanted = ns.domains.iter().filter_map(|(host, seen)| {
             let lead = ns.ingresses.get(seen.facts.lead.as_deref()?)?;
             match self.want(lead, host) {
-                Want::Yes(terms) => Some(Wanted { host, facts: &seen.facts, issuance: terms.issuance }),
+                Want::Yes(terms) => Some(Wanted { host, facts: &seen.facts, terms }),
                 Want::No(_) => None,
             }
         });
@@ -151,7 +154,7 @@ impl World {
         let facts = domain.facts();
         let lead = ns.ingresses.get(facts.lead.as_deref()?)?;
         let Want::Yes(terms) = self.want(lead, host) else { return None };
-        let wanted = std::iter::once(Wanted { host, facts: &facts, issuance: terms.issuance });
+        let wanted = std::iter::once(Wanted { host, facts: &facts, terms });
         verified::collect(wanted, &self.policy, now).hosts.remove(host.as_str())
     }
 
@@ -171,7 +174,7 @@ impl World {
                 uid: &seen.ingress.metadata.uid,
                 created: seen.created,
                 want: self.want(seen, host),
-                serves: seen.present.serves(host.as_str()),
+                bears: seen.present.secret(host.as_str()),
                 refers: seen.ingress.tls().iter().any(|entry| entry.secret_name.as_deref() == Some(secret.as_str())),
                 annotated: [names::CLUSTER_ISSUER, names::ISSUER]
                     .iter()

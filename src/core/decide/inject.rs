@@ -41,6 +41,11 @@ pub(crate) fn issuer_annotations(issuer: &IssuerRef) -> SmallVec<[(&'static str,
     }
 }
 
+/// Whether an annotation is one by which ingress-shim learns of an issuer.
+fn names_issuer(key: &str) -> bool {
+    [names::CLUSTER_ISSUER, names::ISSUER, names::ISSUER_KIND, names::ISSUER_GROUP].contains(&key)
+}
+
 /// What of ours belongs on the Ingress.
 pub(super) fn belongs<'s, K: Knowledge>(subject: &'s Subject<'_, K>, wanted: &'s [Wanted<'_>]) -> Belonging<'s> {
     let mut belonging = Belonging::default();
@@ -64,6 +69,12 @@ pub(super) fn belongs<'s, K: Knowledge>(subject: &'s Subject<'_, K>, wanted: &'s
         }
         if want.redirect {
             annotate(names::FORCE_SSL_REDIRECT, "true", want.keep_only);
+        }
+    }
+    if !subject.present.unproven.is_empty() {
+        // What nothing vouches for stays as it is, with all that was added for it but what makes it order.
+        for (key, value) in ours.annotations.iter().filter(|(key, _)| !names_issuer(key)) {
+            annotate(key, value, true);
         }
     }
     belonging.tls.extend(wanted.iter().map(|want| {
@@ -214,9 +225,9 @@ fn entry(out: &mut String, secret: &str, hosts: &[&str]) {
     out.push('}');
 }
 
-/// Takes all of ours off an Ingress.
-pub fn strip(ingress: &Ingress<'_>) -> Vec<PatchOp> {
-    patch(ingress, &Present::on(ingress), Belonging::default())
+/// Takes all of ours off an Ingress: `present`.
+pub fn strip(ingress: &Ingress<'_>, present: &Present) -> Vec<PatchOp> {
+    patch(ingress, present, Belonging::default())
 }
 
 /// Makes all of ours on an Ingress the user's: only the record of it goes.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::core::{
     finding::Finding,
-    knowledge::Bind,
+    knowledge::{Bind, VerdictFacts},
     names,
     policy::{AutoIssue, IssuerKind, Match, Rule},
 };
@@ -175,6 +175,8 @@ fn a_verdict_gates_the_first_injection_only() {
         facts
     };
     let released = DomainFacts { released: true, ..found(Reason::DomainNotFound) };
+    let other = DomainFacts { released_issuer: Some(IssuerRef::cluster("other")), ..released.clone() };
+    // Anybody may make a Certificate of our name.
     let issued = DomainFacts { issued: true, ..found(Reason::WrongTarget) };
     let rows: Vec<(DomainFacts, (Action, Reason))> = vec![
         (found(Reason::Verified), (Action::Inject, Reason::Verified)),
@@ -186,7 +188,8 @@ fn a_verdict_gates_the_first_injection_only() {
         (DomainFacts::default(), (Action::Hold, Reason::Pending)),
         (stale, (Action::Hold, Reason::VerdictStale)),
         (released, (Action::Inject, Reason::Issuing)),
-        (issued, (Action::Inject, Reason::Issued)),
+        (other, (Action::Hold, Reason::DomainNotFound)),
+        (issued, (Action::Hold, Reason::WrongTarget)),
     ];
     for (facts, expected) in rows {
         assert_eq!(
@@ -200,11 +203,16 @@ fn a_verdict_gates_the_first_injection_only() {
 #[test]
 fn tls_stays_when_dns_flaps_or_the_domain_object_is_lost() {
     let (injected, ..) = step(&web("www.example.com"), &with("www.example.com", found(Reason::Verified)), &all());
-    for known in [with("www.example.com", found(Reason::DnsTimeout)), Known::default()] {
-        let (after, fates, _) = step(&injected, &known, &all());
-        assert_eq!(after, injected);
-        assert_eq!(fates, [(Action::Inject, Reason::Issuing)]);
-    }
+    let released = DomainFacts { released: true, ..found(Reason::DnsTimeout) };
+    let (after, fates, _) = step(&injected, &with("www.example.com", released), &all());
+    assert_eq!((after, fates), (injected.clone(), vec![(Action::Inject, Reason::Issuing)]));
+    // With the Domain goes all that vouches for the entry: it stays, and is not ordered for until the host is verified.
+    let (after, fates, _) = step(&injected, &Known::default(), &all());
+    assert_eq!(fates, [(Action::Hold, Reason::Pending)]);
+    assert_eq!(after["spec"], injected["spec"]);
+    assert_eq!(after["metadata"].get("annotations"), None);
+    let (again, ..) = step(&after, &with("www.example.com", found(Reason::Verified)), &all());
+    assert_eq!(again, injected);
 }
 
 #[test]
@@ -352,7 +360,8 @@ fn an_existing_certificate_is_bound_without_an_order() {
 fn the_users_certificate_on_another_ingress_of_the_host_counts_too() {
     let known = with("www.example.com", found(Reason::Verified));
     let (injected, ..) = step(&web("www.example.com"), &known, &all());
-    let known = with("www.example.com", found(Reason::UserTls));
+    let injected_secrets = vec!["certgate-www.example.com".to_owned()];
+    let known = with("www.example.com", DomainFacts { injected_secrets, ..found(Reason::UserTls) });
     for object in [web("www.example.com"), injected] {
         let (after, fates, _) = step(&object, &known, &all());
         assert_eq!(fates.first().map(|fate| fate.1), Some(Reason::UserTls));

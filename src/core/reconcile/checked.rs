@@ -4,8 +4,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    CertificateView, DomainView, Effect, HostInput, HostPlan, Terms, certificate, gate, host, limit, matching, status,
-    switch,
+    CertificateView, DomainView, Effect, HostInput, HostPlan, Terms, certificate, gate, host, kept, limit, matching,
+    released, status, switch,
 };
 use crate::{
     api::domain::{CertificateStatus, IssuanceStatus, READY},
@@ -33,15 +33,19 @@ pub fn plan(input: &HostInput<'_>, domain: DomainView<'_>, gated: &Gated<'_>, pl
     plan.notes.idle_since = None;
     plan.notes.told.clear();
     let mut next = domain.status.clone();
-    (next.lead, next.profile, next.released) = (None, None, false);
+    (next.lead, next.profile) = (None, None);
+    released::carry(&mut next, domain.status, false, None);
     let terms = Terms { issuer: gated.issuer.clone(), profile: Profile::Standard, issuance: Issuance::Inline };
     let ready = gated.certificate.is_some_and(|certificate| certificate.ready);
     let standing = gate::by_issuer(input, &terms);
     host::look(input, domain, standing, &terms, ready, &mut next, plan);
     let verdict =
         host::domain_verdict(&next, terms.issuer.as_ref()).unwrap_or_else(|| Finding::new(Reason::Pending, input.host));
+    let verified = released::is_verified(&next, terms.issuer.as_ref(), now);
+    kept::hold(&mut next, input, verified);
     // Should an Ingress want the host, it is bound to what is there.
     next.bind = matching::find(input.host, input.others, next.bind.as_ref(), false, now);
+    released::remember_entries(&mut next, domain.status, input);
     next.certificate = gated.certificate.map(|certificate| CertificateStatus {
         name: certificate.name.to_owned(),
         secret_name: certificate.secret_name.to_owned(),

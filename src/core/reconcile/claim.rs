@@ -53,6 +53,8 @@ pub fn want<K: Knowledge>(
     let facts = domain.map(|domain| DomainFacts {
         auto_issue: domain.auto_issue,
         issuer: domain.issuer.clone(),
+        // What was bound is not the user's own.
+        injected_secrets: domain.entries_for().cloned().collect(),
         ..DomainFacts::default()
     });
     let flags = FlagsOnly { inner: knowledge, host: host.as_str(), facts };

@@ -1,7 +1,6 @@
 //! The plan for one host of a namespace: its Domain, its verdict, its lead, its
 //! Certificate, its companion.
 
-use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
@@ -10,7 +9,7 @@ use super::{
     check::{self, Due},
     checked, companion,
     gate::{self, Standing},
-    lead, limit, matching, status, switch,
+    kept, lead, limit, matching, released, status, switch,
 };
 use crate::{
     api::domain::{CertificateStatus, DomainStatus, IssuanceStatus, READY},
@@ -24,11 +23,6 @@ use crate::{
     },
 };
 
-/// How long a Domain outlives its last Ingress. Rainbond deletes a component's Ingresses when it stops
-/// and makes them again when it starts; with the verdict still there they are injected as they are written.
-const IDLE: SignedDuration = SignedDuration::from_mins(1);
-/// The same where the Secret is there too, so that no order is made anew.
-const IDLE_WITH_SECRET: SignedDuration = SignedDuration::from_hours(1);
 /// The most Ingresses of a host that get an Event.
 const MAX_TOLD: usize = 8;
 
@@ -78,40 +72,38 @@ fn unwanted(input: &HostInput<'_>, domain: DomainView<'_>, plan: &mut HostPlan) 
         }
         reason => Some(reason),
     };
-    let why = Finding::new(why.unwrap_or(Reason::HostRemoved), input.host);
+    let mut why = Finding::new(why.unwrap_or(Reason::HostRemoved), input.host);
     let idle_since = *plan.notes.idle_since.get_or_insert(now);
     let dropped = why.reason == Reason::HostRemoved;
     let secret_stays = input.secret.is_some_and(|secret| secret.certificate.is_some());
 
     let mut next = domain.status.clone();
-    next.released = next.released && dropped && secret_stays;
-    next.released_since = next.released_since.take().filter(|_| next.released);
+    // A route that is there and no longer asks has been switched off.
+    let off = !dropped || input.switch.as_ref().is_some_and(|switch| switch.routed == Some(true));
+    let kept = kept::keep(&mut next, domain.status, input, off, idle_since);
+    let stays = next.claimed_since.is_some() && secret_stays;
+    released::carry(&mut next, domain.status, stays, None);
+    if let Some(until) = &next.kept_until {
+        why = why.note(until.0.to_string());
+    }
     status::write_unwanted(&mut next, &why, domain.generation, now);
     if why.reason == Reason::UserTls {
         // So that decisions about the other Ingresses of the host know of it.
         check::settle(&mut next, &why, None, now);
     }
+    released::remember_entries(&mut next, domain.status, input);
+    let ours_on_ingresses = !next.injected_secrets.is_empty();
     announce(input, domain, &why, next, plan);
 
     if let Some(companion) = input.companion {
         plan.effects.push(companion.delete());
     }
     certificate::withdraw(input, plan);
-    if !domain.managed {
-        return;
+    if let Some(at) = kept.filter(|at| *at > now) {
+        return plan.wake_at(at);
     }
-    let patience = match (dropped, secret_stays) {
-        (false, _) => SignedDuration::ZERO,
-        (true, false) => IDLE,
-        (true, true) => IDLE_WITH_SECRET,
-    };
-    let at = idle_since.saturating_add(patience).unwrap_or(now);
-    let ours_remains = input.companion.is_some()
-        || input.claims.iter().any(|claim| claim.serves)
-        || plan.notes.unwanted_since.is_some();
-    if at > now {
-        plan.wake_at(at);
-    } else if !ours_remains {
+    let ours_remains = input.companion.is_some() || ours_on_ingresses || plan.notes.unwanted_since.is_some();
+    if domain.managed && !ours_remains {
         plan.effects.push(Effect::DeleteDomain);
     }
 }
@@ -147,14 +139,11 @@ fn wanted(input: &HostInput<'_>, domain: DomainView<'_>, lead: &Claim<'_>, terms
     look(input, domain, gate::standing(input, terms, bind.as_ref()), terms, issued_now, &mut next, plan);
     // The verdict is for another issuer, or there is none: as good as not looked at.
     let verdict = domain_verdict(&next, issuer).unwrap_or_else(|| Finding::new(Reason::Pending, host));
-    let gate_open = verdict.reason.opens_gate()
-        && next.verdict.as_ref().is_some_and(|verdict| verdict.valid_until.as_ref().is_some_and(|until| until.0 > now));
+    let verified = released::is_verified(&next, issuer, now);
+    kept::hold(&mut next, input, verified);
 
-    let companion_orders = input.companion.is_some_and(companion::Companion::orders);
     // Bound to somebody else's certificate is not released: an order of our own has its own gate.
-    let in_place = companion_orders || input.claims.iter().any(|claim| claim.serves && claim.refers);
-    next.released = bind.is_none() && (next.released || in_place);
-    next.released_since = if next.released { next.released_since.take().or(Some(Time(now))) } else { None };
+    released::carry(&mut next, domain.status, bind.is_none(), issuer);
     next.lead = Some(lead.name.to_owned());
     next.profile = Some(terms.profile);
     next.bind.clone_from(&bind);
@@ -169,8 +158,18 @@ fn wanted(input: &HostInput<'_>, domain: DomainView<'_>, lead: &Claim<'_>, terms
     if let Some(Place::Waiting(wait)) = waits {
         plan.wake_at(wait.until.max(now));
     }
-    let open = (gate_open && !held) || next.released;
-    let injected = bind.is_none() && open && follow(input, lead, terms, plan);
+    let own = host.secret_name();
+    let companion_orders = input.companion.is_some_and(companion::Companion::orders);
+    let in_place = companion_orders || input.claims.iter().any(|claim| claim.bears == Some(own.as_str()));
+    // The webhook injects by what the Domain said until now.
+    let stood_open = !input.taken && released::stands_open(domain.status, issuer, now);
+    if bind.is_none() && in_place && ((verified && !held) || stood_open) {
+        released::release(&mut next, issuer, now);
+        plan.need = limit::need(input, &next, issuer, verdict.reason.opens_gate());
+    }
+    released::remember_entries(&mut next, domain.status, input);
+    let open = (verified && !held) || released::is_released_for(&next, issuer);
+    let injected = bind.is_none() && (open || next.released) && follow(input, lead, terms, plan);
     let issued = match &bind {
         Some(bind) => Some(Finding::new(Reason::BoundExisting, host).note(&bind.secret_name)),
         None if held => match &input.checks.place {
@@ -192,8 +191,15 @@ fn wanted(input: &HostInput<'_>, domain: DomainView<'_>, lead: &Claim<'_>, terms
     let findings =
         status::Findings { verified: &verdict, issued: issued.as_ref(), released: next.released, instead: None };
     let effective = status::write(&mut next, &findings, domain.generation, now);
+    let (released, by) = (next.released, next.released_issuer().cloned());
     announce(input, domain, &effective, next, plan);
-    write_companion(input, terms, bind.as_ref(), open, plan);
+    match open {
+        // What was let through for one issuer goes on until another one's gate is open.
+        false if released => {
+            write_companion(input, &Terms { issuer: by, ..terms.clone() }, bind.as_ref(), true, plan);
+        }
+        open => write_companion(input, terms, bind.as_ref(), open, plan),
+    }
     switch::plan(input, &verdict, None, false, plan);
 }
 

@@ -52,7 +52,7 @@ mod tests {
             uid: name,
             created: Timestamp::UNIX_EPOCH,
             want,
-            serves: false,
+            bears: None,
             refers: false,
             annotated: false,
             root: false,

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{CertificateView, HostInput};
+use super::{CertificateView, HostInput, released};
 use crate::{
     api::domain::{DomainStatus, PlaceStatus, VERIFIED},
     core::{
@@ -49,7 +49,7 @@ pub(super) fn kept(input: &HostInput<'_>, certificate: Option<&CertificateView<'
 /// What a wanted host needs: `verified` says that nothing else keeps it.
 pub(super) fn need(input: &HostInput<'_>, status: &DomainStatus, issuer: Option<&IssuerRef>, verified: bool) -> Need {
     let Some(issuer) = issuer.cloned().filter(|_| status.bind.is_none()) else { return Need::None };
-    if status.released {
+    if released::is_released_for(status, Some(&issuer)) {
         return if is_under_way(status, input) {
             Need::Keep { issuer }
         } else {

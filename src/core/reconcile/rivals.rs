@@ -11,18 +11,21 @@ pub struct Claimant<'a> {
     pub namespace: &'a str,
     /// Its name.
     pub name: &'a str,
+    /// Its namespace holds the host already, as written down where no tenant writes.
+    pub holds: bool,
+    /// A certificate was let through for its namespace.
+    pub in_use: bool,
     /// Since when its namespace claims the host, without a break.
     pub since: Timestamp,
-    /// Its namespace has ordered a certificate for the host, or has one.
-    pub in_use: bool,
 }
 
 // === impl Claimant ===
 
 impl Claimant<'_> {
-    /// Whether it goes before another: what is in use before what is not, then the older, then by namespace and name.
+    /// Whether it goes before another: who holds the host before who would like to, what is in use before what is not,
+    /// then the older, then by namespace and name.
     fn precedence(&self, other: &Self) -> Ordering {
-        let rank = |one: &Self| (!one.in_use, one.since);
+        let rank = |one: &Self| (!one.holds, !one.in_use, one.since);
         rank(self).cmp(&rank(other)).then_with(|| (self.namespace, self.name).cmp(&(other.namespace, other.name)))
     }
 }
@@ -39,7 +42,12 @@ mod tests {
     use super::*;
 
     fn claimant(namespace: &'static str, name: &'static str, since: i64, in_use: bool) -> Claimant<'static> {
-        Claimant { namespace, name, since: Timestamp::from_second(since).unwrap(), in_use }
+        Claimant { namespace, name, holds: false, in_use, since: Timestamp::from_second(since).unwrap() }
+    }
+
+    /// One that holds the host.
+    fn holding(namespace: &'static str, since: i64) -> Claimant<'static> {
+        Claimant { holds: true, ..claimant(namespace, "web", since, false) }
     }
 
     #[rstest]
@@ -48,6 +56,8 @@ mod tests {
     #[case::the_first(&[claimant("a", "web", 9, false), claimant("b", "route", 5, false)], Some("b/route"))]
     #[case::in_use_before_the_first(&[claimant("a", "web", 9, true), claimant("b", "route", 5, false)], Some("a/web"))]
     #[case::the_first_of_those_in_use(&[claimant("a", "web", 9, true), claimant("b", "route", 5, true)], Some("b/route"))]
+    #[case::who_holds_it_before_the_older(&[claimant("a", "web", 1, false), holding("b", 5)], Some("b/web"))]
+    #[case::and_before_what_says_it_is_in_use(&[claimant("a", "web", 1, true), holding("b", 5)], Some("b/web"))]
     #[case::at_once_by_namespace(&[claimant("b", "a", 5, false), claimant("a", "b", 5, false)], Some("a/b"))]
     #[case::at_once_by_name(&[claimant("a", "z", 5, false), claimant("a", "b", 5, false)], Some("a/b"))]
     fn one_holds_the_host(#[case] claimants: &[Claimant<'static>], #[case] expected: Option<&str>) {

@@ -55,7 +55,7 @@ pub fn wanted<K: Knowledge>(
 
 /// Whether the user wants HTTP redirected.
 fn redirects(ingress: &Ingress<'_>) -> bool {
-    let ours = || Present::on(ingress).record.annotations.contains_key(names::FORCE_SSL_REDIRECT);
+    let ours = || Present::claimed(ingress).record.annotations.contains_key(names::FORCE_SSL_REDIRECT);
     ingress.annotation(names::FORCE_SSL_REDIRECT).and_then(parse_flag).unwrap_or(false) && !ours()
 }
 

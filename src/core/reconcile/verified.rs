@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::Terms;
 use crate::core::{
     host::Host,
     knowledge::{DomainFacts, Gate},
@@ -48,8 +49,8 @@ pub struct Wanted<'a> {
     pub host: &'a Host,
     /// Its state.
     pub facts: &'a DomainFacts,
-    /// How it is ordered.
-    pub issuance: Issuance,
+    /// How it is ordered, and by whom.
+    pub terms: Terms,
 }
 
 /// Collects the hosts whose gate is open. A host that a companion orders for
@@ -59,19 +60,18 @@ pub fn collect<'a>(wanted: impl Iterator<Item = Wanted<'a>>, policy: &Policy, no
         issuer: policy.issuer.as_ref().map(|issuer| issuer.name.clone()).unwrap_or_default(),
         ..Verified::default()
     };
-    for Wanted { host, facts, issuance } in wanted {
+    for Wanted { host, facts, terms } in wanted {
         if let Some(bind) = &facts.bind {
             verified.hosts.insert(host.to_string(), bind.secret_name.clone());
             continue;
         }
-        let Gate::Open(verdict) = facts.gate(now) else { continue };
-        if issuance == Issuance::Companion && !facts.issued {
+        let Gate::Open(verdict) = facts.gate(terms.issuer.as_ref(), now) else { continue };
+        if terms.issuance == Issuance::Companion && !facts.issued {
             continue;
         }
         verified.hosts.insert(host.to_string(), host.secret_name());
         if let Some(verdict) = verdict
             && !facts.released
-            && !facts.issued
         {
             verified.until = Some(verified.until.map_or(verdict.valid_until, |until| until.min(verdict.valid_until)));
         }
@@ -85,7 +85,7 @@ mod tests {
     use crate::core::{
         finding::Finding,
         knowledge::{Bind, VerdictFacts},
-        policy::IssuerRef,
+        policy::{IssuerRef, Profile},
         reason::Reason,
     };
 
@@ -115,8 +115,10 @@ mod tests {
             ),
         ];
         let hosts: Vec<Host> = facts.iter().map(|(host, _)| Host::parse(host).unwrap()).collect();
-        let wanted =
-            |issuance| hosts.iter().zip(&facts).map(move |(host, (_, facts))| Wanted { host, facts, issuance });
+        let terms = |issuance| Terms { issuer: Some(IssuerRef::cluster("le")), profile: Profile::Standard, issuance };
+        let wanted = |issuance| {
+            hosts.iter().zip(&facts).map(move |(host, (_, facts))| Wanted { host, facts, terms: terms(issuance) })
+        };
         let policy = Policy { issuer: Some(IssuerRef::cluster("le")), ..Policy::default() };
         let inline = collect(wanted(Issuance::Inline), &policy, at(10));
         assert_eq!(

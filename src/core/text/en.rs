@@ -79,6 +79,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::NotFlagged => format!("{host} is not flagged for automatic issuance"),
         Reason::SwitchedOff => format!("automatic issuance is switched off for {host}"),
         Reason::FlagUnreadable => format!("the flag certgate.dev/auto-issue of {host} is neither \"true\" nor \"false\"{note_text}; write one of the two"),
+        Reason::HostRemoved if !finding.note.is_empty() => format!("{host} is no longer in the Ingress; its namespace keeps it until {}", finding.note),
         Reason::HostRemoved => format!("{host} is no longer in the Ingress"),
         Reason::NoHost => "the rule names no host, so there is nothing to certify".to_owned(),
         Reason::HostInvalid => format!("{host} is not a valid DNS name{note_text}; correct the host in the gateway rule"),

@@ -71,6 +71,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::NotFlagged => format!("{host} 未开启自动签发"),
         Reason::SwitchedOff => format!("{host} 的自动签发已关闭"),
         Reason::FlagUnreadable => format!("{host} 的标记 certgate.dev/auto-issue 既不是 \"true\" 也不是 \"false\"{note_text}；请改为其中之一"),
+        Reason::HostRemoved if !finding.note.is_empty() => format!("{host} 已不在该 Ingress 中；所在命名空间将保留该域名至 {}", finding.note),
         Reason::HostRemoved => format!("{host} 已不在该 Ingress 中"),
         Reason::NoHost => "该规则没有填写域名，无需签发证书".to_owned(),
         Reason::HostInvalid => format!("{host} 不是合法的域名{note_text}；请修改网关规则中的域名"),

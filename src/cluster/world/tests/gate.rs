@@ -94,7 +94,7 @@ fn the_domain_of_a_certificate_goes_with_it_and_one_that_an_ingress_wants_stays(
     assert_eq!(cluster.reason(HOST, "Ready").as_deref(), Some("True Issued"), "the Certificate is still there");
     cluster.delete("CertificateRequest", "shop-1");
     cluster.delete("Certificate", "shop");
-    cluster.pass(7200);
+    cluster.pass(7 * 86_400 + 60);
     assert_eq!(cluster.get("Domain", HOST), None);
 }
 

@@ -50,7 +50,7 @@ fn who_finds_no_place_waits_verified_and_goes_when_its_turn_comes() {
     // Neither the webhook nor the policies may inject it meanwhile.
     let facts = &cluster.world.domain_object("team-a", &Host::parse("two.example.com").unwrap()).unwrap().facts;
     assert!(
-        matches!(facts.gate(cluster.now), crate::core::knowledge::Gate::Closed(verdict) if verdict.finding.reason == Reason::RateLimited)
+        matches!(facts.gate(None, cluster.now), crate::core::knowledge::Gate::Closed(verdict) if verdict.finding.reason == Reason::RateLimited)
     );
     assert!(!cluster.world.verified("team-a").unwrap().hosts.contains_key("two.example.com"));
 

@@ -70,6 +70,8 @@ fn the_gate_approves_no_certificate_of_the_switch_for_a_host_that_another_namesp
     cluster.delete("Ingress", "shop");
     cluster.collect_garbage();
     cluster.pass(120);
+    assert_eq!(cluster.orders.len(), 1, "the host is kept for a component that is stopped");
+    cluster.pass(7 * 86_400);
     assert_eq!(cluster.orders.len(), 2);
     assert_eq!(ready(&cluster, "team-b").as_deref(), Some("True Issued"));
 }

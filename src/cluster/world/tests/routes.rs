@@ -161,7 +161,7 @@ fn a_certificate_that_no_route_needs_is_removed_where_policy_says_so() {
     assert_eq!(cluster.get("Certificate", ROUTE), None);
     assert!(cluster.told.contains(&format!("{ROUTE} CertificateLeftOver")), "{:?}", cluster.told);
     assert!(cluster.get("Secret", ROUTE).is_some(), "the Secret stays");
-    cluster.pass(7200);
+    cluster.pass(7 * 86_400);
     assert_eq!(cluster.get("Domain", SHOP), None);
 }
 

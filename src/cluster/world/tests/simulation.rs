@@ -255,7 +255,7 @@ impl Cluster {
                 Key::Stray(..) => {}
             }
         }
-        panic!("plans do not come to rest");
+        panic!("plans do not come to rest: {:?}", self.touched);
     }
 
     /// Lets time pass, in steps small enough for every wake-up.

@@ -139,7 +139,7 @@ fn values_of_check_now_are_bounded() {
         uid: "a",
         created: at(0),
         want: Want::No(Reason::NotFlagged),
-        serves: false,
+        bears: None,
         refers: false,
         annotated: false,
         check_now: value,
