@@ -11,8 +11,6 @@ const CRITICAL: u8 = 128 | 1;
 pub enum Ruling {
     /// It may issue.
     Granted,
-    /// It may issue, if the account is the one named; ours is not known.
-    GrantedToAccount(String),
     /// It may not.
     Denied(Denial),
 }
@@ -27,7 +25,8 @@ pub enum Denial {
         /// A record that means the CA and is malformed.
         malformed: bool,
     },
-    /// A record names the CA, but another account of it.
+    /// A record names the CA, but another account of it. Also where ours is not known yet: an order now could be refused, and
+    /// the account is known once the issuer is registered.
     OtherAccount,
     /// A record names the CA, but another challenge method.
     OtherMethod,
@@ -48,8 +47,8 @@ pub enum CaaError {
     /// A parameter without `=`.
     #[error("a parameter is not written tag=value")]
     NotTagValue,
-    /// A tag with a character other than ASCII letters and digits.
-    #[error("a parameter's tag has a character that is not allowed")]
+    /// A tag that is empty, has a character other than ASCII letters, digits and hyphens, or a hyphen at an end.
+    #[error("a parameter's tag is empty or has a character that is not allowed")]
     Tag,
     /// A value with white space or a character beyond ASCII.
     #[error("a parameter's value has a character that is not allowed")]
@@ -66,15 +65,13 @@ pub fn rule(set: &[&Caa], wildcard: bool, ca: &CaIdentity, method: Method) -> Ru
         return Ruling::Granted;
     }
     let mut denial = Denial::OtherCa { malformed: false };
-    let mut conditional = None;
     for caa in relevant {
         match admits(&caa.value, ca, method) {
             Ruling::Granted => return Ruling::Granted,
-            Ruling::GrantedToAccount(uri) => conditional = Some(uri),
             Ruling::Denied(why) => denial = denial.nearer(why),
         }
     }
-    conditional.map_or(Ruling::Denied(denial), Ruling::GrantedToAccount)
+    Ruling::Denied(denial)
 }
 
 /// The records of the set that decide about a name (RFC 8659 §4.3): `issuewild`
@@ -102,7 +99,7 @@ pub fn parse_issue(value: &str) -> Result<Issue<'_>, CaaError> {
     for part in parts {
         let (tag, value) = part.split_once('=').ok_or(CaaError::NotTagValue)?;
         let (tag, value) = (tag.trim_matches(blank), value.trim_matches(blank));
-        if !tag.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        if !is_tag(tag) {
             return Err(CaaError::Tag);
         }
         if !value.bytes().all(|b| b.is_ascii_graphic()) {
@@ -111,6 +108,14 @@ pub fn parse_issue(value: &str) -> Result<Issue<'_>, CaaError> {
         parameters.push((tag, value));
     }
     Ok(Issue { domain, parameters })
+}
+
+/// The grammar of a parameter's tag (RFC 8659 §4.2), as Boulder holds to it since October 2026.
+fn is_tag(tag: &str) -> bool {
+    !tag.is_empty()
+        && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && !tag.starts_with('-')
+        && !tag.ends_with('-')
 }
 
 /// The value that a record must have to let this CA issue: bound to account and
@@ -141,21 +146,18 @@ fn admits(value: &str, ca: &CaIdentity, method: Method) -> Ruling {
     if !ca.names.iter().any(|name| name == issue.domain) {
         return Ruling::Denied(Denial::OtherCa { malformed: false });
     }
-    let account = match only(&issue, "accounturi") {
+    let is_ours = |uri| ca.account_uri.as_deref().is_some_and(|ours| same_account(uri, ours));
+    match only(&issue, "accounturi") {
         Only::Twice => return Ruling::Denied(Denial::OtherAccount),
-        Only::Once(uri) => match &ca.account_uri {
-            Some(ours) if !same_account(uri, ours) => return Ruling::Denied(Denial::OtherAccount),
-            Some(_) => None,
-            None => Some(uri),
-        },
-        Only::Never => None,
-    };
+        Only::Once(uri) if !is_ours(uri) => return Ruling::Denied(Denial::OtherAccount),
+        Only::Once(_) | Only::Never => {}
+    }
     match only(&issue, "validationmethods") {
         Only::Twice => return Ruling::Denied(Denial::OtherMethod),
         Only::Once(methods) if !lists_method(methods, method) => return Ruling::Denied(Denial::OtherMethod),
         Only::Once(_) | Only::Never => {}
     }
-    account.map_or(Ruling::Granted, |uri| Ruling::GrantedToAccount(uri.to_owned()))
+    Ruling::Granted
 }
 
 enum Only<'a> {

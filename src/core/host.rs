@@ -25,7 +25,7 @@ pub enum HostError {
     /// Nothing, or only white space and dots.
     #[error("the host is empty")]
     Empty,
-    /// Over 253 octets, or a label of over 63.
+    /// Over 253 octets without `*.`, or a label of over 63.
     #[error("the host is longer than DNS allows (253 octets, 63 per label)")]
     TooLong,
     /// An IPv4 or IPv6 literal.
@@ -46,7 +46,7 @@ pub enum NotPublic {
     NoPublicSuffix,
     /// The name is itself a public suffix (`com`, `co.uk`), or the wildcard of one.
     IsPublicSuffix,
-    /// Over ten labels, which Let's Encrypt refuses (Boulder `policy/pa.go`).
+    /// Over ten labels without `*.`, which Let's Encrypt refuses (Boulder `policy/pa.go`).
     TooManyLabels,
 }
 
@@ -78,21 +78,11 @@ impl Host {
         if base.contains('*') {
             return Err(HostError::Wildcard);
         }
-        let ascii = idna::domain_to_ascii_strict(base).map_err(|_| {
-            if base.len() > MAX_HOST_OCTETS || base.split('.').any(|label| label.len() > 63) {
-                HostError::TooLong
-            } else {
-                HostError::Syntax
-            }
-        })?;
-        let full = if wildcard { format!("*.{ascii}") } else { ascii };
-        if full.len() > MAX_HOST_OCTETS {
-            return Err(HostError::TooLong);
-        }
-        if is_ip_literal(&full) {
+        let ascii = ascii_name(base)?;
+        if is_ip_literal(&ascii) {
             return Err(HostError::IpAddress);
         }
-        Ok(Self(full.into_boxed_str()))
+        Ok(Self(if wildcard { format!("*.{ascii}") } else { ascii }.into_boxed_str()))
     }
 
     /// The fast path: a host that needs no normalisation, as the API server
@@ -141,7 +131,7 @@ impl Host {
     /// of the public suffix list as Boulder does (`policy/pa.go`).
     pub fn public(&self) -> Result<(), NotPublic> {
         let base = self.base();
-        if base.split('.').count() + usize::from(self.is_wildcard()) > 10 {
+        if base.split('.').count() > 10 {
             return Err(NotPublic::TooManyLabels);
         }
         if !base.contains('.') {
@@ -257,7 +247,7 @@ impl FromStr for Host {
 /// without allocating. False for A-labels: those go through IDNA's own check.
 pub fn canonical(text: &str) -> bool {
     let base = text.strip_prefix("*.").unwrap_or(text);
-    if base.is_empty() || text.len() > MAX_HOST_OCTETS {
+    if base.is_empty() || base.len() > MAX_HOST_OCTETS {
         return false;
     }
     // One pass: this is asked of every host of every write.
@@ -289,6 +279,50 @@ pub fn canonical(text: &str) -> bool {
     }
     // An all-digit last label is an IPv4 address or nothing (WHATWG URL, "ends in a number").
     before != b'.' && before != b'-' && !digits
+}
+
+/// A name without `*.` in lower-case ASCII. Labels are judged one by one, as the CA judges them (Boulder `policy/pa.go`,
+/// `validNonWildcardDomain`): IDNA's bidi rule for the whole name would refuse `7eleven.xn--wgbh1c`, which it certifies.
+fn ascii_name(name: &str) -> Result<String, HostError> {
+    let mut ascii = String::with_capacity(name.len());
+    // IDNA takes these for full stops (UTS #46 §4).
+    for (index, label) in name.split(['.', '\u{3002}', '\u{ff0e}', '\u{ff61}']).enumerate() {
+        if index > 0 {
+            ascii.push('.');
+        }
+        if label.is_ascii() {
+            ascii.push_str(&label.to_ascii_lowercase());
+        } else {
+            ascii.push_str(&idna::domain_to_ascii_strict(label).map_err(|_| too_long_or(name, HostError::Syntax))?);
+        }
+    }
+    match ascii.split('.').all(is_label) {
+        true if ascii.len() > MAX_HOST_OCTETS => Err(HostError::TooLong),
+        true if ascii.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit())) => {
+            Err(if is_ip_literal(&ascii) { HostError::IpAddress } else { HostError::Syntax })
+        }
+        true => Ok(ascii),
+        false => Err(too_long_or(&ascii, HostError::Syntax)),
+    }
+}
+
+fn too_long_or(name: &str, error: HostError) -> HostError {
+    let long = name.len() > MAX_HOST_OCTETS || name.split('.').any(|label| label.len() > 63);
+    if long { HostError::TooLong } else { error }
+}
+
+/// Whether a label in lower case is one for which the CA issues: letters, digits and hyphens (RFC 5890 §2.3.1), with hyphens
+/// in places three and four only in an A-label that decodes to a normalised text.
+fn is_label(label: &str) -> bool {
+    let plain = (1..=63).contains(&label.len())
+        && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && !label.starts_with('-')
+        && !label.ends_with('-');
+    if !plain || label.get(2..4) != Some("--") {
+        return plain;
+    }
+    let decoded = label.strip_prefix("xn--").and_then(idna::punycode::decode_to_string);
+    decoded.is_some_and(|text| icu_normalizer::ComposingNormalizerBorrowed::new_nfc().is_normalized(&text))
 }
 
 fn is_ip_literal(text: &str) -> bool {

@@ -46,7 +46,7 @@ fn ruled(lines: &[&str], wildcard: bool, account: Option<&str>) -> Ruling {
 #[case::our_old_account(&["0 issue letsencrypt.org; accounturi=https://acme-v01.api.letsencrypt.org/acme/reg/123"], Ruling::Granted)]
 #[case::our_method(&["0 issue letsencrypt.org; validationmethods=dns-01,http-01"], Ruling::Granted)]
 #[case::match_before_malformed_method(&["0 issue letsencrypt.org; validationmethods=http-01,a_b"], Ruling::Granted)]
-#[case::empty_tag_is_allowed(&["0 issue letsencrypt.org; =x"], Ruling::Granted)]
+#[case::hyphens_within_a_tag(&["0 issue letsencrypt.org; foo--bar-1=baz"], Ruling::Granted)]
 #[case::empty_value_is_allowed(&["0 issue letsencrypt.org; x="], Ruling::Granted)]
 #[case::equals_in_value(&["0 issue letsencrypt.org; x=a=b"], Ruling::Granted)]
 #[case::other_ca(&["0 issue ca.example"], Ruling::Denied(Denial::OtherCa { malformed: false }))]
@@ -59,7 +59,8 @@ fn ruled(lines: &[&str], wildcard: bool, account: Option<&str>) -> Ruling {
 #[case::unknown_critical(&["128 foo bar", "0 issue letsencrypt.org"], Ruling::Denied(Denial::UnknownCritical("foo".into())))]
 #[case::unknown_flag_one(&["1 foo bar"], Ruling::Denied(Denial::UnknownCritical("foo".into())))]
 #[case::tag_with_underscore(&["0 issue letsencrypt.org; a_b=123"], Ruling::Denied(Denial::OtherCa { malformed: true }))]
-#[case::tag_with_hyphen(&["0 issue letsencrypt.org; a-b=123"], Ruling::Denied(Denial::OtherCa { malformed: true }))]
+#[case::tag_with_hyphen_at_an_end(&["0 issue letsencrypt.org; a-=123"], Ruling::Denied(Denial::OtherCa { malformed: true }))]
+#[case::empty_tag(&["0 issue letsencrypt.org; =x"], Ruling::Denied(Denial::OtherCa { malformed: true }))]
 #[case::value_with_blank(&["0 issue letsencrypt.org; ab=1 2 3"], Ruling::Denied(Denial::OtherCa { malformed: true }))]
 #[case::value_beyond_ascii(&["0 issue letsencrypt.org; ab=\u{fffd}"], Ruling::Denied(Denial::OtherCa { malformed: true }))]
 #[case::two_semicolons(&["0 issue letsencrypt.org; a=b;"], Ruling::Denied(Denial::OtherCa { malformed: true }))]
@@ -88,9 +89,9 @@ fn a_wildcard(#[case] lines: &[&str], #[case] expected: Ruling) {
 }
 
 #[test]
-fn an_account_that_is_not_known_is_told_and_does_not_block() {
+fn where_the_account_is_not_known_yet_a_grant_to_an_account_is_none() {
     let lines = ["0 issue letsencrypt.org; accounturi=https://example.com/1"];
-    assert_eq!(ruled(&lines, false, None), Ruling::GrantedToAccount("https://example.com/1".into()));
+    assert_eq!(ruled(&lines, false, None), Ruling::Denied(Denial::OtherAccount));
     let lines = ["0 issue letsencrypt.org; accounturi=https://example.com/1", "0 issue letsencrypt.org"];
     assert_eq!(ruled(&lines, false, None), Ruling::Granted);
 }

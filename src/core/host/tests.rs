@@ -16,6 +16,10 @@ fn host(text: &str) -> Host {
 #[case("10086.cn", "10086.cn")]
 #[case("8.shop-example.com", "8.shop-example.com")]
 #[case("localhost", "localhost")]
+#[case("xn--z-e17g.io", "xn--z-e17g.io")]
+#[case("7eleven.xn--wgbh1c", "7eleven.xn--wgbh1c")]
+#[case("3d.xn--mgbh0fb.com", "3d.xn--mgbh0fb.com")]
+#[case("7eleven。مصر", "7eleven.xn--wgbh1c")]
 fn hosts_are_normalised(#[case] text: &str, #[case] expected: &str) {
     assert_eq!(host(text).as_str(), expected);
     assert_eq!(host(expected).as_str(), expected, "parsing is idempotent");
@@ -34,7 +38,9 @@ fn hosts_are_normalised(#[case] text: &str, #[case] expected: &str) {
 #[case("-a.example.com", HostError::Syntax)]
 #[case("a..example.com", HostError::Syntax)]
 #[case("example.com:8443", HostError::Syntax)]
-#[case("xn--a.example.com", HostError::Syntax)]
+#[case("ab--cd.example.com", HostError::Syntax)]
+#[case("xn--999999b.example.com", HostError::Syntax)]
+#[case("www.example.42", HostError::Syntax)]
 fn what_is_no_host_says_why(#[case] text: &str, #[case] expected: HostError) {
     assert_eq!(Host::parse(text), Err(expected), "{text}");
 }
@@ -48,6 +54,9 @@ fn length_bounds_are_those_of_dns() {
     assert_eq!(name_253.len(), 253);
     assert!(Host::parse(&name_253).is_ok());
     assert_eq!(Host::parse(&format!("c{name_253}")), Err(HostError::TooLong));
+    // The CA counts without the wildcard.
+    assert!(Host::parse(&format!("*.{name_253}")).is_ok());
+    assert_eq!(Host::parse(&format!("*.c{name_253}")), Err(HostError::TooLong));
     assert_eq!(Host::parse(&"x.".repeat(1 << 20)), Err(HostError::TooLong));
 }
 
@@ -61,6 +70,7 @@ fn length_bounds_are_those_of_dns() {
 #[case("co.uk", Err(NotPublic::IsPublicSuffix))]
 #[case("*.co.uk", Err(NotPublic::IsPublicSuffix))]
 #[case("a.b.c.d.e.f.g.h.i.example.com", Err(NotPublic::TooManyLabels))]
+#[case("*.b.c.d.e.f.g.h.i.example.com", Ok(()))]
 fn the_icann_section_decides_what_is_public(#[case] text: &str, #[case] expected: Result<(), NotPublic>) {
     assert_eq!(host(text).public(), expected, "{text}");
 }

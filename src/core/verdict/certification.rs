@@ -27,7 +27,6 @@ struct Relevant<'a, 'w> {
 /// What CAA amounts to.
 pub(super) struct Ruling {
     pub finding: Option<Finding>,
-    pub warning: Option<Finding>,
     pub ttl: Option<u32>,
     pub check: Check,
 }
@@ -86,31 +85,20 @@ impl<'a> Climb<'a> {
                     finding: Some(
                         Finding::new(Reason::CaaLookupFailed, name).observed([&failure]).note(failure.to_string()),
                     ),
-                    warning: None,
                     ttl: None,
                     check: Check::new("CAA", CheckStatus::Fail, crate::core::finding::clean(&words)),
                 };
             }
             Ok(None) => {
-                return Ruling {
-                    finding: None,
-                    warning: None,
-                    ttl: None,
-                    check: Check::new("CAA", CheckStatus::Pass, "none"),
-                };
+                return Ruling { finding: None, ttl: None, check: Check::new("CAA", CheckStatus::Pass, "none") };
             }
             Ok(Some(found)) => found,
         };
         let wildcard = request.host.is_wildcard();
         let detail = crate::core::finding::clean(&format!("{found_at}: {}", listed(&set).join("; ")));
-        let mut ruling =
-            Ruling { finding: None, warning: None, ttl: walk.ttl, check: Check::new("CAA", CheckStatus::Pass, detail) };
+        let mut ruling = Ruling { finding: None, ttl: walk.ttl, check: Check::new("CAA", CheckStatus::Pass, detail) };
         match caa::rule(&set, wildcard, &request.ca, request.method) {
             caa::Ruling::Granted => {}
-            caa::Ruling::GrantedToAccount(uri) => {
-                ruling.check.status = CheckStatus::Warn;
-                ruling.warning = Some(Finding::new(Reason::CaaOtherAccount, host).observed([uri]).note(found_at));
-            }
             caa::Ruling::Denied(denial) => {
                 ruling.check.status = CheckStatus::Fail;
                 ruling.finding = Some(denied(request, found_at, &set, wildcard, &denial));

@@ -214,7 +214,6 @@ impl Bench {
             }
         }
         self.checks.push(ruling.check);
-        self.warnings.extend(ruling.warning);
         self.blocking.extend(ruling.finding.map(|finding| (finding, ruling.ttl)));
     }
 
