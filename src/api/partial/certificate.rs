@@ -1,5 +1,6 @@
 //! [`Certificate`]: what of cert-manager's Certificate tells whether a host has one.
 
+use jiff::Timestamp;
 use k8s_openapi::{
     NamespaceResourceScope,
     apimachinery::pkg::apis::meta::v1::{OwnerReference, Time},
@@ -61,6 +62,33 @@ pub struct Status {
     pub renewal_time: Option<Time>,
     /// When issuing last failed.
     pub last_failure_time: Option<Time>,
+    /// What an ACME issuer says of it.
+    pub acme: Acme,
+}
+
+/// `status.acme`, since cert-manager 1.21 with its feature gate `ACMEUseARI`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Acme {
+    /// The CA's renewal information (RFC 9773).
+    pub ari: Ari,
+}
+
+/// `status.acme.ari`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Ari {
+    /// When the CA wants the certificate renewed.
+    pub suggested_window: Option<Window>,
+}
+
+/// From when until when.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Window {
+    /// Its start.
+    pub start: Time,
+    /// Its end.
+    pub end: Time,
 }
 
 /// One condition.
@@ -99,13 +127,9 @@ impl Certificate {
         self.condition(kind).is_some_and(|condition| condition.status == "True")
     }
 
-    /// Whether what is kept in its Secret was certified for the names as they stand.
-    pub fn is_certified(&self) -> bool {
-        let ready = self.condition("Ready").filter(|ready| ready.status == "True");
-        self.status.not_after.is_some()
-            && ready.is_some_and(|ready| {
-                ready.observed_generation.is_some() && ready.observed_generation == self.metadata.generation
-            })
+    /// Whether the CA wants it renewed now.
+    pub fn is_in_suggested_window(&self, now: Timestamp) -> bool {
+        self.status.acme.ari.suggested_window.as_ref().is_some_and(|window| window.start.0 <= now && now < window.end.0)
     }
 
     /// The object that controls it.

@@ -35,8 +35,18 @@ pub struct OrderSpec {
 pub struct Challenge {
     /// `metadata`.
     pub metadata: ObjectMeta,
+    /// `spec`.
+    pub spec: ChallengeSpec,
     /// `status`.
     pub status: Progress,
+}
+
+/// The parts of a Challenge's spec.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ChallengeSpec {
+    /// The name that is validated.
+    pub dns_name: String,
 }
 
 /// The parts of an Order's or Challenge's status.

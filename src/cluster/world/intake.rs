@@ -386,7 +386,6 @@ impl Kept for Certificate {
         if let Some(annotations) = &mut self.metadata.annotations {
             annotations.retain(|key, _| key == names::AUTO_ISSUE);
         }
-        world.see_certificate(&self);
         let (namespace, ns) = world.enter(&self.namespace().unwrap_or_default());
         let name = self.name_any();
         let mut touched = Touched::default();

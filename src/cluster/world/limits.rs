@@ -22,7 +22,7 @@ use crate::{
         host::Host,
         issuance,
         limits::{
-            Account, Ask, Class, Id, Kind, Names, PastOrder, Place, Progress, Renewal, Seen, Spent, refusal::Refusal,
+            Account, Ask, CaLimits, Class, Id, Kind, Names, PastOrder, Place, Progress, Renewal, Seen, Spent, refusal::Refusal,
         },
         policy::IssuerRef,
         reconcile::{Checks, HostPlan, Notes, limit},
@@ -117,9 +117,10 @@ impl World {
         }
     }
 
-    /// The CA may also refuse a challenge.
+    /// The CA validated a name, or refused its challenge.
     pub(super) fn see_challenge(&mut self, challenge: &Challenge) {
-        if !issuance::is_failed(&challenge.status.state) {
+        let valid = challenge.status.state == "valid";
+        if !valid && !issuance::is_failed(&challenge.status.state) {
             return;
         }
         let namespace = challenge.namespace().unwrap_or_default();
@@ -127,6 +128,12 @@ impl World {
         let order = owner.and_then(|owner| self.namespaces.get(namespace.as_str())?.orders.0.get(&owner.name));
         let Some(order) = order else { return };
         let Some(account) = self.account(&namespace, &order.issuer) else { return };
+        if valid {
+            if let Ok(host) = Host::parse(&challenge.spec.dns_name) {
+                self.budget.validated(&account, &host);
+            }
+            return;
+        }
         let at = changed(&challenge.metadata);
         if let Some(refusal) = Refusal::read(&challenge.status.reason, &account, &order.names, at) {
             self.budget.refuse(&refusal);
@@ -137,6 +144,9 @@ impl World {
     fn count(&mut self, namespace: &Arc<str>, name: &str) {
         let Some(order) = self.namespaces.get(namespace).and_then(|ns| ns.orders.0.get(name)) else { return };
         let Some(account) = self.account(namespace, &order.issuer) else { return };
+        if is_of_another_ca(&account.directory, &order.status.url) {
+            return;
+        }
         let progress = order.progress();
         let refusal = Refusal::read(&order.status.reason, &account, &order.names, order.changed)
             .filter(|_| issuance::is_failed(&order.status.state));
@@ -180,12 +190,6 @@ impl World {
             self.count(&namespace, &name);
         }
         self.budget.settle(now);
-        let certificates = self.within(only).flat_map(|(_, ns)| ns.certificates.values());
-        let certified: Vec<_> =
-            certificates.filter_map(|certificate| self.certified(certificate, self.budget.latest())).collect();
-        for (account, names, at) in certified {
-            self.budget.certified(&account, &names, at);
-        }
         for (namespace, name) in names_in(self.within(only), |ns| ns.approved.keys()) {
             self.keep_approved(&namespace, &name, now);
         }
@@ -223,25 +227,6 @@ impl World {
             .collect()
     }
 
-    /// A Certificate was seen or changed. One that is being renewed, what is ordered next for its names renews. Not before
-    /// it is: a first order may still be on its way here.
-    pub(super) fn see_certificate(&mut self, certificate: &Certificate) {
-        if self.settled
-            && certificate.is("Issuing")
-            && let Some((account, names, at)) = self.certified(certificate, self.budget.latest())
-        {
-            self.budget.certified(&account, &names, at);
-        }
-    }
-
-    /// What a Certificate shows to have been certified, and when; at the latest now.
-    fn certified(&self, certificate: &Certificate, now: Timestamp) -> Option<(Account, Names, Timestamp)> {
-        let namespace = certificate.metadata.namespace.as_deref().filter(|_| certificate.is_certified())?;
-        let account = self.account(namespace, &IssuerRef::from(&certificate.spec.issuer_ref))?;
-        let at = certificate.status.not_before.as_ref().map_or(now, |time| time.0.min(now));
-        Some((account, Names::new(super::gate::hosts(certificate))?, at))
-    }
-
     /// A request was approved, and nothing is ordered for it yet: whoever starts anew must know.
     pub(super) fn see_approved(
         &mut self,
@@ -270,7 +255,7 @@ impl World {
         let approved = self.namespaces.get(namespace).and_then(|ns| ns.approved.get(name)).cloned();
         let Some((issuer, names)) = approved else { return };
         let Some(account) = self.account(namespace, &issuer) else { return };
-        let renewal = self.renewal(&account, &names, now);
+        let renewal = self.renewal(namespace, &names, now);
         self.budget.announce(&Ask { renewal, ..ask(namespace, account, names, now) }, now);
     }
 
@@ -283,7 +268,7 @@ impl World {
     pub(super) fn is_limited(&self, namespace: &str, issuer: &IssuerRef) -> bool {
         let account = self.account(namespace, issuer);
         account
-            .is_some_and(|account| crate::core::limits::CaLimits::of(&account.directory, &self.policy.limits).is_some())
+            .is_some_and(|account| CaLimits::of(&account.directory, &self.policy.limits).is_some())
     }
 
     /// The plan for a host by its place within the CA's limits, which is put into `checks`.
@@ -359,14 +344,22 @@ impl World {
             }
             limit::Need::Ask { issuer, since } => {
                 let Some(account) = self.account(namespace, issuer) else { return Place::Free };
-                let renewal = self.renewal(&account, &names, now);
+                let renewal = self.renewal(namespace, &names, now);
                 self.budget.ask(Ask { renewal, since: *since, ..ask(namespace, account, names, now) }, now)
             }
         }
     }
 
-    fn renewal(&self, account: &Account, names: &Names, now: Timestamp) -> Renewal {
-        if self.budget.is_certified(account, names, now) { Renewal::SameSet } else { Renewal::No }
+    /// What the CA may exempt an order for these names from: the budget knows whether it certified them. A tenant can write a
+    /// Certificate's status; what that gains is an order that the CA refuses, and a refusal is obeyed.
+    fn renewal(&self, namespace: &str, names: &Names, now: Timestamp) -> Renewal {
+        let ns = self.namespaces.get(namespace).zip(names.first());
+        let mut naming = ns.into_iter().flat_map(|(ns, host)| ns.certificates_naming(host));
+        let wanted = naming.any(|certificate| {
+            certificate.is_in_suggested_window(now)
+                && Names::new(super::gate::hosts(certificate)).as_ref() == Some(names)
+        });
+        if wanted { Renewal::Ari } else { Renewal::SameSet }
     }
 
     /// Where a request stands.
@@ -385,7 +378,7 @@ impl World {
         let certificate = seen.certificate.as_ref().and_then(|(name, _)| ns?.certificates.get(name));
         let issued = certificate.is_some_and(|certificate| certificate.status.not_after.is_some());
         let class = if issued { Class::Again } else { Class::First };
-        let renewal = self.renewal(&account, &names, now);
+        let renewal = self.renewal(namespace, &names, now);
         self.budget.ask(Ask { class, renewal, ..ask(namespace, account, names, now) }, now)
     }
 
@@ -435,6 +428,14 @@ fn names_in<'w, N: Iterator<Item = &'w String>>(
     of: impl Fn(&'w Namespace) -> N,
 ) -> Vec<(Arc<str>, String)> {
     namespaces.flat_map(|(namespace, ns)| of(ns).map(move |name| (namespace.clone(), name.clone()))).collect()
+}
+
+/// Whether an order was made at another CA than the one to which its issuer leads now. The URLs of the CAs whose limits are
+/// known all have the authority of their directory; of others nothing is concluded.
+fn is_of_another_ca(directory: &str, order: &str) -> bool {
+    let authority =
+        |url: &str| url.split_once("://").and_then(|(_, rest)| rest.split('/').next()).map(str::to_ascii_lowercase);
+    !order.is_empty() && CaLimits::is_built_in(directory) && authority(directory) != authority(order)
 }
 
 /// A first order that could go from now on.

@@ -21,6 +21,8 @@ use crate::core::host::Host;
 const LAPSE: SignedDuration = SignedDuration::from_hours(1);
 /// How long one is kept for an order that the CA took: longer than an order lives (Let's Encrypt: seven days).
 const ORDER_LAPSE: SignedDuration = SignedDuration::from_hours(8 * 24);
+/// By how much the clocks here may be ahead of the CA's.
+const SKEW: SignedDuration = SignedDuration::from_secs(15);
 
 /// The limits of all CAs, and what is left of them.
 #[derive(Default)]
@@ -29,6 +31,8 @@ pub struct Budget {
     buckets: HashMap<Key, (Bucket, Rate)>,
     /// What a CA said it takes nothing of before that time.
     shut: HashMap<Key, Timestamp>,
+    /// The sets of names that a CA refused: until when, and for which buckets. Whatever exempts them here, it does not there.
+    refused: HashMap<(Account, Names), (Timestamp, Vec<Key>)>,
     held: HashMap<Id, Held>,
     /// How many places of a bucket are kept.
     kept: HashMap<Key, u32>,
@@ -143,7 +147,7 @@ impl Budget {
         self.release(&(namespace.clone(), names.clone()));
     }
 
-    /// A certificate for these names was made at that time: the next one renews it.
+    /// The CA certified these names then: for 120 days the next one is a renewal.
     pub fn certified(&mut self, account: &Account, names: &Names, at: Timestamp) {
         self.ledger.certified(account, names, at);
     }
@@ -153,9 +157,24 @@ impl Budget {
         self.ledger.is_certified(account, names, now)
     }
 
+    /// The CA validated a name: its failures in a row are forgiven (Boulder `ra`, `resetAccountPausingLimit`). A certificate
+    /// alone does not say so, as authorizations are used again.
+    pub fn validated(&mut self, account: &Account, host: &Host) {
+        self.buckets.remove(&Key::failures(Kind::ConsecutiveFailures, account, host));
+    }
+
     /// The CA refused.
     pub fn refuse(&mut self, refusal: &Refusal) {
         let limits = self.limits(&refusal.account.directory).unwrap_or_default();
+        if matches!(refusal.limit, Some(Kind::NewOrders | Kind::CertificatesPerDomain)) {
+            self.ledger.doubt(&refusal.account, &refusal.names, refusal.at);
+        }
+        let whose = (refusal.account.clone(), refusal.names.clone());
+        let (until, keys) = self.refused.entry(whose).or_insert((refusal.until, Vec::new()));
+        *until = (*until).max(refusal.until);
+        keys.extend(refusal.keys());
+        keys.sort_unstable();
+        keys.dedup();
         for key in refusal.keys() {
             if let Some(rate) = key.rate(&limits) {
                 self.buckets.entry(key.clone()).or_insert((Bucket::full(), rate)).0.shut_until(rate, refusal.until);
@@ -185,11 +204,6 @@ impl Budget {
         for key in keys {
             if let Some(rate) = key.rate(&limits) {
                 self.buckets.entry(key).or_insert_with(|| (fresh(rate), rate)).0.spend(rate, at);
-            }
-        }
-        if matches!(news, News::Issued(_)) {
-            for key in failures(Kind::ConsecutiveFailures, seen.names.hosts()) {
-                self.buckets.remove(&key);
             }
         }
     }
@@ -234,7 +248,8 @@ impl Budget {
         }
         let Some(limits) = self.limits(&ask.account.directory) else { return };
         self.waiting.remove(&id);
-        self.hold(id, keys_of(ask, &limits), true, now);
+        let keys = self.keys_of(ask, &limits, now);
+        self.hold(id, keys, true, now);
     }
 
     /// Whether an order may go. One that may not waits from now on, until it goes or is withdrawn.
@@ -244,7 +259,7 @@ impl Budget {
             return Place::Granted;
         }
         let limits = self.limits(&ask.account.directory);
-        let keys = keys_of(&ask, limits.as_ref().unwrap_or(&CaLimits::default()));
+        let keys = self.keys_of(&ask, limits.as_ref().unwrap_or(&CaLimits::default()), now);
         if limits.is_none() {
             return self.refused(&keys, now).map_or(Place::Free, Place::Waiting);
         }
@@ -283,9 +298,15 @@ impl Budget {
         if let Some(wait) = self.refused(&waiting.keys, now) {
             return Place::Waiting(wait);
         }
-        let Some((key, ahead)) = self.waiting.standing(id) else { return Place::Unasked };
-        let nth = self.kept.get(key).copied().unwrap_or_default().saturating_add(ahead).saturating_add(1);
-        let until = self.buckets.get(key).map_or(now, |(bucket, rate)| bucket.free_at(*rate, nth, now));
+        let Some((waits_at, ahead)) = self.waiting.standing(id) else { return Place::Unasked };
+        // It goes when the last of its buckets has a place for it.
+        let free = |key: &Key, ahead: u32| {
+            let nth = self.kept.get(key).copied().unwrap_or_default().saturating_add(ahead).saturating_add(1);
+            self.buckets.get(key).map_or(now, |(bucket, rate)| free_at(bucket, *rate, nth, now))
+        };
+        let elsewhere = waiting.keys.iter().filter(|key| *key != waits_at).map(|key| (free(key, 0), key));
+        let (until, key) =
+            elsewhere.fold((free(waits_at, ahead), waits_at), |last, one| if one.0 > last.0 { one } else { last });
         Place::Waiting(Wait { limit: key.kind, of: key.subject().to_owned(), until, refused: false })
     }
 
@@ -320,6 +341,7 @@ impl Budget {
         late.iter().for_each(|id| self.release(id));
         self.buckets.retain(|_, (bucket, _)| !bucket.is_full(now));
         self.shut.retain(|_, until| *until > now);
+        self.refused.retain(|_, (until, _)| *until > now);
         self.ledger.forget(now);
         self.waiting.tidy();
     }
@@ -328,7 +350,7 @@ impl Budget {
     #[cfg(test)]
     pub fn sizes(&self) -> Vec<usize> {
         let [waiting, crowds] = self.waiting.sizes();
-        let own = [self.buckets.len(), self.shut.len(), self.held.len(), self.kept.len(), waiting, crowds];
+        let own = [self.buckets.len(), self.shut.len() + self.refused.len(), self.held.len(), self.kept.len(), waiting, crowds];
         self.ledger.sizes().into_iter().chain(own).chain([self.granted.len()]).collect()
     }
 
@@ -381,7 +403,7 @@ impl Budget {
                 let (bucket, known) = self.buckets.entry(key.clone()).or_insert((Bucket::full(), rate));
                 *known = rate;
                 let kept = self.kept.get(key).copied().unwrap_or_default();
-                at = at.max(bucket.free_at(rate, kept.saturating_add(1), now));
+                at = at.max(free_at(bucket, rate, kept.saturating_add(1), now));
             }
             if at > now && last.as_ref().is_none_or(|(_, latest)| at > *latest) {
                 last = Some((key.clone(), at));
@@ -420,6 +442,24 @@ impl Budget {
         }
     }
 
+    /// The buckets in which an order must find a place.
+    fn keys_of(&self, ask: &Ask, limits: &CaLimits, now: Timestamp) -> Vec<Key> {
+        let certified = self.ledger.is_certified(&ask.account, &ask.names, now);
+        let renewal = match ask.renewal {
+            Renewal::Ari if limits.ari => Renewal::Ari,
+            Renewal::Ari | Renewal::SameSet if certified => Renewal::SameSet,
+            Renewal::Ari | Renewal::SameSet | Renewal::No => Renewal::No,
+        };
+        let mut keys = Key::of_order(&ask.account, &ask.names, renewal);
+        let refused = self.refused.get(&(ask.account.clone(), ask.names.clone())).filter(|(until, _)| *until > now);
+        for key in refused.into_iter().flat_map(|(_, keys)| keys) {
+            if !keys.contains(key) {
+                keys.push(key.clone());
+            }
+        }
+        keys
+    }
+
     /// Looked up each time: a tenant's issuers may name directories without end.
     fn limits(&self, directory: &str) -> Option<CaLimits> {
         CaLimits::of(directory, &self.policies)
@@ -431,13 +471,14 @@ impl Budget {
     }
 }
 
-/// The buckets in which an order must find a place.
-fn keys_of(ask: &Ask, limits: &CaLimits) -> Vec<Key> {
-    let renewal = match ask.renewal {
-        Renewal::SameSet if limits.ari => Renewal::Ari,
-        renewal => renewal,
-    };
-    Key::of_order(&ask.account, &ask.names, renewal)
+/// When the `nth` place is there by the CA's clock too.
+fn free_at(bucket: &Bucket, rate: Rate, nth: u32, now: Timestamp) -> Timestamp {
+    let there = now.saturating_sub(SKEW).unwrap_or(Timestamp::MIN);
+    if bucket.free_at(rate, nth, there) <= there {
+        return now;
+    }
+    // What goes before it goes now at the earliest.
+    bucket.free_at(rate, nth, now).saturating_add(SKEW).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

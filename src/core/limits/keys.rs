@@ -68,7 +68,8 @@ pub enum Renewal {
     No,
     /// The same names were certified before: from the limits on orders and on certificates of a registered domain.
     SameSet,
-    /// It says which certificate it replaces (ARI): from all limits.
+    /// It says which certificate it replaces, within the time that the CA suggested for that (ARI, RFC 9773): from all limits.
+    /// Boulder exempts within that time alone (`wfe2`, `validateReplacementOrder`).
     Ari,
 }
 

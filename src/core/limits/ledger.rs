@@ -16,6 +16,8 @@ pub const KEPT: SignedDuration = SignedDuration::from_hours(2 * 7 * 24);
 const MOST: usize = 24;
 /// How long names count as certified: the CA looks that far back for what an order renews (Boulder `wfe2`, 120 days).
 pub const CERTIFIED: SignedDuration = SignedDuration::from_hours(120 * 24);
+/// How much of that is left to an order until it is at the CA.
+const ON_ITS_WAY: SignedDuration = SignedDuration::from_hours(1);
 /// The most orders of a namespace that are remembered: whoever makes Order objects without end fills no memory.
 const MOST_OF_NAMESPACE: usize = 20_000;
 
@@ -86,8 +88,17 @@ pub struct Spent {
 pub(super) struct Ledger {
     orders: HashMap<Arc<str>, Seen>,
     by_namespace: HashMap<Arc<str>, OfNamespace>,
-    /// When names were last certified, by directory.
-    certified: HashMap<(Arc<str>, Names), Timestamp>,
+    /// What a CA knows of sets of names, by its directory.
+    sets: HashMap<(Arc<str>, Names), Set>,
+}
+
+/// What a CA knows of a set of names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Set {
+    /// It certified them, at last then.
+    Certified(Timestamp),
+    /// It refused an order that it would have taken for a renewal, at last then.
+    Unknown(Timestamp),
 }
 
 /// The uids of a namespace's orders.
@@ -188,14 +199,27 @@ impl Ledger {
         }
     }
 
+    /// A certificate for these names was issued then.
     pub(super) fn certified(&mut self, account: &Account, names: &Names, at: Timestamp) {
-        let latest = self.certified.entry((account.directory.clone(), names.clone())).or_insert(at);
-        *latest = (*latest).max(at);
+        self.learn(account, names, Set::Certified(at));
     }
 
+    /// The CA refused these names as it would not have refused a renewal.
+    pub(super) fn doubt(&mut self, account: &Account, names: &Names, at: Timestamp) {
+        self.learn(account, names, Set::Unknown(at));
+    }
+
+    fn learn(&mut self, account: &Account, names: &Names, set: Set) {
+        let known = self.sets.entry((account.directory.clone(), names.clone())).or_insert(set);
+        if set.at() >= known.at() {
+            *known = set;
+        }
+    }
+
+    /// Whether the CA takes an order for these names for a renewal.
     pub(super) fn is_certified(&self, account: &Account, names: &Names, now: Timestamp) -> bool {
-        let last = self.certified.get(&(account.directory.clone(), names.clone()));
-        last.is_some_and(|at| at.duration_until(now) <= CERTIFIED)
+        let known = self.sets.get(&(account.directory.clone(), names.clone()));
+        known.is_some_and(|set| matches!(set, Set::Certified(at) if at.duration_until(now) <= CERTIFIED - ON_ITS_WAY))
     }
 
     /// All that happened, in order.
@@ -229,8 +253,14 @@ impl Ledger {
 
     /// Forgets what has no say any more.
     pub(super) fn forget(&mut self, now: Timestamp) {
-        self.orders.retain(|_, seen| has_say(seen, now));
-        self.certified.retain(|_, at| at.duration_until(now) <= CERTIFIED);
+        self.sets.retain(|_, set| set.at().duration_until(now) <= CERTIFIED);
+        // The last certificate of its names is what makes the next order a renewal.
+        let sets = &self.sets;
+        let is_last = |seen: &Seen| {
+            let set = sets.get(&(seen.account.directory.clone(), seen.names.clone()));
+            seen.progress.issued.is_some_and(|at| set == Some(&Set::Certified(at)))
+        };
+        self.orders.retain(|_, seen| has_say(seen, now) || is_last(seen));
         self.tidy_names();
     }
 
@@ -264,7 +294,7 @@ impl Ledger {
     /// How much is remembered: orders, namespaces, and names that were certified.
     #[cfg(test)]
     pub(super) fn sizes(&self) -> [usize; 3] {
-        [self.orders.len(), self.by_namespace.len(), self.certified.len()]
+        [self.orders.len(), self.by_namespace.len(), self.sets.len()]
     }
 }
 
@@ -275,6 +305,16 @@ fn has_say(seen: &Seen, now: Timestamp) -> bool {
 /// What was before that has no say any more.
 fn forgotten_before(now: Timestamp) -> Timestamp {
     now.checked_sub(KEPT).unwrap_or(Timestamp::MIN)
+}
+
+// === impl Set ===
+
+impl Set {
+    const fn at(self) -> Timestamp {
+        match self {
+            Self::Certified(at) | Self::Unknown(at) => at,
+        }
+    }
 }
 
 // === impl Progress ===

@@ -17,7 +17,8 @@ pub struct LimitsPolicy {
     /// How many percent of each limit this cluster may use, where others share the account or the domains.
     #[schemars(range(min = 1, max = 100))]
     pub share: u8,
-    /// Whether cert-manager renews with ARI (feature gate `ACMEUseARI`): the CA then exempts renewals from all limits.
+    /// Whether cert-manager renews with ARI (feature gate `ACMEUseARI`): within the time that the CA suggests for a
+    /// certificate, which stands in its status, the CA exempts its renewal from all limits.
     pub ari: bool,
     /// New orders of the account.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,6 +93,11 @@ const LETS_ENCRYPT_STAGING: LimitsPolicy = LimitsPolicy {
 const BUILT_IN: [(&str, &LimitsPolicy); 2] =
     [("acme-v02.api.letsencrypt.org", &LETS_ENCRYPT), ("acme-staging-v02.api.letsencrypt.org", &LETS_ENCRYPT_STAGING)];
 
+fn built_in(directory: &str) -> Option<&'static LimitsPolicy> {
+    let authority = directory.split_once("://").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default();
+    BUILT_IN.iter().find(|(known, _)| authority.eq_ignore_ascii_case(known)).map(|(_, limits)| *limits)
+}
+
 // === impl LimitsPolicy ===
 
 impl Default for LimitsPolicy {
@@ -128,9 +134,7 @@ impl CaLimits {
     /// The limits of the CA of a directory: policy's before the built-in ones. `None`: none are known, or policy has them off.
     pub fn of(directory: &str, policies: &BTreeMap<String, LimitsPolicy>) -> Option<Self> {
         let same = |url: &str| url.trim_end_matches('/') == directory.trim_end_matches('/');
-        let authority = directory.split_once("://").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default();
-        let built_in =
-            BUILT_IN.iter().find(|(known, _)| authority.eq_ignore_ascii_case(known)).map(|(_, limits)| *limits);
+        let built_in = built_in(directory);
         let ours = policies.iter().find(|(url, _)| same(url)).map(|(_, limits)| limits);
         let general = ours.or(built_in).filter(|limits| limits.enabled)?;
         let rates = Kind::ALL.map(|kind| {
@@ -140,6 +144,11 @@ impl CaLimits {
         });
         let limits = Self { rates, ari: general.ari };
         limits.rates.iter().any(Option::is_some).then_some(limits)
+    }
+
+    /// Whether the CA of a directory is one whose limits are known without policy.
+    pub fn is_built_in(directory: &str) -> bool {
+        built_in(directory).is_some()
     }
 
     /// The limit of a kind; `None`: there is none.

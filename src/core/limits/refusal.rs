@@ -24,6 +24,8 @@ pub struct Refusal {
     pub limit: Option<Kind>,
     /// The registered domain or name that it names.
     pub of: Option<String>,
+    /// When it came.
+    pub at: Timestamp,
     /// Until when nothing that it concerns is to be asked for.
     pub until: Timestamp,
 }
@@ -41,7 +43,7 @@ impl Refusal {
         };
         let until = told.until.unwrap_or_else(|| later(patience)).min(later(LONGEST));
         let of = quoted(told.detail).filter(|_| !told.paused).map(str::to_ascii_lowercase);
-        Some(Self { account: account.clone(), names: names.clone(), limit, of, until })
+        Some(Self { account: account.clone(), names: names.clone(), limit, of, at, until })
     }
 
     /// The buckets that it concerns. An unknown limit concerns the account.

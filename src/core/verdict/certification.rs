@@ -77,7 +77,6 @@ impl<'a> Climb<'a> {
     }
 
     pub(super) fn rule(&self, request: &Request) -> Ruling {
-        let host = request.host.as_str();
         let Relevant { found_at, walk, set } = match self.relevant() {
             Err((name, failure)) => {
                 let words = format!("{name}: {failure}");

@@ -56,7 +56,8 @@ fn who_finds_no_place_waits_verified_and_goes_when_its_turn_comes() {
 
     cluster.pass(990);
     assert_eq!(cluster.orders.len(), 2);
-    cluster.pass(20);
+    // With a margin for clocks that differ.
+    cluster.pass(35);
     assert_eq!(sorted(&cluster), ["one.example.com", "two.example.com", "www.example.net"]);
     assert_eq!(cluster.reason("two.example.com", "Ready").as_deref(), Some("True Issued"));
 }
@@ -74,7 +75,7 @@ fn another_process_knows_what_was_used_from_objects_alone() {
     cluster.start_anew();
     cluster.pass(490);
     assert_eq!(cluster.orders.len(), 2);
-    cluster.pass(20);
+    cluster.pass(35);
     assert_eq!(cluster.orders.len(), 3);
 }
 

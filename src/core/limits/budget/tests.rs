@@ -2,6 +2,8 @@ use super::*;
 use crate::core::limits::{Progress, RatePolicy};
 
 const CA: &str = "https://ca.example/directory";
+/// By how many seconds the clock here may be ahead of the CA's.
+const AHEAD: i64 = 15;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_795_000_000 + seconds).unwrap()
@@ -78,7 +80,7 @@ fn two_in_the_same_moment_do_not_both_take_the_last_place() {
     let mut budget = budget(10, 1, 5);
     assert_eq!(budget.ask(ask("a", "x.example.com"), at(0)), Place::Granted);
     let second = budget.ask(ask("b", "y.example.com"), at(0));
-    assert_eq!(waits_for(second), (Kind::CertificatesPerDomain, "example.com".into(), 1000));
+    assert_eq!(waits_for(second), (Kind::CertificatesPerDomain, "example.com".into(), 1000 + AHEAD));
     // Another registered domain has places of its own, also beneath the same public suffix.
     assert_eq!(budget.ask(ask("b", "y.example.co.uk"), at(0)), Place::Granted);
     assert_eq!(budget.ask(ask("b", "y.other.co.uk"), at(0)), Place::Granted);
@@ -96,7 +98,10 @@ fn a_place_is_kept_from_the_order_to_the_certificate_and_then_used_up() {
     assert_eq!(waits_for(budget.ask(ask("a", "x.example.net"), at(0))).0, Kind::NewOrders);
     // The CA took the order: it comes back in time, while the certificate's place stays kept.
     budget.see(seen("a", "x.example.com", "1", ordered(10)));
-    assert_eq!(waits_for(budget.place(&ask("a", "x.example.net").id(), at(10))), (Kind::NewOrders, String::new(), 110));
+    assert_eq!(
+        waits_for(budget.place(&ask("a", "x.example.net").id(), at(10))),
+        (Kind::NewOrders, String::new(), 110 + AHEAD)
+    );
     assert_eq!(waits_for(budget.ask(ask("b", "y.example.com"), at(10))).0, Kind::CertificatesPerDomain);
     budget.see(seen("a", "x.example.com", "1", issued(20)));
     budget.turn(at(109));
@@ -104,9 +109,9 @@ fn a_place_is_kept_from_the_order_to_the_certificate_and_then_used_up() {
         budget.place(&ask("a", "x.example.net").id(), at(109)),
         budget.place(&ask("a", "x.example.net").id(), at(109))
     );
-    budget.turn(at(110));
-    assert_eq!(budget.place(&ask("a", "x.example.net").id(), at(110)), Place::Granted);
-    assert_eq!(waits_for(budget.place(&ask("b", "y.example.com").id(), at(110))).2, 1020);
+    budget.turn(at(110 + AHEAD));
+    assert_eq!(budget.place(&ask("a", "x.example.net").id(), at(110 + AHEAD)), Place::Granted);
+    assert_eq!(waits_for(budget.place(&ask("b", "y.example.com").id(), at(110 + AHEAD))).2, 1020 + AHEAD);
 }
 
 #[test]
@@ -118,14 +123,16 @@ fn renewals_are_exempt_as_the_ca_exempts_them() {
     // Orders and domain are used up, and do not count for it; the set does.
     assert_eq!(
         waits_for(budget.ask(again(Renewal::SameSet), at(200))),
-        (Kind::CertificatesPerSet, "x.example.com".into(), 5000)
+        (Kind::CertificatesPerSet, "x.example.com".into(), 5000 + AHEAD)
     );
+    // Nothing is exempt for what it says alone, nor where cert-manager does not renew with ARI.
     budget.withdraw(&again(Renewal::SameSet).id());
-    assert_eq!(budget.ask(again(Renewal::Ari), at(200)), Place::Granted);
+    assert_eq!(waits_for(budget.ask(again(Renewal::Ari), at(200))).0, Kind::CertificatesPerSet);
+    budget.withdraw(&again(Renewal::SameSet).id());
     // What it was certified with is no order, and no certificate of the domain, to others.
     budget.see(seen("a", "x.example.com", "2", issued(300)));
     assert_eq!(budget.least_left(Kind::NewOrders, at(300)), Some(1));
-    let next = budget.ask(ask("a", "y.example.com"), at(1000));
+    let next = budget.ask(ask("a", "y.example.com"), at(1000 + AHEAD));
     assert_eq!(next, Place::Granted);
 }
 
@@ -139,7 +146,7 @@ fn failures_of_a_name_hold_that_name_alone() {
     }
     assert_eq!(
         waits_for(budget.ask(ask("a", "x.example.com"), at(20))),
-        (Kind::FailedAuthorizations, "x.example.com".into(), 300)
+        (Kind::FailedAuthorizations, "x.example.com".into(), 300 + AHEAD)
     );
     assert_eq!(budget.ask(ask("a", "y.example.com"), at(20)), Place::Granted);
 }
@@ -165,7 +172,7 @@ fn namespaces_take_turns_and_first_certificates_go_first() {
         }
     }
     assert_eq!(went, ["c0", "s", "c1", "c2", "c3", "again"]);
-    assert!((600..=610).contains(&now), "one in 100 s each: {now}");
+    assert!((600..=610 + 6 * AHEAD).contains(&now), "one in 100 s each: {now}");
 }
 
 #[test]
@@ -213,10 +220,11 @@ fn what_the_ca_refused_all_the_same_is_obeyed_for_all_that_it_concerns() {
     }
     assert_eq!(budget.ask(ask("b", "y.example.net"), now), Place::Granted);
     budget.ask(ask("b", "z.example.com"), now);
-    budget.turn(until);
-    assert_eq!(budget.place(&ask("b", "y.example.com").id(), until), Place::Granted);
+    let then = until.checked_add(SKEW).unwrap();
+    budget.turn(then);
+    assert_eq!(budget.place(&ask("b", "y.example.com").id(), then), Place::Granted);
     // One place and no more: the CA's bucket was empty.
-    assert_eq!(waits_for(budget.place(&ask("b", "z.example.com").id(), until)).0, Kind::CertificatesPerDomain);
+    assert_eq!(waits_for(budget.place(&ask("b", "z.example.com").id(), then)).0, Kind::CertificatesPerDomain);
 }
 
 #[test]
@@ -243,7 +251,7 @@ fn what_is_remembered_rebuilds_what_was_left() {
         let host = Host::parse(host).unwrap();
         for spent in before.spent(&namespace, &host) {
             let spent: Spent = serde_json::from_value(serde_json::to_value(spent).unwrap()).unwrap();
-            after.remember(spent.seen(&namespace, &host, None).unwrap());
+            after.see(spent.seen(&namespace, &host, &account()).unwrap());
         }
     }
     after.settle(at(30));
@@ -254,7 +262,7 @@ fn what_is_remembered_rebuilds_what_was_left() {
         waits_for(after.ask(ask("t", "d.example.com"), at(30))),
         waits_for(before.ask(ask("t", "d.example.com"), at(30)))
     );
-    assert!(after.is_certified(&account(), &names("a.example.com"), at(0)));
+    assert!(after.is_certified(&account(), &names("a.example.com"), at(30)));
 }
 
 #[test]
@@ -281,8 +289,11 @@ fn with_ari_renewals_are_exempt_from_all_that_is_limited() {
     let mut budget = Budget::new(policies);
     budget.settle(at(0));
     budget.see(seen("a", "x.example.com", "1", issued(0)));
-    let again = Ask { class: Class::Again, renewal: Renewal::SameSet, ..ask("a", "x.example.com") };
-    assert_eq!(budget.ask(again, at(1)), Place::Granted);
+    let again = |renewal| Ask { class: Class::Again, renewal, ..ask("a", "x.example.com") };
+    // Outside the time that the CA suggests it is a renewal like any other.
+    assert_eq!(waits_for(budget.ask(again(Renewal::SameSet), at(1))).0, Kind::CertificatesPerSet);
+    budget.withdraw(&again(Renewal::SameSet).id());
+    assert_eq!(budget.ask(again(Renewal::Ari), at(1)), Place::Granted);
     assert_eq!(waits_for(budget.ask(ask("a", "y.example.com"), at(1))).0, Kind::CertificatesPerDomain);
 }
 
@@ -295,20 +306,104 @@ fn limits_that_come_into_force_later_count_what_was_ordered_before() {
     budget.set_policies(&policies(10, 1, 5));
     assert_eq!(
         waits_for(budget.ask(ask("a", "y.example.com"), at(20))),
-        (Kind::CertificatesPerDomain, "example.com".into(), 1010)
+        (Kind::CertificatesPerDomain, "example.com".into(), 1010 + AHEAD)
     );
+}
+
+const DAY: i64 = 24 * 3600;
+
+#[test]
+fn a_renewal_is_one_for_120_days_after_the_last_certificate_and_at_that_ca_alone() {
+    let mut budget = budget(1, 1, 5);
+    budget.see(seen("a", "x.example.com", "1", issued(0)));
+    let (ours, names) = (account(), names("x.example.com"));
+    for (days, expected) in [(1, true), (118, true), (120, false), (400, false)] {
+        assert_eq!(budget.is_certified(&ours, &names, at(days * DAY)), expected, "{days} days");
+        budget.tidy(at(days * DAY));
+    }
+    budget.certified(&ours, &names, at(100 * DAY));
+    assert!(budget.is_certified(&ours, &names, at(200 * DAY)));
+    assert!(!budget.is_certified(&Account::new("https://other.example/dir", "u"), &names, at(200 * DAY)));
+}
+
+#[test]
+fn a_refusal_is_obeyed_for_its_names_whatever_exempts_them() {
+    let mut budget = budget(10, 10, 10);
+    budget.see(seen("a", "x.example.com", "1", issued(0)));
+    let text = "429 urn:ietf:params:acme:error:rateLimited: too many certificates (50) already issued for \"example.com\" in the last 168h0m0s, retry after 2026-11-24 07:00:00 UTC: see x";
+    let refusal = Refusal::read(text, &account(), &names("x.example.com"), at(100)).unwrap();
+    let until = refusal.until;
+    budget.refuse(&refusal);
+    let again = Ask { class: Class::Again, renewal: Renewal::SameSet, ..ask("a", "x.example.com") };
+    match budget.ask(again.clone(), at(200)) {
+        Place::Waiting(wait) => {
+            assert_eq!((wait.limit, wait.until, wait.refused), (Kind::CertificatesPerDomain, until, true))
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(!budget.is_certified(&account(), &names("x.example.com"), at(200)), "the CA does not know of it");
+    // What it certified before does not count any more; what it certifies from now on does.
+    budget.certified(&account(), &names("x.example.com"), at(50));
+    assert!(!budget.is_certified(&account(), &names("x.example.com"), at(200)));
+    budget.certified(&account(), &names("x.example.com"), at(300));
+    assert!(budget.is_certified(&account(), &names("x.example.com"), at(400)));
+    let other = budget.ask(Ask { renewal: Renewal::SameSet, ..ask("a", "x.example.net") }, at(200));
+    assert_eq!(other, Place::Granted, "names that it did not refuse");
+}
+
+#[test]
+fn the_last_certificate_is_remembered_for_as_long_as_it_makes_renewals() {
+    let mut budget = budget(10, 10, 10);
+    budget.see(seen("a", "x.example.com", "1", issued(0)));
+    budget.see(seen("a", "x.example.com", "2", issued(DAY)));
+    budget.tidy(at(60 * DAY));
+    let host = Host::parse("x.example.com").unwrap();
+    let orders: Vec<String> = budget.spent(&"a".into(), &host).into_iter().map(|spent| spent.order).collect();
+    assert_eq!(orders, ["2"]);
+    budget.tidy(at(130 * DAY));
+    assert_eq!(budget.spent(&"a".into(), &host), []);
+}
+
+#[test]
+fn failures_in_a_row_end_with_a_validation() {
+    let mut policies = policies(1000, 1000, 1000);
+    for limits in policies.values_mut() {
+        limits.failed_authorizations = rate(1000, 1000);
+        limits.consecutive_failures = rate(2, 1_000_000);
+    }
+    let mut budget = Budget::new(policies);
+    budget.settle(at(0));
+    for n in 0..2 {
+        let failed = Progress { failed: Some(at(n)), failures: names("x.example.com").hosts().to_vec(), ..ordered(n) };
+        budget.see(seen("a", "x.example.com", &format!("{n}"), failed));
+    }
+    // A certificate by an authorization that was there already is none.
+    budget.see(seen("a", "x.example.com", "issued", issued(5)));
+    let again = Ask { renewal: Renewal::SameSet, ..ask("a", "x.example.com") };
+    assert_eq!(waits_for(budget.ask(again.clone(), at(10))).0, Kind::ConsecutiveFailures);
+    budget.withdraw(&again.id());
+    budget.validated(&account(), &Host::parse("x.example.com").unwrap());
+    assert_eq!(budget.ask(again, at(10)), Place::Granted);
+}
+
+#[test]
+fn the_time_that_is_told_for_a_set_is_the_latest_of_its_buckets() {
+    let mut budget = budget(100, 1, 5);
+    budget.see(seen("a", "x.example.com", "1", issued(0)));
+    budget.see(seen("a", "x.example.net", "2", issued(500)));
+    let told = waits_for(budget.ask(ask("b", "y.example.com y.example.net"), at(600)));
+    assert_eq!(told, (Kind::CertificatesPerDomain, "example.net".into(), 1500 + AHEAD));
 }
 
 #[test]
 fn a_renewal_is_one_for_as_long_as_the_ca_looks_back() {
-    const DAY: i64 = 24 * 3600;
     let mut budget = budget(10, 1, 5);
     budget.see(seen("a", "x.example.com", "1", issued(0)));
     let is_renewal = |budget: &Budget, day| budget.is_certified(&account(), &names("x.example.com"), at(day * DAY));
-    assert_eq!([0, 90, 120, 121].map(|day| is_renewal(&budget, day)), [true, true, true, false]);
+    assert_eq!([0, 90, 119, 121].map(|day| is_renewal(&budget, day)), [true, true, true, false]);
     budget.certified(&account(), &names("x.example.com"), at(60 * DAY));
     budget.certified(&account(), &names("x.example.com"), at(10 * DAY));
-    assert_eq!([120, 180, 181].map(|day| is_renewal(&budget, day)), [true, true, false]);
+    assert_eq!([120, 179, 181].map(|day| is_renewal(&budget, day)), [true, true, false]);
     budget.tidy(at(181 * DAY));
     assert_eq!(budget.sizes().iter().sum::<usize>(), 0);
 }
