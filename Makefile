@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test fuzz lint demo bench manifests certs page image clean tools parts
+.PHONY: help build test fuzz differential lint demo bench manifests certs page image clean tools parts
 
 CARGO ?= cargo
 GO ?= go
@@ -33,6 +33,9 @@ test: lint parts ## check everything: format, lints, unit, chart and lab tests
 
 fuzz: tools ## break reviews for five minutes (LONG_FUZZ_SECONDS): no panic, no growth, every answer well-formed
 	CERTGATE_FUZZ_SECONDS=$(LONG_FUZZ_SECONDS) $(CARGO) test --locked --release --test fuzz_review -- --nocapture
+
+differential: tools ## compare names, addresses, CAA and budgets with Boulder's own code (CERTGATE_DIFFERENTIAL_SEED)
+	$(CARGO) test --quiet --locked --test differential -- --ignored --nocapture --test-threads=1
 
 lint: tools ## check format, lints and, where cargo-deny is installed, dependencies
 	$(call say,format)

@@ -242,7 +242,12 @@ impl<'a> Raw<'a> {
 
     fn caa(&self) -> Result<Caa, NoReply> {
         let cut = NoReply::Malformed("a CAA record is cut short");
-        let [flags, length, rest @ ..] = self.data else { return Err(cut) };
+        // What ends before the tag has none, and says nothing: the CA's codec (miekg/dns) reads on, too.
+        let (flags, length, rest) = match self.data {
+            [] => (&0, &0, &[][..]),
+            [flags] => (flags, &0, &[][..]),
+            [flags, length, rest @ ..] => (flags, length, rest),
+        };
         let (tag, value) = rest.split_at_checked((*length).into()).ok_or(cut)?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(Caa { flags: *flags, tag: text(tag), value: text(value) })

@@ -13,16 +13,14 @@ use super::{Key, Namespace, World, gate::SeenRequest};
 use crate::{
     api::{
         domain::DomainStatus,
-        partial::{
-            certificate::Certificate,
-            issuance::{Challenge, Order, Progress as OrderStatus},
-        },
+        partial::issuance::{Challenge, Order, Progress as OrderStatus},
     },
     core::{
         host::Host,
         issuance,
         limits::{
-            Account, Ask, CaLimits, Class, Id, Kind, Names, PastOrder, Place, Progress, Renewal, Seen, Spent, refusal::Refusal,
+            Account, Ask, CaLimits, Class, Id, Kind, Names, PastOrder, Place, Progress, Renewal, Seen, Spent,
+            refusal::Refusal,
         },
         policy::IssuerRef,
         reconcile::{Checks, HostPlan, Notes, limit},
@@ -267,8 +265,7 @@ impl World {
     /// Whether the CA of an issuer has limits that are known.
     pub(super) fn is_limited(&self, namespace: &str, issuer: &IssuerRef) -> bool {
         let account = self.account(namespace, issuer);
-        account
-            .is_some_and(|account| CaLimits::of(&account.directory, &self.policy.limits).is_some())
+        account.is_some_and(|account| CaLimits::of(&account.directory, &self.policy.limits).is_some())
     }
 
     /// The plan for a host by its place within the CA's limits, which is put into `checks`.

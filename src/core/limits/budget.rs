@@ -350,7 +350,14 @@ impl Budget {
     #[cfg(test)]
     pub fn sizes(&self) -> Vec<usize> {
         let [waiting, crowds] = self.waiting.sizes();
-        let own = [self.buckets.len(), self.shut.len() + self.refused.len(), self.held.len(), self.kept.len(), waiting, crowds];
+        let own = [
+            self.buckets.len(),
+            self.shut.len() + self.refused.len(),
+            self.held.len(),
+            self.kept.len(),
+            waiting,
+            crowds,
+        ];
         self.ledger.sizes().into_iter().chain(own).chain([self.granted.len()]).collect()
     }
 

@@ -251,7 +251,7 @@ fn what_is_remembered_rebuilds_what_was_left() {
         let host = Host::parse(host).unwrap();
         for spent in before.spent(&namespace, &host) {
             let spent: Spent = serde_json::from_value(serde_json::to_value(spent).unwrap()).unwrap();
-            after.see(spent.seen(&namespace, &host, &account()).unwrap());
+            after.remember(spent.seen(&namespace, &host, Some(&account())).unwrap());
         }
     }
     after.settle(at(30));

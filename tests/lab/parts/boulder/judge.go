@@ -2,10 +2,24 @@ package main
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/letsencrypt/boulder/iana"
 	"github.com/letsencrypt/boulder/policy"
+	"github.com/weppos/publicsuffix-go/publicsuffix"
 )
+
+// The rules of the CA's public suffix list, private ones included, in their ASCII form.
+func suffixes() []string {
+	var rules []string
+	for _, rule := range publicsuffix.DefaultRules() {
+		ascii, err := publicsuffix.ToASCII(strings.TrimPrefix(rule.Value, "*."))
+		if err == nil {
+			rules = append(rules, ascii)
+		}
+	}
+	return rules
+}
 
 // The CA's objection to each name; empty: it issues for such a name.
 func names(asked []string) []string {

@@ -11,6 +11,7 @@ import (
 
 // A request has one of these members.
 type request struct {
+	Suffixes  bool           `json:"suffixes"`
 	Names     []string       `json:"names"`
 	Addresses []string       `json:"addresses"`
 	CAA       *caaRequest    `json:"caa"`
@@ -33,6 +34,8 @@ func main() {
 		var answer any
 		var err error
 		switch {
+		case asked.Suffixes:
+			answer = suffixes()
 		case asked.Names != nil:
 			answer = names(asked.Names)
 		case asked.Addresses != nil:

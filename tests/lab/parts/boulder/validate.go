@@ -70,7 +70,7 @@ func authority(server string) (*va.ValidationAuthorityImpl, error) {
 	anyAddress := func(netip.Addr) error { return nil }
 	return va.NewValidationAuthorityImpl(resolver{server}, nil, "oracle", "letsencrypt.org", prometheus.NewRegistry(),
 		clock.New(), blog.NewMock(), []string{accountURI, "https://acme-v01.api.letsencrypt.org/acme/reg/"},
-		va.PrimaryPerspective, "", anyAddress, time.Second, true, nil, 0, 0)
+		"oracle", "ARIN", anyAddress, time.Second, true, nil, 0, 0)
 }
 
 type caaRequest struct {
