@@ -17,6 +17,7 @@ pub mod ingress;
 pub mod issuance;
 pub mod issuer;
 pub mod knowledge;
+pub mod lease;
 pub mod limits;
 pub mod names;
 pub mod patch;

@@ -7,6 +7,7 @@
 
 pub mod admission;
 pub mod api;
+pub mod apiserver;
 pub mod cleanup;
 pub mod cli;
 pub mod cluster;

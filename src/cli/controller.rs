@@ -237,8 +237,10 @@ impl Duties {
     /// With remarks about what cannot be watched: it goes on, but may not know all.
     #[must_use]
     pub fn remarks(&self, readiness: Readiness) -> Readiness {
-        let metrics = self.controller.metrics.clone();
-        readiness.remark(move || metrics.watches().remarks(Instant::now()))
+        let (metrics, stages) = (self.controller.metrics.clone(), self.stages());
+        readiness
+            .remark(move || metrics.watches().remarks(Instant::now()))
+            .remark(move || stages.remarks(Instant::now()))
     }
 
     /// Leads when it is this replica's turn, until `shutdown`.
@@ -247,9 +249,8 @@ impl Duties {
     /// A part stopped that must not.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ControllerError> {
         let Self { controller, certificates } = self;
-        let client = controller.client.clone();
-        let keep = || {
-            let (client, certificates) = (client.clone(), certificates.clone());
+        let keep = |client: Client| {
+            let certificates = certificates.clone();
             async move {
                 match certificates {
                     Some((settings, metrics)) => pki::maintain(client, settings, metrics).await,

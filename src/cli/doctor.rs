@@ -81,15 +81,10 @@ pub enum DoctorError {
 /// No way to the cluster, or an unusable policy file.
 pub async fn run(args: DoctorArgs) -> Result<ExitCode, DoctorError> {
     let policy = args.policy.as_deref().map(config::load).transpose()?;
-    let client = kubeconfig::client(args.kubeconfig.as_deref()).await?;
+    let patience = Duration::from_secs(args.timeout);
+    let client = kubeconfig::patient_client(args.kubeconfig.as_deref(), patience).await?;
     let inside = args.kubeconfig.is_none() && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
-    let options = Options {
-        namespace: args.namespace,
-        prefix: args.name,
-        policy,
-        inside,
-        patience: Duration::from_secs(args.timeout),
-    };
+    let options = Options { namespace: args.namespace, prefix: args.name, policy, inside, patience };
     let findings = diagnose(&gather(&client, options).await?);
     let lang: Lang = args.lang.into();
     let text = match args.output {

@@ -1,11 +1,16 @@
 //! The way to the API server.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
+
+use crate::apiserver;
 
 /// Why there is no way to the API server.
 #[derive(Debug, thiserror::Error)]
@@ -31,13 +36,24 @@ pub enum KubeconfigError {
 /// # Errors
 /// No usable configuration. Whether the API server answers is not tried.
 pub async fn client(file: Option<&Path>) -> Result<Client, KubeconfigError> {
-    let config = match file {
+    Ok(apiserver::client(config(file).await?, None)?)
+}
+
+/// The same, that waits so long for an answer where that is more than usual.
+///
+/// # Errors
+/// No usable configuration.
+pub async fn patient_client(file: Option<&Path>, patience: Duration) -> Result<Client, KubeconfigError> {
+    Ok(apiserver::client(config(file).await?, Some(patience))?)
+}
+
+async fn config(file: Option<&Path>) -> Result<Config, KubeconfigError> {
+    Ok(match file {
         Some(path) => {
             let wrong = |source| KubeconfigError::File { path: path.to_owned(), source };
             let kubeconfig = Kubeconfig::read_from(path).map_err(wrong)?;
             Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(wrong)?
         }
         None => Config::infer().await?,
-    };
-    Ok(Client::try_from(config)?)
+    })
 }

@@ -18,7 +18,7 @@ use super::{
     console::ConsoleSync,
     events::Teller,
     gateway,
-    lease::{self, LeaseError, LeaseSettings},
+    lease::{self, LeaseSettings},
     metrics::ControllerMetrics,
     stage::{Stage, Stages},
     watch::{self as kinds, Presence},
@@ -73,9 +73,6 @@ pub enum ControllerError {
     /// A task panicked.
     #[error("a task of the controller failed: {0}")]
     TaskFailed(#[from] tokio::task::JoinError),
-    /// The Lease can no longer be renewed.
-    #[error("the Lease is no longer renewed: {0}")]
-    Lease(String),
 }
 
 /// What a controller works with; clones share it.
@@ -104,36 +101,37 @@ pub struct Controller<P> {
 impl<P: Preflight> Controller<P> {
     /// Leads when it is this replica's turn, until `shutdown`.
     ///
-    /// `duty` is what else a leader does for as long as it leads (keeping the serving certificates).
+    /// `duty` is what else a leader does for as long as it leads (keeping the serving certificates), with a client that
+    /// sends nothing after that.
     ///
     /// # Errors
     /// A task ended that never should.
     pub async fn run<D, F>(self, duty: D, shutdown: impl Future<Output = ()>) -> Result<(), ControllerError>
     where
-        D: Fn() -> F,
+        D: Fn(Client) -> F,
         F: Future<Output = Infallible>,
     {
         // One for the whole process: it aggregates what is published again.
         let teller = Teller::new(self.client.clone(), self.lease.identity.clone());
-        let work = || async {
-            let _leading = Leading::begin(self.metrics.clone(), self.stages.clone());
-            tokio::select! {
-                result = self.lead(teller.clone()) => result,
-                never = duty() => match never {},
+        let work = |fenced: Client| {
+            let (duty, teller) = (duty(fenced.clone()), teller.through(fenced.clone()));
+            let this = &self;
+            async move {
+                let _leading = Leading::begin(this.metrics.clone(), this.stages.clone());
+                tokio::select! {
+                    result = this.lead(&fenced, teller) => result,
+                    never = duty => match never {},
+                }
             }
         };
-        let waits = || self.stages.enter(Stage::Waiting);
-        lease::while_leading(self.client.clone(), &self.lease, shutdown, waits, work).await.map_err(|error| match error
-        {
-            LeaseError::Work(error) => error,
-            LeaseError::Renewal(why) => ControllerError::Lease(why),
-        })
+        let told = (self.stages.clone(), self.metrics.clone());
+        lease::while_leading(self.client.clone(), &self.lease, shutdown, told, work).await
     }
 
     /// A leader's work: never ends but by error. Dropped, it stops at once; whatever it left half done is seen and
     /// finished by the next leader.
-    async fn lead(&self, teller: Teller) -> Result<Infallible, ControllerError> {
-        let Self { client, policies, own_namespace, preflight, metrics, guarded, stages, .. } = self;
+    async fn lead(&self, client: &Client, teller: Teller) -> Result<Infallible, ControllerError> {
+        let Self { policies, own_namespace, preflight, metrics, guarded, stages, .. } = self;
         let (jobs, questions) = mpsc::unbounded();
         let policy = gateway::exempting(&policies.borrow(), own_namespace);
         let gateway = policy.gateway.clone();

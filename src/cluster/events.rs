@@ -65,6 +65,12 @@ impl Teller {
         Self { client, instance: instance.into(), told }
     }
 
+    /// The same, over another way to the API server.
+    #[must_use]
+    pub fn through(&self, client: Client) -> Self {
+        Self { client, ..self.clone() }
+    }
+
     /// Publishes an Event. Failing to is no failure of the plan: the Domain says the same.
     pub async fn tell(&self, regarding: &ObjectReference, reason: Reason, message: &str) {
         let key = (regarding.uid.as_deref().unwrap_or_default().into(), reason);

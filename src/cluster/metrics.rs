@@ -77,6 +77,7 @@ struct Within {
 #[derive(Clone, Debug)]
 pub struct ControllerMetrics {
     leading: Gauge,
+    lost: Counter,
     hosts: Family<ByReason, Gauge>,
     checks: Family<ByReason, Counter>,
     plans: Family<ByOutcome, Counter>,
@@ -99,6 +100,7 @@ impl Default for ControllerMetrics {
         let passage = || Histogram::new(PASSAGE_BUCKETS);
         Self {
             leading: Gauge::default(),
+            lost: Counter::default(),
             hosts: Family::default(),
             checks: Family::default(),
             plans: Family::default(),
@@ -125,6 +127,11 @@ impl ControllerMetrics {
         let registry = registry.sub_registry_with_prefix("certgate_controller");
         let metrics = Self { console: ConsoleMetrics::register(registry), ..Self::default() };
         registry.register("leading", "1 while this replica leads", metrics.leading.clone());
+        registry.register(
+            "lost_leaderships",
+            "How often this replica stopped leading because its Lease was not renewed or somebody else held it",
+            metrics.lost.clone(),
+        );
         registry.register("hosts", "Hosts by the reason of their Ready condition", metrics.hosts.clone());
         registry.register("checks", "Pre-flight checks by the reason they found", metrics.checks.clone());
         registry.register("plans", "Plans made and written, by how that ended", metrics.plans.clone());
@@ -170,6 +177,11 @@ impl ControllerMetrics {
         );
         registry.register("certificates_ending", "Hosts' certificates that end within", metrics.ending.clone());
         metrics
+    }
+
+    /// This replica leads no longer, though it would.
+    pub fn lost(&self) {
+        self.lost.inc();
     }
 
     /// This replica leads, or no longer.

@@ -13,7 +13,7 @@ use crate::{
     status,
 };
 
-/// A Lease that was not renewed for so long is nobody's: seconds. Its term is 8 s.
+/// A Lease that was not renewed for so long is nobody's: seconds. Its term is 10 s.
 const STALE: i64 = 30;
 /// At most so many permissions are named.
 const NAMED: usize = 8;

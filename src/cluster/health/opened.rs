@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use http::{Request, Uri};
+use http::Request;
 use kube::{Client, client::Body};
 
 use super::Health;
+use crate::apiserver::deadline::is_watch;
 
 /// The client with which one kind is watched: its health is well as soon as the API server opens the watch.
 ///
@@ -25,10 +26,6 @@ pub fn heard_by(client: Client, health: Arc<Health>) -> Client {
         }
     });
     Client::new(service, namespace)
-}
-
-fn is_watch(uri: &Uri) -> bool {
-    uri.query().is_some_and(|query| query.split('&').any(|parameter| parameter == "watch=true"))
 }
 
 #[cfg(test)]

@@ -22,9 +22,6 @@ use tokio::sync::Notify;
 use super::Index;
 use crate::{api::domain::Domain, cluster::health};
 
-/// How long one watch request lasts, in seconds. A connection that died
-/// silently is noticed when this is over, so it bounds how stale the index gets in a partition.
-const WATCH_SECONDS: u32 = 60;
 /// Objects in one page of a list. A page is held as a whole, and more than once over, while it is read; small
 /// ones keep the memory that a list leaves behind small.
 const PAGE: u32 = 100;
@@ -37,7 +34,7 @@ pub struct WatchMetrics(pub Arc<Index>);
 
 /// Feeds the index for as long as the process lives.
 pub async fn watch(index: &Index, client: Client) -> Infallible {
-    let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
+    let config = watcher::Config::default().page_size(PAGE);
     let never = Notify::new();
     let domains = {
         let health = index.watches.of(DOMAIN);

@@ -1,7 +1,7 @@
 //! Clients and kubeconfig files for the lab's API server.
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -37,11 +37,32 @@ pub enum Identity {
 pub(crate) struct ClusterAccess {
     server: String,
     ca: String,
+    /// The name in its certificate, if not the one that it is dialled by.
+    name: Option<String>,
 }
 
 impl ClusterAccess {
     pub(crate) fn new(ip: Ipv4Addr, ca: String) -> Self {
-        Self { server: format!("https://{ip}:{API_PORT}"), ca }
+        Self { server: format!("https://{ip}:{API_PORT}"), ca, name: None }
+    }
+
+    /// The same API server, by way of something at another address.
+    pub(crate) fn through(&self, address: SocketAddr) -> Self {
+        Self {
+            server: format!("https://{address}"),
+            name: Some(self.name.clone().unwrap_or_else(|| self.host())),
+            ..self.clone()
+        }
+    }
+
+    fn host(&self) -> String {
+        let host = self.server.trim_start_matches("https://");
+        host.rsplit_once(':').map_or(host, |(host, _)| host).to_owned()
+    }
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> Result<SocketAddr> {
+        Ok(self.server.trim_start_matches("https://").parse()?)
     }
 
     fn kubeconfig(&self, identity: &Identity) -> Value {
@@ -57,6 +78,7 @@ impl ClusterAccess {
             "current-context": "lab",
             "clusters": [{"name": "lab", "cluster": {
                 "server": self.server,
+                "tls-server-name": self.name,
                 "certificate-authority-data": STANDARD.encode(&self.ca),
             }}],
             "users": [{"name": "lab", "user": user}],

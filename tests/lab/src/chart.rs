@@ -37,6 +37,7 @@ pub struct Chart {
     files: Vec<PathBuf>,
     sets: Vec<String>,
     environment: Vec<(String, String)>,
+    linked: bool,
 }
 
 impl Chart {
@@ -56,6 +57,7 @@ impl Chart {
             files: Vec::new(),
             sets: Vec::new(),
             environment: Vec::new(),
+            linked: false,
         }
     }
 
@@ -84,6 +86,13 @@ impl Chart {
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Each replica reaches the API server by a way of its own that can go silent ([`App::link`]).
+    #[must_use]
+    pub fn linked(mut self) -> Self {
+        self.linked = true;
         self
     }
 

@@ -50,6 +50,7 @@
 //! | `site`, `lab` | one lab: its files, its start, what tests do with it |
 //! | `control_plane`, `cert_manager`, `pebble`, `traefik` | how each program is started |
 //! | `acme_front` | limits before Pebble, which has none |
+//! | `api_link` | a way to the API server that can go silent |
 //! | `apisix` | apisix-ingress-controller with the lab in APISIX's place |
 //! | `view`, `gateway`, `service_ips` | what the lab sees of the cluster, and who answers |
 //! | `chart` | Helm charts, their containers run as processes |
@@ -63,6 +64,7 @@
 mod access;
 mod acme_front;
 pub mod address;
+mod api_link;
 mod apisix;
 mod cert_manager;
 pub mod certgate;
@@ -88,6 +90,7 @@ mod wait;
 
 pub use access::Identity;
 pub use acme_front::{AcmeFront, AcmeLimits, Limit, Refused, Totals};
+pub use api_link::ApiLink;
 pub use apisix::{AdminStore, AdminWrite};
 pub use cert_manager::CertManager;
 pub use chart::{App, Chart};

@@ -182,6 +182,21 @@ impl Processes {
         Ok(end.map_err(|e| e.context(self.described_tail(name)))?.0)
     }
 
+    /// Stops a running program where it stands (SIGSTOP), as a machine that is suspended does.
+    pub fn pause(&self, name: &str) -> Result<()> {
+        self.signal(name, Signal::STOP)
+    }
+
+    /// Lets a program that was stopped go on (SIGCONT).
+    pub fn wake(&self, name: &str) -> Result<()> {
+        self.signal(name, Signal::CONT)
+    }
+
+    fn signal(&self, name: &str, signal: Signal) -> Result<()> {
+        let pid = self.pid(name).and_then(pid_of).with_context(|| format!("{name} does not run"))?;
+        Ok(kill_process(pid, signal)?)
+    }
+
     /// Kills a program, if it still runs, and starts it again with the same arguments.
     pub fn restart(&self, name: &str) -> Result<()> {
         let mut entries = self.entries();

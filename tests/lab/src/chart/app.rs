@@ -18,6 +18,7 @@ use tokio::task::{AbortHandle, spawn_blocking};
 use super::Chart;
 use super::pod::Pod;
 use super::replica::Replica;
+use crate::api_link::ApiLink;
 use crate::fetch::fetch;
 use crate::lab::Core;
 use crate::objects::parse;
@@ -95,6 +96,25 @@ impl App {
     /// A replica's own address.
     pub fn address(&self, replica: &str) -> Result<Ipv4Addr> {
         Ok(self.inner.replica(replica)?.pod.ip)
+    }
+
+    /// Acts on a replica's way to the API server, with [`Chart::linked`].
+    pub fn link(&self, replica: &str, act: impl FnOnce(&ApiLink)) -> Result<()> {
+        let replica = self.inner.replica(replica)?;
+        act(replica.link.as_ref().context("its chart is not linked")?);
+        Ok(())
+    }
+
+    /// Stops a replica's processes where they stand, as a machine that is suspended does.
+    pub fn pause(&self, replica: &str) -> Result<()> {
+        let replica = self.inner.replica(replica)?;
+        replica.processes().iter().try_for_each(|name| self.inner.core.site.processes.pause(name))
+    }
+
+    /// Lets them go on.
+    pub fn wake(&self, replica: &str) -> Result<()> {
+        let replica = self.inner.replica(replica)?;
+        replica.processes().iter().try_for_each(|name| self.inner.core.site.processes.wake(name))
     }
 
     /// Whether a replica's readiness probes succeed.
@@ -339,7 +359,9 @@ impl Inner {
         };
         let site = &self.core.site;
         let client = self.core.objects.client();
-        let pod = Pod::new(site, deployment, ordinal, self.core.replica_address()?)?;
+        let mut pod = Pod::new(site, deployment, ordinal, self.core.replica_address()?)?;
+        let link = if chart.linked { Some(ApiLink::start(&self.core, pod.ip).await?) } else { None };
+        pod.access = link.as_ref().map(|link| link.access().clone());
         // Like a kubelet: no container starts before what it mounts is there.
         let what = format!("the volumes of {} are there", pod.name);
         wait_for(&what, ROLLOUT_READY, async || pod.sync_volumes(client).await.map(Some)).await?;
@@ -347,7 +369,7 @@ impl Inner {
         for program in programs {
             site.processes.start(program)?;
         }
-        let replica = Arc::new(Replica::watch(&self.core, pod, chart.program.clone())?);
+        let replica = Arc::new(Replica::watch(&self.core, pod, chart.program.clone(), link)?);
         let mut state = self.state();
         state.replicas.push(replica.clone());
         // Replicas that start together are done in any order.

@@ -18,7 +18,7 @@ use kube::{Client, ResourceExt};
 
 use super::projection::{self, Files};
 use super::rewrite::{Rewriter, expand};
-use crate::access::{API_PORT, Identity, service_account_token};
+use crate::access::{API_PORT, ClusterAccess, Identity, service_account_token};
 use crate::process::Program;
 use crate::site::Site;
 
@@ -39,6 +39,8 @@ pub(super) struct Pod {
     annotations: BTreeMap<String, String>,
     pub(super) spec: PodSpec,
     pub(super) ip: Ipv4Addr,
+    /// Its way to the API server, if not the lab's.
+    pub(super) access: Option<ClusterAccess>,
     directory: PathBuf,
 }
 
@@ -65,6 +67,7 @@ impl Pod {
             spec: template.spec.clone().context("a Pod template without spec")?,
             name,
             ip,
+            access: None,
         })
     }
 
@@ -257,7 +260,8 @@ impl Pod {
         ];
         if token.exists() {
             let kubeconfig = self.directory.join("kubeconfig");
-            site.access.write_kubeconfig(&kubeconfig, &Identity::TokenFile(token))?;
+            let access = self.access.as_ref().unwrap_or(&site.access);
+            access.write_kubeconfig(&kubeconfig, &Identity::TokenFile(token))?;
             environment.push(("KUBECONFIG".to_owned(), kubeconfig.display().to_string()));
         }
         for variable in INHERITED {

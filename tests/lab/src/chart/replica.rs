@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use super::pod::{Pod, Probe};
+use crate::api_link::ApiLink;
 use crate::fetch::{Trust, fetch};
 use crate::lab::Core;
 use crate::process::Processes;
@@ -28,6 +29,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct Replica {
     pub(super) pod: Pod,
     pub(super) program: PathBuf,
+    pub(super) link: Option<ApiLink>,
     ready: watch::Receiver<bool>,
     /// Being deleted: no Service sends it new connections.
     withdrawn: AtomicBool,
@@ -36,14 +38,14 @@ pub(super) struct Replica {
 
 impl Replica {
     /// A Pod whose processes have been started. Its readiness is probed from now on.
-    pub(super) fn watch(core: &Arc<Core>, pod: Pod, program: PathBuf) -> Result<Self> {
+    pub(super) fn watch(core: &Arc<Core>, pod: Pod, program: PathBuf, link: Option<ApiLink>) -> Result<Self> {
         let mut probes = Vec::new();
         for container in &pod.spec.containers {
             probes.push((pod.process_name(container), pod.probe(container)?));
         }
         let (told, ready) = watch::channel(false);
         let probing = core.spawn(probe_readiness(Arc::downgrade(core), pod.ip.into(), probes, told));
-        Ok(Self { pod, program, ready, withdrawn: AtomicBool::new(false), probing })
+        Ok(Self { pod, program, link, ready, withdrawn: AtomicBool::new(false), probing })
     }
 
     pub(super) fn processes(&self) -> Vec<String> {
