@@ -20,6 +20,7 @@ use crate::{
         partial::{certificate::Certificate, ingress::Ingress},
         verified_hosts::VerifiedHosts,
     },
+    apiserver::refusal,
     cluster::apply::FIELD_MANAGER,
     core::{
         decide::{disown, strip},
@@ -225,7 +226,15 @@ async fn clean_ingress(
                 return Ok(());
             }
             Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
-            Err(kube::Error::Api(status)) if matches!(status.code, 409 | 422) => {}
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            // A failed test is told from a patch that is refused by whether there was a change.
+            Err(error) if refusal::may_be_another(&error) => {
+                let found =
+                    refusal::look_again(&api, &name, refusal::of_version(&version)).await.map_err(failed(&what))?;
+                if matches!(found, refusal::Found::Unchanged) {
+                    return Err(failed(&what)(error));
+                }
+            }
             Err(source) => return Err(failed(&what)(source)),
         }
         match api.get_opt(&name).await.map_err(failed(&what))? {

@@ -16,10 +16,14 @@ use crate::{
         partial::{certificate::Certificate, certificate_request::CertificateRequest, ingress::Ingress},
         verified_hosts::{NAME, VerifiedHosts, VerifiedHostsSpec},
     },
+    apiserver::refusal::{self, Found},
     core::{
         host::Host,
         names,
-        reconcile::{companion::Companion, switch::CertificateCondition, twin, verified::Verified},
+        patch::PatchOp,
+        reconcile::{
+            companion::Companion, ingress::guarded, switch::CertificateCondition, twin, verified::Verified,
+        },
     },
 };
 
@@ -61,13 +65,8 @@ impl From<kube::Error> for WriteError {
         match status.code {
             404 | 410 => Self::Gone,
             409 => Self::Conflict,
-            // A failed `test` of a JSON Patch is a 422, as an invalid object is.
-            422 if status.message.contains("/metadata/resourceVersion") || status.message.contains("test") => {
-                Self::Conflict
-            }
-            // The namespace lifecycle plugin; the cause is not in the status of every version.
-            403 if status.message.contains("because it is being terminated") => Self::Gone,
-            429 | 500.. => Self::Transient(error),
+            403 if refusal::is_namespace_going(status) => Self::Gone,
+            408 | 429 | 500.. => Self::Transient(error),
             _ => Self::Refused(error),
         }
     }
@@ -224,22 +223,30 @@ impl Writer {
         });
         let api: Api<Certificate> = Api::namespaced(self.client.clone(), namespace);
         let (params, patch) = (manager().force(), Patch::Apply(object));
-        patiently(|| api.patch_status(name, &params, &patch)).await
+        let result = patiently(|| api.patch_status(name, &params, &patch)).await;
+        told_apart(result, &api, name, refusal::of_uid(uid)).await
     }
 
-    /// Applies a guarded JSON Patch to an Ingress.
+    /// Applies a JSON Patch to an Ingress, if it is still of that version.
     ///
     /// # Errors
     /// The API server did not take it.
-    pub async fn patch_ingress(&self, namespace: &str, name: &str, patch: &Value) -> Result<Ingress, WriteError> {
-        let patch: json_patch::Patch = serde_json::from_value(patch.clone())
-            .map_err(|error| WriteError::Refused(kube::Error::SerdeError(error)))?;
+    pub async fn patch_ingress(
+        &self,
+        namespace: &str,
+        name: &str,
+        patch: &[PatchOp],
+        version: &str,
+    ) -> Result<Ingress, WriteError> {
+        let unwritable = |error| WriteError::Refused(kube::Error::SerdeError(error));
+        let patch = guarded(patch, version).and_then(serde_json::from_value).map_err(unwritable)?;
         let api: Api<Ingress> = Api::namespaced(self.client.clone(), namespace);
         let (params, patch) = (manager(), Patch::Json::<()>(patch));
-        patiently(|| api.patch(name, &params, &patch)).await
+        let result = patiently(|| api.patch(name, &params, &patch)).await;
+        told_apart(result, &api, name, refusal::of_version(version)).await
     }
 
-    /// Writes an annotation that only makes watchers of the Ingress look again.
+    /// Writes an annotation that only makes watchers of the Ingress of that uid look again.
     ///
     /// # Errors
     /// The API server did not take it.
@@ -247,7 +254,8 @@ impl Writer {
         let patch = json!({"metadata": {"uid": uid, "annotations": {names::NUDGE: value}}});
         let api: Api<Ingress> = Api::namespaced(self.client.clone(), namespace);
         let (params, patch) = (manager(), Patch::Merge(patch));
-        patiently(|| api.patch(name, &params, &patch)).await
+        let result = patiently(|| api.patch(name, &params, &patch)).await;
+        told_apart(result, &api, name, refusal::of_uid(uid)).await
     }
 
     /// Creates or updates a companion, owned by the Domain.
@@ -345,6 +353,28 @@ impl Writer {
             Ok(_) | Err(WriteError::Gone) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// A refusal to write an object that is no longer the one that was meant is a conflict.
+async fn told_apart<K>(
+    result: Result<K, WriteError>,
+    api: &Api<K>,
+    name: &str,
+    is_meant: impl Fn(&ObjectMeta) -> bool,
+) -> Result<K, WriteError>
+where
+    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned + Resource<DynamicType = ()>,
+{
+    match result {
+        Err(WriteError::Refused(error)) if refusal::may_be_another(&error) => {
+            Err(match refusal::look_again(api, name, is_meant).await? {
+                Found::Unchanged => WriteError::Refused(error),
+                Found::Changed => WriteError::Conflict,
+                Found::Gone => WriteError::Gone,
+            })
+        }
+        result => result,
     }
 }
 

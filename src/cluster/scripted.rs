@@ -52,6 +52,17 @@ pub(super) fn status(code: u16, reason: &str, message: &str) -> (u16, Value) {
     (code, body)
 }
 
+/// As kube-apiserver 1.36.3 answers who would make a Domain in a namespace that is going.
+pub(super) fn terminating() -> (u16, Value) {
+    let message = "domains.certgate.dev \"www.example.com\" is forbidden: \
+                   unable to create new content in namespace n because it is being terminated";
+    let (code, mut body) = status(403, "Forbidden", message);
+    body["details"] = json!({"name": "www.example.com", "group": "certgate.dev", "kind": "domains", "causes": [{
+        "reason": "NamespaceTerminating", "message": "namespace n is being terminated", "field": "metadata.namespace",
+    }]});
+    (code, body)
+}
+
 /// An API server whose answers a test gives itself, one by one.
 pub(super) struct ByHand {
     pub(super) client: Client,

@@ -26,10 +26,7 @@ use crate::{
     api::domain::{Domain, DomainStatus},
     core::{
         host::Host,
-        reconcile::{
-            Asked, Checks, Effect, Fresh, HostPlan, Notes,
-            ingress::{Trouble, guarded},
-        },
+        reconcile::{Asked, Checks, Effect, Fresh, HostPlan, Notes, ingress::Trouble},
         schedule,
         verdict::{Request, Verdict},
     },
@@ -433,9 +430,7 @@ impl Shared {
         if plan.patch.is_empty() {
             return self.twin(namespace, name, plan.twin).await;
         }
-        let patch = guarded(&plan.patch, &resource_version)
-            .map_err(|error| WriteError::Refused(kube::Error::SerdeError(error)))?;
-        let after = self.writer.patch_ingress(namespace, name, &patch).await?;
+        let after = self.writer.patch_ingress(namespace, name, &plan.patch, &resource_version).await?;
         for (host, action, reason) in &plan.hosts {
             tracing::info!(%namespace, ingress = %name, host, action = action.as_str(), %reason, "Ingress patched");
         }

@@ -25,6 +25,7 @@ use super::{
     store::{self, Anchor, CaState, Configuration, Signer},
     x509::{self, X509Error},
 };
+use crate::apiserver::refusal::{self, Found};
 
 /// Steps in a row without a pause; the longest chain there is has five.
 const MAX_STEPS: usize = 8;
@@ -44,6 +45,8 @@ enum StepError {
     Certificate(#[from] X509Error),
     #[error("{what}: {source}")]
     Api { what: &'static str, source: Box<kube::Error> },
+    #[error("a webhook configuration was changed or deleted meanwhile")]
+    Changed,
     #[error("a patch cannot be written: {0}")]
     Patch(#[from] serde_json::Error),
 }
@@ -172,8 +175,8 @@ impl Keeper {
             let Some(step) = plan(&observed, &self.settings.lifetimes, now) else { return };
             match self.perform(step, cas, carried, &observed, now).await {
                 Ok(()) => tracing::info!(?step, "the webhook's certificates: step done"),
-                Err(StepError::Api { what, source }) if is_conflict(&source) => {
-                    tracing::debug!(?step, what, "someone else was first; looking again");
+                Err(error) if is_conflict(&error) => {
+                    tracing::debug!(?step, %error, "someone else was first; looking again");
                     return;
                 }
                 Err(error) => {
@@ -312,8 +315,20 @@ where
     };
     let patch = Patch::<()>::Json(serde_json::from_value(Value::Array(patch))?);
     let api: Api<K> = Api::all(client.clone());
-    let written = api.patch(&name, &PatchParams::apply("certgate"), &patch).await;
-    **object = written.map_err(failed("publishing the CA in a webhook configuration"))?;
+    let failed = failed("publishing the CA in a webhook configuration");
+    match api.patch(&name, &PatchParams::apply("certgate"), &patch).await {
+        Ok(written) => **object = written,
+        Err(error) if refusal::may_be_another(&error) => {
+            let version = Configuration::meta(&**object).resource_version.clone().unwrap_or_default();
+            return Err(
+                match refusal::look_again(&api, &name, refusal::of_version(&version)).await.map_err(&failed)? {
+                    Found::Unchanged => failed(error),
+                    Found::Changed | Found::Gone => StepError::Changed,
+                },
+            );
+        }
+        Err(error) => return Err(failed(error)),
+    }
     Ok(())
 }
 
@@ -322,9 +337,14 @@ fn failed(what: &'static str) -> impl Fn(kube::Error) -> StepError {
 }
 
 /// Someone wrote before us, or the object is gone: the watch will show it.
-fn is_conflict(error: &kube::Error) -> bool {
-    let refused_by_test = |status: &kube::core::Status| status.code == 422 && status.message.contains("test");
-    matches!(error, kube::Error::Api(status) if matches!(status.code, 404 | 409) || refused_by_test(status))
+fn is_conflict(error: &StepError) -> bool {
+    match error {
+        StepError::Changed => true,
+        StepError::Api { source, .. } => {
+            matches!(&**source, kube::Error::Api(status) if matches!(status.code, 404 | 409))
+        }
+        StepError::Certificate(_) | StepError::Patch(_) => false,
+    }
 }
 
 // === impl PkiMetrics ===

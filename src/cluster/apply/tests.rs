@@ -1,5 +1,5 @@
 use super::*;
-use crate::cluster::scripted::{script, status};
+use crate::cluster::scripted::{script, status, terminating};
 
 fn an_ingress() -> (u16, Value) {
     (
@@ -22,24 +22,54 @@ async fn what_the_api_server_cannot_take_now_is_tried_again() {
     assert!(asked.iter().all(|(method, _, body)| method == "PATCH" && body["metadata"]["uid"] == "u"));
 }
 
+/// As kube-apiserver 1.36.3 answers a failed test of a JSON Patch, and many a patch that cannot be applied.
+fn rejected() -> (u16, Value) {
+    status(422, "Invalid", "the server rejected our request due to an error in our request")
+}
+
+fn of_version(version: &str) -> (u16, Value) {
+    (
+        200,
+        json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+            "metadata": {"name": "shop", "namespace": "n", "resourceVersion": version}}),
+    )
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_conflict_is_not_tried_again_but_planned_anew() {
-    for answer in [
-        status(409, "Conflict", "the object has been modified"),
-        status(422, "Invalid", "testing value /metadata/resourceVersion failed: test failed"),
+async fn a_conflict_is_told_from_a_refusal_by_the_object_and_not_by_words() {
+    let modified = status(409, "Conflict", "the object has been modified");
+    let invalid = status(422, "Invalid", "Ingress.networking.k8s.io \"shop\" is invalid: a test");
+    let gone = || status(404, "NotFound", "not found");
+    type Means = fn(&WriteError) -> bool;
+    let (conflict, refused, is_gone): (Means, Means, Means) = (
+        |error| matches!(error, WriteError::Conflict),
+        |error| matches!(error, WriteError::Refused(kube::Error::Api(status)) if status.code == 422),
+        |error| matches!(error, WriteError::Gone),
+    );
+    let transient: Means = |error| matches!(error, WriteError::Transient(_));
+    for (answers, means) in [
+        (vec![modified], conflict),
+        (vec![rejected(), of_version("2")], conflict),
+        (vec![rejected(), of_version("1")], refused),
+        (vec![invalid.clone(), of_version("1")], refused),
+        (vec![invalid, of_version("2")], conflict),
+        (vec![rejected(), gone()], is_gone),
+        (vec![rejected(), status(503, "ServiceUnavailable", "not now")], transient),
+        (vec![gone()], is_gone),
     ] {
-        let script = script([answer]);
-        let patch = json!([{"op": "test", "path": "/metadata/resourceVersion", "value": "1"}]);
-        let result = Writer::new(script.client.clone()).patch_ingress("n", "shop", &patch).await;
-        assert!(matches!(result, Err(WriteError::Conflict)), "{result:?}");
-        assert_eq!(script.asked.lock().await.len(), 1);
+        let script = script(answers.clone());
+        let result = Writer::new(script.client.clone()).patch_ingress("n", "shop", &[], "1").await;
+        assert!(result.as_ref().is_err_and(means), "{answers:?} {result:?}");
+        let asked = script.asked.lock().await;
+        let methods: Vec<_> = asked.iter().map(|(method, _, _)| method.as_str()).collect();
+        assert_eq!(methods, ["PATCH", "GET"].into_iter().take(answers.len()).collect::<Vec<_>>());
+        assert_eq!(asked[0].2[0]["value"], "1", "the patch says what it was made for");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_gone_or_going_is_final() {
-    let terminating = "domains.certgate.dev \"a\" is forbidden: unable to create new content in namespace n because it is being terminated";
-    for answer in [status(404, "NotFound", "not found"), status(403, "Forbidden", terminating)] {
+    for answer in [status(404, "NotFound", "not found"), terminating()] {
         let script = script([answer]);
         let host = Host::parse("a.example.com").unwrap();
         let result = Writer::new(script.client.clone()).create_domain("n", &host).await;
@@ -51,11 +81,27 @@ async fn what_is_gone_or_going_is_final() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_no_conflict_and_no_trouble_of_the_moment() {
-    for answer in [status(403, "Forbidden", "no RBAC"), status(422, "Invalid", "spec.tls[0].hosts: Invalid value")] {
-        let script = script([answer]);
+    let invalid = || status(422, "Invalid", "metadata.uid: Invalid value: \"u\": field is immutable");
+    let of_uid = |uid: &str| {
+        let (code, mut object) = of_version("7");
+        object["metadata"]["uid"] = json!(uid);
+        (code, object)
+    };
+    for (answers, refused) in [
+        (vec![status(403, "Forbidden", "no RBAC")], true),
+        (vec![invalid(), of_uid("u")], true),
+        // Another Ingress of the name.
+        (vec![invalid(), of_uid("v")], false),
+    ] {
+        let script = script(answers.clone());
         let result = Writer::new(script.client.clone()).nudge("n", "shop", "u", "1").await;
-        assert!(matches!(result, Err(WriteError::Refused(_))), "{result:?}");
-        assert_eq!(script.asked.lock().await.len(), 1);
+        let as_told = if refused {
+            matches!(result, Err(WriteError::Refused(_)))
+        } else {
+            matches!(result, Err(WriteError::Conflict))
+        };
+        assert!(as_told, "{result:?}");
+        assert_eq!(script.asked.lock().await.len(), answers.len());
     }
 }
 

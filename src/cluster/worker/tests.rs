@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     api::partial::ingress::Ingress,
-    cluster::scripted::{Script, script, status},
+    cluster::scripted::{Script, script, status, terminating},
     core::policy::Policy,
 };
 
@@ -102,8 +102,7 @@ async fn what_is_refused_is_asked_again_ever_more_seldom() {
 
 #[tokio::test(start_paused = true)]
 async fn a_namespace_on_its_way_out_is_asked_once() {
-    let terminating = "domains.certgate.dev \"x\" is forbidden: unable to create new content in namespace n because it is being terminated";
-    let fixture = fixture([status(403, "Forbidden", terminating)]);
+    let fixture = fixture([terminating()]);
     fixture.requests(1).await;
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert_eq!(fixture.requests(1).await, [CREATE]);
