@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
-use k8s_openapi::{api::coordination::v1::Lease, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use k8s_openapi::{
+    api::{coordination::v1::Lease, networking::v1::Ingress as FullIngress},
+    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference},
+};
 use kube::{
     Api, Client, Resource,
     api::{ApiResource, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
+    core::PartialObjectMeta,
 };
 use serde_json::{Value, json};
 
@@ -22,7 +26,8 @@ use crate::{
         names,
         patch::PatchOp,
         reconcile::{
-            companion::Companion, ingress::guarded, switch::CertificateCondition, twin, verified::Verified,
+            companion::Companion, contest::FieldManager, ingress::guarded, switch::CertificateCondition, twin,
+            verified::Verified,
         },
     },
 };
@@ -225,6 +230,24 @@ impl Writer {
         let (params, patch) = (manager().force(), Patch::Apply(object));
         let result = patiently(|| api.patch_status(name, &params, &patch)).await;
         told_apart(result, &api, name, refusal::of_uid(uid)).await
+    }
+
+    /// Who writes an Ingress, by its `metadata.managedFields`.
+    ///
+    /// # Errors
+    /// The API server does not tell.
+    pub async fn field_managers(&self, namespace: &str, name: &str) -> Result<Vec<FieldManager>, WriteError> {
+        let api: Api<PartialObjectMeta<FullIngress>> = Api::namespaced(self.client.clone(), namespace);
+        let object = patiently(|| api.get_metadata(name)).await?;
+        let entries = object.metadata.managed_fields.unwrap_or_default().into_iter();
+        let manager = |entry: ManagedFieldsEntry| {
+            Some(FieldManager {
+                name: entry.manager?,
+                at: entry.time.map(|time| time.0),
+                subresource: entry.subresource,
+            })
+        };
+        Ok(entries.filter_map(manager).collect())
     }
 
     /// Applies a JSON Patch to an Ingress, if it is still of that version.

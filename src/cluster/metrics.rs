@@ -78,6 +78,8 @@ struct Within {
 pub struct ControllerMetrics {
     leading: Gauge,
     lost: Counter,
+    reverted: Counter,
+    contested: Gauge,
     hosts: Family<ByReason, Gauge>,
     checks: Family<ByReason, Counter>,
     plans: Family<ByOutcome, Counter>,
@@ -101,6 +103,8 @@ impl Default for ControllerMetrics {
         Self {
             leading: Gauge::default(),
             lost: Counter::default(),
+            reverted: Counter::default(),
+            contested: Gauge::default(),
             hosts: Family::default(),
             checks: Family::default(),
             plans: Family::default(),
@@ -131,6 +135,16 @@ impl ControllerMetrics {
             "lost_leaderships",
             "How often this replica stopped leading because its Lease was not renewed or somebody else held it",
             metrics.lost.clone(),
+        );
+        registry.register(
+            "reverted_writes",
+            "Writes that were made again because somebody had taken the same back",
+            metrics.reverted.clone(),
+        );
+        registry.register(
+            "contested_ingresses",
+            "Ingresses that are written to more and more seldom because somebody takes back what certgate adds",
+            metrics.contested.clone(),
         );
         registry.register("hosts", "Hosts by the reason of their Ready condition", metrics.hosts.clone());
         registry.register("checks", "Pre-flight checks by the reason they found", metrics.checks.clone());
@@ -184,6 +198,16 @@ impl ControllerMetrics {
         self.lost.inc();
     }
 
+    /// Somebody had taken back what is written again.
+    pub fn reverted(&self) {
+        self.reverted.inc();
+    }
+
+    /// So many Ingresses are contested.
+    pub fn contested(&self, count: usize) {
+        self.contested.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     /// This replica leads, or no longer.
     pub fn leads(&self, leads: bool) {
         self.leading.set(i64::from(leads));
@@ -193,6 +217,7 @@ impl ControllerMetrics {
             self.lag.set(0.0);
             self.limit_left.clear();
             self.limit_waiting.set(0);
+            self.contested.set(0);
             self.watches.clear();
             self.ending.clear();
             self.soonest.set(0);

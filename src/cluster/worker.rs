@@ -26,12 +26,14 @@ use crate::{
     api::domain::{Domain, DomainStatus},
     core::{
         host::Host,
+        patch,
         reconcile::{Asked, Checks, Effect, Fresh, HostPlan, Notes, ingress::Trouble},
         schedule,
         verdict::{Request, Verdict},
     },
 };
 
+mod contest;
 pub mod limits;
 mod requests;
 mod stray;
@@ -71,6 +73,9 @@ pub struct Shared {
     /// How often in a row the writes of a key failed.
     failures: Mutex<HashMap<Key, u32>>,
     troubles: Mutex<Troubles>,
+    contests: Mutex<contest::Contests>,
+    /// Since when times of this process are counted.
+    begun: Instant,
     /// The API server did not take the last write.
     unavailable: AtomicBool,
     /// What was told of requests that are held.
@@ -110,6 +115,8 @@ impl Shared {
             memory: Mutex::default(),
             failures: Mutex::default(),
             troubles: Mutex::default(),
+            contests: Mutex::default(),
+            begun: Instant::now(),
             unavailable: AtomicBool::new(false),
             told: Mutex::default(),
             guarded: false,
@@ -239,6 +246,7 @@ pub async fn show(shared: Arc<Shared>) -> Infallible {
     let mut tick = tokio::time::interval(SHOW_PERIOD);
     loop {
         tick.tick().await;
+        shared.settle_contests();
         shared.metrics.show(&shared.world(), shared.queue.depth(), Timestamp::now());
     }
 }
@@ -382,7 +390,13 @@ impl Shared {
             }
             Effect::WriteCompanion(companion) => {
                 let Some(owner) = domain.as_ref() else { return Ok(()) };
+                let (name, what) = (Arc::from(companion.name.as_str()), contest::digest(&format!("{companion:?}")));
+                let key = Key::Host(namespace.clone(), host.clone());
+                if !self.may_write(&key, namespace, &name, what).await {
+                    return Ok(());
+                }
                 let after = self.writer.write_companion(owner, &companion).await?;
+                self.wrote(namespace, &name, what);
                 tracing::info!(%namespace, %host, companion = companion.name, orders = companion.orders(), "companion written");
                 self.change(|world| after.see(world));
             }
@@ -430,7 +444,14 @@ impl Shared {
         if plan.patch.is_empty() {
             return self.twin(namespace, name, plan.twin).await;
         }
+        let (mut text, key) = (String::new(), Key::Ingress(namespace.clone(), name.clone()));
+        patch::write(&plan.patch, &mut text);
+        let what = contest::digest(&text);
+        if !self.may_write(&key, namespace, name, what).await {
+            return self.twin(namespace, name, plan.twin).await;
+        }
         let after = self.writer.patch_ingress(namespace, name, &plan.patch, &resource_version).await?;
+        self.wrote(namespace, name, what);
         for (host, action, reason) in &plan.hosts {
             tracing::info!(%namespace, ingress = %name, host, action = action.as_str(), %reason, "Ingress patched");
         }

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::{
     api::{domain::Domain, partial::certificate::Certificate, verified_hosts::VerifiedHostsSpec},
     core::{
+        finding::Finding,
         host::Host,
         ingress::Ingress,
         issuer::IssuerFacts,
@@ -30,6 +31,7 @@ use super::gateway::{self, Found, Source};
 
 pub mod attempts;
 pub mod console;
+mod contested;
 pub mod gate;
 pub mod intake;
 pub mod issuers;
@@ -84,6 +86,8 @@ pub struct World {
     routes_known: bool,
     /// The namespaces that have an Ingress, a route, a Certificate or a Domain of a host.
     namespaces_of: HashMap<Host, BTreeSet<Arc<str>>>,
+    /// Ingresses from which somebody takes away what is written.
+    contested: HashMap<IngressId, Finding>,
     /// What the CAs' limits leave.
     budget: Budget,
 }

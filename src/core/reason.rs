@@ -257,6 +257,8 @@ reasons! {
     ChallengeFailed: DomainOwner, Inject;
     /// The Certificate is not there although wanted; it is being brought back.
     CertificateMissing: Nobody, Inject;
+    /// Somebody takes away again and again what certgate adds to the Ingress.
+    ChangesReverted: AppDeveloper, Inject;
     /// Rainbond's switch is on for a route of the host, but there is no Certificate.
     RouteWithoutCertificate: AppDeveloper, Inject;
     /// Rainbond's switch made the Certificate, and no route of the host is left.

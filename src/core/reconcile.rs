@@ -21,6 +21,7 @@ pub mod check;
 pub mod checked;
 pub mod claim;
 pub mod companion;
+pub mod contest;
 pub mod gate;
 pub mod host;
 pub mod ingress;
@@ -60,6 +61,8 @@ pub struct HostInput<'a> {
     pub others: &'a [CertificateView<'a>],
     /// The Secret of that same name.
     pub secret: Option<SecretView<'a>>,
+    /// Somebody takes away what is written to the lead.
+    pub contested: Option<&'a Finding>,
     /// The host's issuer, as the terms of its lead name it.
     pub issuer: IssuerView,
     /// Where the host must lead.
@@ -408,6 +411,7 @@ pub(crate) mod testing {
             certificate: None,
             others: &[],
             secret: None,
+            contested: None,
             issuer: IssuerView::NoValidation,
             gateway: &GatewayTarget::default(),
             companion: None,

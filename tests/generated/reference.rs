@@ -148,5 +148,8 @@ fn state(reason: Reason) -> &'static str {
 }
 
 fn sample(reason: Reason) -> Finding {
-    Finding::new(reason, "www.example.com").observed(["198.51.100.9"]).required(["203.0.113.7"])
+    match reason {
+        Reason::ChangesReverted => Finding::new(reason, "shop").observed(["argocd-controller"]),
+        _ => Finding::new(reason, "www.example.com").observed(["198.51.100.9"]).required(["203.0.113.7"]),
+    }
 }

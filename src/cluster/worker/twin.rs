@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use super::Shared;
+use super::{Shared, contest};
 use crate::{
-    cluster::{apply::WriteError, world::view::SeenTwin},
-    core::host::Host,
+    cluster::{
+        apply::WriteError,
+        world::{Key, view::SeenTwin},
+    },
+    core::{host::Host, reconcile::twin},
 };
 
 impl Shared {
@@ -28,7 +31,16 @@ impl Shared {
                 tracing::info!(%namespace, %ingress, twin = name, "twin deleted");
             }
             // A write that changes nothing is none to the API server.
-            (_, Some(host), Some(domain)) => {
+            (seen, Some(host), Some(domain)) => {
+                // One that is there is at most brought in step.
+                if let (SeenTwin::None, Some(name)) = (seen, twin::name(ingress)) {
+                    let (key, name) = (Key::Ingress(namespace.clone(), ingress.clone()), Arc::from(name));
+                    let what = contest::digest(host.as_str());
+                    if !self.may_write(&key, namespace, &name, what).await {
+                        return Ok(());
+                    }
+                    self.wrote(namespace, &name, what);
+                }
                 self.writer.write_twin(&domain, ingress, &host).await?;
                 tracing::debug!(%namespace, %ingress, %host, "twin in step");
             }

@@ -103,6 +103,7 @@ impl World {
             certificate,
             others: &others,
             secret: ns.secret_view(&own),
+            contested: lead.and_then(|lead| self.contested(namespace, lead.name)),
             issuer,
             gateway: &self.gateway_of(ns, host),
             companion: ns.companions.get(companion::name(host).as_str()),

@@ -188,8 +188,12 @@ fn wanted(input: &HostInput<'_>, domain: DomainView<'_>, lead: &Claim<'_>, terms
     }
     next.issuance = issued.as_ref().map(IssuanceStatus::of);
     limit::write(&mut next, input);
-    let findings =
-        status::Findings { verified: &verdict, issued: issued.as_ref(), released: next.released, instead: None };
+    let findings = status::Findings {
+        verified: &verdict,
+        issued: issued.as_ref(),
+        released: next.released,
+        instead: input.contested,
+    };
     let effective = status::write(&mut next, &findings, domain.generation, now);
     let (released, by) = (next.released, next.released_issuer().cloned());
     announce(input, domain, &effective, next, plan);

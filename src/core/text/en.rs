@@ -39,6 +39,15 @@ fn quoted(finding: &Finding) -> String {
     finding.observed.first().map_or_else(String::new, |words| format!(": \"{words}\""))
 }
 
+/// Who takes things back, as far as it is known.
+fn reverters(finding: &Finding) -> String {
+    match (&finding.observed[..], &finding.required[..]) {
+        ([manager, ..], _) => format!(" by the field manager \"{manager}\""),
+        ([], []) => String::new(),
+        ([], managers) => format!("; whoever it is left no name there, and these write it: {}", managers.join(", ")),
+    }
+}
+
 /// The limit that is used up, and of what.
 fn limit(finding: &Finding) -> String {
     let what = match finding.observed.first().and_then(|word| Limit::from_name(word)) {
@@ -161,6 +170,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::CaPaused => format!("the CA paused issuance for {host} after many failures; the cluster's administrator must lift the pause{}", if finding.note.is_empty() { String::new() } else { format!(" at {}", finding.note) }),
         Reason::ChallengeFailed => format!("the CA's challenge for {host} was answered by something else{note_text}"),
         Reason::CertificateMissing => format!("the Certificate of {host} is gone although it is wanted; it is being brought back"),
+        Reason::ChangesReverted => format!("what certgate adds to Ingress {host} is taken away again and again{}; it is added ever more seldom, until whoever does that leaves spec.tls and certgate's annotations alone, or the annotation certgate.dev/auto-issue: \"false\" says that nothing is wanted", reverters(finding)),
         Reason::RouteWithoutCertificate => format!("automatic issuance is on for a route of {host}, but there is no Certificate; switch it off and on again in the gateway page"),
         Reason::CertificateLeftOver => format!("no route of {host} is left, but the Certificate that Rainbond's switch made{note_text} is, and is renewed for ever; delete it unless it is needed"),
     }

@@ -31,6 +31,15 @@ fn note(finding: &Finding) -> String {
     }
 }
 
+/// 谁撤销了写入的内容。
+fn reverters(finding: &Finding) -> String {
+    match (&finding.observed[..], &finding.required[..]) {
+        ([manager, ..], _) => format!("（字段管理者“{manager}”）"),
+        ([], []) => String::new(),
+        ([], managers) => format!("（对方没有留下名称；写入该对象的有：{}）", managers.join("、")),
+    }
+}
+
 /// The limit that is used up, and of what.
 fn limit(finding: &Finding) -> String {
     let what = match finding.observed.first().and_then(|word| Limit::from_name(word)) {
@@ -153,6 +162,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::CaPaused => format!("{host} 多次失败，证书机构已暂停签发；集群管理员需解除暂停{}", if finding.note.is_empty() { String::new() } else { format!("：{}", finding.note) }),
         Reason::ChallengeFailed => format!("证书机构对 {host} 的验证由其他服务应答{note_text}"),
         Reason::CertificateMissing => format!("{host} 的 Certificate 已丢失但仍需要，正在恢复"),
+        Reason::ChangesReverted => format!("certgate 写入 Ingress {host} 的内容一再被撤销{}；在对方不再改动 spec.tls 和 certgate 的注解之前，重新写入的间隔会越来越长；若不需要证书，请添加注解 certgate.dev/auto-issue: \"false\"", reverters(finding)),
         Reason::RouteWithoutCertificate => format!("{host} 的路由已开启自动签发，但没有 Certificate；请在网关页面关闭后重新开启"),
         Reason::CertificateLeftOver => format!("{host} 已无路由，但 Rainbond 自动签发开关留下的 Certificate{note_text} 仍在，会一直续期；不再需要时请删除"),
     }

@@ -59,6 +59,7 @@ fn plan(
         certificate,
         others: &[],
         secret: None,
+        contested: None,
         issuer: IssuerView::NoValidation,
         gateway: &GatewayTarget::default(),
         companion: None,
