@@ -47,6 +47,17 @@ pub struct Preflight {
     inner: Arc<Inner>,
 }
 
+/// How resolvers behave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner {
+    /// How long they took to answer.
+    pub took: Duration,
+    /// They deny that `com` exists.
+    pub denies: bool,
+    /// Whether they refuse what does not validate; `None`: that cannot be told.
+    pub validates: Option<bool>,
+}
+
 struct Inner {
     client: Client,
     consult: Consult,
@@ -86,6 +97,7 @@ impl Preflight {
             enabled: policy.authoritative,
             servers: servers.iter().map(ToString::to_string).collect(),
             allow_private: policy.allow_private_authoritative,
+            bogus: Some(policy.bogus_name.trim_end_matches('.').to_ascii_lowercase()).filter(|name| !name.is_empty()),
         };
         let resolvers = servers::resolvers(&policy.servers)?;
         let hosts = usize::try_from(policy.concurrency.max(1)).unwrap_or(1).min(Semaphore::MAX_PERMITS);
@@ -118,6 +130,42 @@ impl Preflight {
             Outcome::Reply(_) => Ok(said.took),
             Outcome::Timeout => Err("no answer in time".to_owned()),
             Outcome::Unreachable(why) | Outcome::Malformed(why) => Err(why),
+        }
+    }
+
+    /// How the resolvers behave towards names that are known: one that exists everywhere, and one that does not validate.
+    ///
+    /// # Errors
+    /// None answers, in words.
+    pub async fn manner(&self) -> Result<Manner, String> {
+        let took = self.probe().await?;
+        let inner = &self.inner;
+        let com = inner.client.recursive(&Question::new("com", Kind::Ns), Mode::Recursive, inner.deadline).await;
+        let denies = matches!(com.outcome, Outcome::Reply(reply) if reply.rcode == Rcode::NAME_ERROR);
+        let mut validates = None;
+        if let Some(bogus) = &inner.consult.bogus {
+            let question = Question::new(bogus, Kind::A);
+            let probes = inner.client.servers().map(|server| inner.client.probe(server, &question, inner.deadline));
+            let each: Vec<Option<bool>> =
+                join_all(probes).await.iter().map(|said| client::validates(&said.outcome)).collect();
+            validates = if each.contains(&Some(false)) { Some(false) } else { each.into_iter().flatten().next() };
+        }
+        Ok(Manner { took, denies, validates })
+    }
+
+    /// The addresses of a name, or why it has none.
+    ///
+    /// # Errors
+    /// It has none: `NXDOMAIN`, `NODATA`, or why that cannot be told.
+    pub async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, String> {
+        let addresses = self.addresses(name).await;
+        if !addresses.is_empty() {
+            return Ok(addresses);
+        }
+        let question = Question::new(name, Kind::A);
+        match self.inner.client.shared(&question, Mode::Recursive, self.inner.deadline).await.outcome {
+            Outcome::Reply(reply) if reply.rcode == Rcode::NO_ERROR => Err("NODATA".to_owned()),
+            other => Err(outcome_word(&other)),
         }
     }
 
@@ -173,7 +221,7 @@ impl Inner {
                     Kind::A | Kind::Aaaa => question.name == base,
                     Kind::Ns => !question.name.contains('.'),
                     Kind::Txt => true,
-                    Kind::Caa => false,
+                    Kind::Caa | Kind::Ds | Kind::Dnskey => false,
                 };
                 let said = if fresh {
                     self.client.recursive(&question, Mode::Recursive, left).await
@@ -186,14 +234,25 @@ impl Inner {
                 let said = self.client.recursive(&question, Mode::Unchecked, left).await;
                 (question, Asked::Unchecked, said)
             }
-            Ask::Authoritative { server, addresses, question } => {
+            Ask::Authoritative { server, addresses, question, opinion } => {
                 let addresses = if addresses.is_empty() {
                     parse_server(&server, 53).into_iter().collect()
                 } else {
                     addresses.iter().map(|ip| SocketAddr::new(*ip, self.authoritative_port)).collect::<Vec<_>>()
                 };
-                let said = self.client.authoritative(&addresses, &question, left).await;
+                let said = if opinion {
+                    self.client.opinion(&addresses, &question, left).await
+                } else {
+                    self.client.authoritative(&addresses, &question, left).await
+                };
                 (question, Asked::Authoritative(server), said)
+            }
+            Ask::Probe { server, question } => {
+                let said = match parse_server(&server, 53) {
+                    Some(address) => self.client.probe(address, &question, left).await,
+                    None => Said { server: client::NOBODY, outcome: Outcome::Timeout, took: Duration::ZERO },
+                };
+                (question, Asked::Probe(server), said)
             }
         };
         let Said { server, outcome, took } = said;

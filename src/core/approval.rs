@@ -136,7 +136,7 @@ const MAX_TOLD: usize = 3;
 pub fn held(findings: &[Finding]) -> String {
     let mut text = String::from("certgate holds this request back:");
     for finding in findings.iter().take(MAX_TOLD) {
-        let (sentence, acts) = (finding.sentence(Lang::En), finding.reason.who_acts().as_str());
+        let (sentence, acts) = (finding.sentence(Lang::En), finding.who_acts().as_str());
         text.push_str(&format!(" {sentence} (who acts: {acts})"));
     }
     match findings.len().saturating_sub(MAX_TOLD) {

@@ -16,6 +16,11 @@ const MAX_LINK: usize = 2_048;
 /// The most list entries that are kept and shown.
 const MAX_LIST: usize = 8;
 
+/// What a required value begins with that is a name to be flattened: at an apex no CNAME can stand.
+pub const ALIAS: &str = "ALIAS ";
+/// What a note begins with that names the content delivery network in front.
+pub const CDN: &str = "CDN ";
+
 /// The language of a sentence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Lang {
@@ -97,8 +102,18 @@ impl Finding {
 
     /// Who must act: where it follows from another finding, whoever that one names.
     pub fn who_acts(&self) -> WhoActs {
-        let cause = self.cause.as_ref().map(|cause| cause.reason.who_acts());
-        cause.filter(|who| *who != WhoActs::Nobody).unwrap_or_else(|| self.reason.who_acts())
+        let cause = self.cause.as_ref().map(|cause| cause.acts());
+        cause.filter(|who| *who != WhoActs::Nobody).unwrap_or_else(|| self.acts())
+    }
+
+    fn acts(&self) -> WhoActs {
+        if self.is_about_ds() { WhoActs::DomainOwner } else { self.reason.who_acts() }
+    }
+
+    /// Whether DNSSEC fails by a DS record. It stands at the registrar, where the domain's owner alone can change it.
+    pub fn is_about_ds(&self) -> bool {
+        self.reason == Reason::DnssecBogus
+            && self.observed.iter().any(|record| record.contains(". DS ") || record.ends_with(". DS"))
     }
 
     /// The sentence for a person.

@@ -1,9 +1,13 @@
 //! [`Host`]: a DNS name as an Ingress rule or a certificate names it.
 
+mod fault;
+
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+pub use fault::{Fault, fault};
 
 /// The longest name DNS can carry in text form without the final dot (RFC 1035 §3.1).
 pub const MAX_HOST_OCTETS: usize = 253;
@@ -142,6 +146,10 @@ impl Host {
             });
         }
         match icann_suffix(base) {
+            // Listed as suffixes, and yet no CA issues below: names of the network's own and of Tor.
+            Some(_) if [".arpa", ".onion"].iter().any(|suffix| base.ends_with(suffix)) => {
+                Err(NotPublic::NoPublicSuffix)
+            }
             None => Err(NotPublic::NoPublicSuffix),
             Some(suffix) if suffix == base => Err(NotPublic::IsPublicSuffix),
             Some(_) => Ok(()),

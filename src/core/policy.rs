@@ -149,8 +149,13 @@ pub struct Dns {
     pub timeout_seconds: f64,
     /// Seconds that all questions about one host may take together.
     pub deadline_seconds: f64,
-    /// Whether an authoritative server is asked too before "not there" is believed.
+    /// Whether a zone's own servers are asked too: before "not there" is believed, to tell why a resolver fails, and
+    /// whether they agree before a host is called verified.
     pub authoritative: bool,
+    /// A name whose DNSSEC signatures are wrong. A resolver that answers for it does not validate, and signed domains
+    /// are held while it is asked, because the CA refuses what does not validate. One that denies it, as where there is
+    /// no way out, is not judged. Empty: not asked.
+    pub bogus_name: String,
     /// The port of authoritative servers; other than 53 only in labs.
     pub authoritative_port: u16,
     /// Whether authoritative servers with private addresses are asked. For labs and
@@ -319,6 +324,7 @@ impl Default for Dns {
             timeout_seconds: 2.5,
             deadline_seconds: 15.0,
             authoritative: true,
+            bogus_name: "dnssec-failed.org".to_owned(),
             authoritative_port: 53,
             allow_private_authoritative: false,
             min_recheck_seconds: 15,

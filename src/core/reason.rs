@@ -175,8 +175,20 @@ reasons! {
     NoGatewayAddress: ClusterAdmin, Hold;
     /// The certificate is being issued apart from the Ingress, and bound when it is there.
     AwaitingCertificate: Nobody, Hold;
+    /// A name of the gateway's own does not exist, or has no address.
+    GatewayNameBroken: ClusterAdmin, Hold;
+    /// All that is known of where the gateway is reached are private addresses.
+    GatewayNotPublic: ClusterAdmin, Hold;
     /// No recursive resolver answers anything.
     ResolverUnreachable: ClusterAdmin, Hold;
+    /// The recursive resolver refuses to answer certgate, altogether or for this host.
+    ResolverRefuses: ClusterAdmin, Hold;
+    /// The recursive resolver fails for every name, or denies every name, `com` included.
+    ResolverFaulty: ClusterAdmin, Hold;
+    /// The recursive resolver does not validate DNSSEC, and the host's domain is signed: the CA refuses what does not validate.
+    ResolverNotValidating: ClusterAdmin, Hold;
+    /// The zone of a registry (`com`, `co.uk`) cannot be read, which the CA takes for a refusal.
+    RegistryFailure: ClusterAdmin, Hold;
     /// A CA limit is used up; there is a time when a place gets free.
     RateLimited: Nobody, Hold;
 
@@ -191,7 +203,11 @@ reasons! {
     DnsRefused: DnsHost, Hold;
     /// No answer in time.
     DnsTimeout: DnsHost, Hold;
-    /// DNSSEC validation failed.
+    /// The domain is delegated to name servers that do not have its zone, or do not exist.
+    LameDelegation: DomainOwner, Hold;
+    /// The host is a CNAME to a name of another domain, for which name servers fail.
+    CnameTargetFailure: DomainOwner, Hold;
+    /// DNSSEC validation failed. Where a DS record at the registrar is at fault, the domain's owner acts.
     DnssecBogus: DnsHost, Hold;
     /// The answer was malformed or beyond bounds.
     DnsMalformed: DnsHost, Hold;
@@ -229,7 +245,9 @@ reasons! {
     HttpUnreachable: ClusterAdmin, Hold;
     /// Something else answers on port 80.
     HttpWrongServer: DomainOwner, Hold;
-    /// The redirects are ones that the CA does not follow.
+    /// A filter of the network or cloud answers on port 80 in the gateway's place, as for domains without ICP licence.
+    HttpBlocked: DomainOwner, Hold;
+    /// The redirects are ones that the CA does not follow, or lead where nothing answers.
     HttpBadRedirect: DomainOwner, Hold;
 
     // --- Ready and after -----------------------------------------------------------

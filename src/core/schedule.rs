@@ -55,7 +55,13 @@ pub const fn is_transient(reason: Reason) -> bool {
             | Reason::DnssecBogus
             | Reason::CaaLookupFailed
             | Reason::ServersDisagree
+            | Reason::LameDelegation
+            | Reason::CnameTargetFailure
+            | Reason::RegistryFailure
             | Reason::ResolverUnreachable
+            | Reason::ResolverRefuses
+            | Reason::ResolverFaulty
+            | Reason::ResolverNotValidating
     )
 }
 

@@ -6,7 +6,7 @@ mod zh;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::finding::{Finding, Lang};
+use super::finding::{ALIAS, Finding, Lang};
 use super::reason::WhoActs;
 
 /// The sentence of a finding. States what is seen, then what to do.
@@ -44,6 +44,7 @@ pub fn records(finding: &Finding) -> Vec<String> {
         .map(|value| match value.parse::<::core::net::IpAddr>() {
             Ok(ip) if ip.is_ipv4() => format!("{subject}. A {value}"),
             Ok(_) => format!("{subject}. AAAA {value}"),
+            Err(_) if value.starts_with(ALIAS) => format!("{subject}. {value}."),
             // Already a whole record: CAA.
             Err(_) if value.contains(' ') => value.clone(),
             Err(_) => format!("{subject}. CNAME {value}."),
@@ -72,6 +73,9 @@ enum Kind {
     V4,
     V6,
     Name,
+    Alias,
+    /// A whole record.
+    Record,
 }
 
 /// The values that ask for that kind of record.
@@ -79,9 +83,48 @@ fn of_kind(values: &[String], kind: Kind) -> Vec<&str> {
     let kind_of = |value: &str| match value.parse::<::core::net::IpAddr>() {
         Ok(ip) if ip.is_ipv4() => Kind::V4,
         Ok(_) => Kind::V6,
+        Err(_) if value.starts_with(ALIAS) => Kind::Alias,
+        Err(_) if value.contains(' ') => Kind::Record,
         Err(_) => Kind::Name,
     };
-    values.iter().map(String::as_str).filter(|value| kind_of(value) == kind).collect()
+    let fit = values.iter().map(String::as_str).filter(|value| kind_of(value) == kind);
+    fit.map(|value| value.strip_prefix(ALIAS).unwrap_or(value)).collect()
+}
+
+/// What the CAA records that were seen amount to.
+#[derive(Clone, Copy, PartialEq)]
+enum Caa {
+    /// They let nobody issue.
+    Nobody,
+    /// One means the CA, and is written so that the CA does not read it.
+    Misspelt,
+    /// They name others.
+    Others,
+}
+
+/// What CAA records as findings show them (`0 issue "ca.example"`) amount to, beside the one that is needed.
+fn caa(finding: &Finding) -> Caa {
+    let domain = |record: &str| -> Option<String> {
+        let (_, value) = record.split_once('"')?;
+        let value = value.rsplit_once('"').map_or(value, |(value, _)| value);
+        Some(value.split(';').next().unwrap_or_default().trim().to_owned())
+    };
+    let seen: Vec<String> = finding.observed.iter().filter_map(|record| domain(record)).collect();
+    if !seen.is_empty() && seen.iter().all(String::is_empty) {
+        return Caa::Nobody;
+    }
+    let wanted = finding.required.first().and_then(|record| domain(record)).unwrap_or_default();
+    let plain = |text: &str| text.trim_matches(['.', '"', '\'', ' ']).to_ascii_lowercase();
+    let meant = |text: &String| !wanted.is_empty() && plain(text) == plain(&wanted);
+    if seen.iter().any(meant) { Caa::Misspelt } else { Caa::Others }
+}
+
+/// Whose CAA records are at fault, where that is the target of a CNAME and not the host or a name above it.
+fn caa_of_target(finding: &Finding) -> Option<&str> {
+    let owner = finding.note.as_str();
+    let host = finding.subject.trim_start_matches("*.");
+    let above = host.strip_suffix(owner).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    (!owner.is_empty() && !above).then_some(owner)
 }
 
 #[cfg(test)]

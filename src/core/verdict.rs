@@ -2,12 +2,16 @@
 
 mod address;
 pub mod answers;
+mod cdn;
 mod certification;
 mod challenge;
 mod failure;
+mod gateway;
 mod judge;
 mod plan;
 pub mod reserved;
+mod resolver;
+mod trouble;
 mod walk;
 mod zone;
 

@@ -33,8 +33,23 @@ const MAX_REMEMBERED: u64 = 50_000;
 const REMEMBER_TOP: Duration = Duration::from_secs(3600);
 const REMEMBER_ZONE: Duration = Duration::from_secs(30);
 const REMEMBER_ADDRESS: Duration = Duration::from_secs(10);
+/// How long a server of a zone is waited for where its answer is only an opinion.
+const OPINION: Duration = Duration::from_secs(1);
+/// How long one that was silent is not asked for an opinion again.
+const SILENT: Duration = Duration::from_secs(60);
+/// After so many silent ones in a row no opinion is asked for, and for how long.
+const IN_VAIN: u64 = 16;
+const PAUSE: Duration = Duration::from_secs(300);
+/// How long it is remembered whether a resolver validates, and of how many.
+const REMEMBER_PROBE: Duration = Duration::from_secs(600);
+const MAX_PROBED: u64 = 64;
+/// How often it is asked.
+const PROBES: usize = 2;
 /// How long a failure is remembered (RFC 9520 §3.2 asks for one second at least).
 const REMEMBER_FAILURE: Duration = Duration::from_secs(1);
+
+/// In the place of a server, where none was asked.
+pub(super) const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 /// What a server said, which one it was, and how long it took beside waiting for a turn.
 #[derive(Clone, Debug)]
@@ -50,8 +65,21 @@ pub(super) struct Client {
     patience: Duration,
     limits: Limits,
     remembered: Cache<(Question, Mode), Arc<Said>>,
+    probed: Cache<(SocketAddr, Question), Arc<Said>>,
+    /// Servers of zones that were silent of late.
+    silent: Cache<SocketAddr, ()>,
+    opinions: Opinions,
     metrics: DnsMetrics,
     started: Instant,
+}
+
+/// Whether asking servers of zones has been in vain of late.
+#[derive(Debug, Default)]
+struct Opinions {
+    /// Servers in a row that were silent.
+    silent: AtomicU64,
+    /// Until when none is asked, in milliseconds since the client started.
+    off_until: AtomicU64,
 }
 
 struct Server {
@@ -67,9 +95,17 @@ impl Client {
             patience: Duration::from_secs_f64(policy.timeout_seconds.clamp(0.05, 60.0)),
             limits: Limits::new(policy),
             remembered: Cache::builder().max_capacity(MAX_REMEMBERED).expire_after(ByTtl).build(),
+            probed: Cache::builder().max_capacity(MAX_PROBED).time_to_live(REMEMBER_PROBE).build(),
+            silent: Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(SILENT).build(),
+            opinions: Opinions::default(),
             metrics,
             started: Instant::now(),
         }
+    }
+
+    /// The recursive resolvers.
+    pub(super) fn servers(&self) -> impl Iterator<Item = SocketAddr> {
+        self.servers.iter().map(|server| server.addr)
     }
 
     /// Asks the recursive resolvers.
@@ -95,9 +131,59 @@ impl Client {
         Said { took, ..Said::clone(&said) }
     }
 
+    /// Asks one recursive resolver about a name that is known not to validate. What it says is a trait of the resolver,
+    /// so it is remembered for long.
+    pub(super) async fn probe(&self, server: SocketAddr, question: &Question, left: Duration) -> Said {
+        let key = (server, question.clone());
+        let said = self
+            .probed
+            .get_with(key, async move {
+                let mut outcome = Outcome::Timeout;
+                // Not waited for long: where there is no way out, this is the one name that nobody answers.
+                for _ in 0..PROBES {
+                    let limit = self.limits.of(server);
+                    let turn = limit.turn().await;
+                    let begun = Instant::now();
+                    outcome = exchange(server, question, Mode::Recursive, OPINION.min(self.patience).min(left)).await;
+                    drop(turn);
+                    self.metrics.asked(server, true, &outcome, begun.elapsed());
+                    if matches!(outcome, Outcome::Reply(_)) {
+                        break;
+                    }
+                }
+                self.metrics.probed(server, validates(&outcome));
+                Arc::new(Said { server, outcome, took: Duration::ZERO })
+            })
+            .await;
+        Said::clone(&said)
+    }
+
     /// Asks a zone's server at one of its addresses.
     pub(super) async fn authoritative(&self, addresses: &[SocketAddr], question: &Question, left: Duration) -> Said {
         self.any_of(addresses, question, Mode::Iterative, left).await
+    }
+
+    /// The same, where no answer is no loss: asked once, not waited for long, and not at all for a while after many
+    /// servers were silent, as where no packet leaves the cluster.
+    pub(super) async fn opinion(&self, addresses: &[SocketAddr], question: &Question, left: Duration) -> Said {
+        let nothing = |server| Said { server, outcome: Outcome::Timeout, took: Duration::ZERO };
+        let Some(server) = addresses.first().copied() else { return nothing(NOBODY) };
+        if self.opinions.are_in_vain(self.started.elapsed()) || self.silent.contains_key(&server) {
+            return nothing(server);
+        }
+        let turn = self.limits.of(server);
+        let turn = turn.turn().await;
+        let begun = Instant::now();
+        let outcome = exchange(server, question, Mode::Iterative, OPINION.min(self.patience).min(left)).await;
+        drop(turn);
+        let took = begun.elapsed();
+        self.metrics.asked(server, false, &outcome, took);
+        let silent = matches!(outcome, Outcome::Timeout | Outcome::Unreachable(_));
+        if silent {
+            self.silent.insert(server, ()).await;
+        }
+        self.opinions.heard(!silent, self.started.elapsed());
+        Said { server, outcome, took }
     }
 
     async fn any_of(&self, servers: &[SocketAddr], question: &Question, mode: Mode, left: Duration) -> Said {
@@ -129,8 +215,7 @@ impl Client {
                 break;
             }
         }
-        let nobody = SocketAddr::from(([0, 0, 0, 0], 0));
-        last.map(|said| Said { took, ..said }).unwrap_or(Said { server: nobody, outcome: Outcome::Timeout, took })
+        last.map(|said| Said { took, ..said }).unwrap_or(Said { server: NOBODY, outcome: Outcome::Timeout, took })
     }
 
     /// Whether the outcome is an answer, or worth a try elsewhere. SERVFAIL is
@@ -161,6 +246,37 @@ impl Client {
     }
 }
 
+// === impl Opinions ===
+
+impl Opinions {
+    fn are_in_vain(&self, now: Duration) -> bool {
+        self.off_until.load(Ordering::Relaxed) > millis(now)
+    }
+
+    fn heard(&self, answered: bool, now: Duration) {
+        if answered {
+            self.silent.store(0, Ordering::Relaxed);
+        } else if self.silent.fetch_add(1, Ordering::Relaxed) + 1 >= IN_VAIN {
+            self.silent.store(0, Ordering::Relaxed);
+            self.off_until.store(millis(now + PAUSE), Ordering::Relaxed);
+        }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    time.as_millis().try_into().unwrap_or(u64::MAX)
+}
+
+/// Whether a resolver refuses what does not validate, by what it said of such a name; `None`: that cannot be told.
+pub(super) fn validates(outcome: &Outcome) -> Option<bool> {
+    let Outcome::Reply(reply) = outcome else { return None };
+    match reply.rcode {
+        Rcode::SERVER_FAILURE => Some(true),
+        Rcode::NO_ERROR if reply.records.iter().any(|record| record.data.is(Kind::A)) => Some(false),
+        _ => None,
+    }
+}
+
 /// Forgets what was said when its TTL has passed, and sooner.
 struct ByTtl;
 
@@ -173,7 +289,7 @@ impl Expiry<(Question, Mode), Arc<Said>> for ByTtl {
         let ttl = reply.records.iter().map(|r| r.ttl).chain(reply.soa.iter().map(|soa| soa.negative_ttl)).min();
         let most = match question.kind {
             _ if !question.name.contains('.') => REMEMBER_TOP,
-            Kind::Caa | Kind::Ns => REMEMBER_ZONE,
+            Kind::Caa | Kind::Ns | Kind::Ds | Kind::Dnskey => REMEMBER_ZONE,
             Kind::A | Kind::Aaaa | Kind::Txt => REMEMBER_ADDRESS,
         };
         Some(Duration::from_secs(ttl.unwrap_or(0).into()).clamp(REMEMBER_FAILURE, most))

@@ -12,7 +12,7 @@ use hickory_proto::{
     serialize::binary::{BinDecodable, BinDecoder, BinEncodable, DecodeError},
 };
 
-use crate::core::verdict::answers::{Caa, Data, ExtendedError, Kind, Question, Rcode, Record, Reply, Soa};
+use crate::core::verdict::answers::{Caa, Data, ExtendedError, Key, Kind, Question, Rcode, Record, Reply, Soa};
 
 /// The UDP payload that is asked for: what passes every path unfragmented (DNS Flag Day 2020).
 pub(super) const UDP_PAYLOAD: u16 = 1232;
@@ -20,6 +20,8 @@ pub(super) const UDP_PAYLOAD: u16 = 1232;
 const MAX_RECORDS: usize = 512;
 /// The most answers that are kept; a set beyond that is no set that anybody means.
 const MAX_ANSWERS: usize = 256;
+/// The most records of a referral that are kept: a root's or registry's has up to 13 servers, each with two addresses.
+const MAX_REFERRAL: usize = 40;
 /// The most extended errors that are kept, and the most text of one.
 const MAX_EXTENDED: usize = 4;
 const MAX_EXTENDED_TEXT: usize = 200;
@@ -129,6 +131,9 @@ fn read(bytes: &[u8], id: u16, question: &Question) -> Result<Reply, NoReply> {
             match section {
                 0 => reply.records.extend(raw.answer(question.kind)?),
                 1 if raw.kind == u16::from(RecordType::SOA) && reply.soa.is_none() => reply.soa = Some(raw.soa()?),
+                1 | 2 if reply.referral.len() < MAX_REFERRAL && raw.is_referral(section) => {
+                    reply.referral.extend(raw.referred());
+                }
                 2 if raw.kind == u16::from(RecordType::OPT) => raw.opt(&mut reply)?,
                 _ => {}
             }
@@ -136,6 +141,10 @@ fn read(bytes: &[u8], id: u16, question: &Question) -> Result<Reply, NoReply> {
                 return Err(NoReply::Malformed("too many answers"));
             }
         }
+    }
+    // Beside an answer or a denial such records are courtesy, and send nobody anywhere.
+    if reply.authoritative || reply.soa.is_some() || !reply.records.is_empty() {
+        reply.referral.clear();
     }
     Ok(reply)
 }
@@ -190,9 +199,53 @@ impl<'a> Raw<'a> {
                 Kind::Ns => Data::Ns(self.only_name()?),
                 Kind::Txt => Data::Txt(self.txt()?),
                 Kind::Caa => Data::Caa(self.caa()?),
+                Kind::Ds => Data::Ds(self.ds()?),
+                Kind::Dnskey => Data::Dnskey(self.dnskey()?),
             }
         };
         Ok(Some(Record { name: self.name.clone(), ttl: sane_ttl(self.ttl), data }))
+    }
+
+    /// Whether the record says where others know better, by the section it stands in.
+    fn is_referral(&self, section: usize) -> bool {
+        let of = |kind: RecordType| self.kind == u16::from(kind);
+        match section {
+            1 => of(RecordType::NS),
+            _ => of(RecordType::A) || of(RecordType::AAAA),
+        }
+    }
+
+    /// The same, read; what cannot be read is no help, and does no harm.
+    fn referred(&self) -> Option<Record> {
+        let kinds = [Kind::Ns, Kind::A, Kind::Aaaa];
+        let kind = kinds.into_iter().find(|kind| self.kind == u16::from(record_type(*kind)))?;
+        self.answer(kind).ok().flatten()
+    }
+
+    /// RFC 4034 §5.1.
+    fn ds(&self) -> Result<Key, NoReply> {
+        let [high, low, algorithm, _, ..] = self.data else {
+            return Err(NoReply::Malformed("a DS record is cut short"));
+        };
+        Ok(Key { tag: u16::from_be_bytes([*high, *low]), algorithm: *algorithm })
+    }
+
+    /// RFC 4034 §2.1; the tag by its appendix B, but for algorithm 1, which nobody may use any more.
+    fn dnskey(&self) -> Result<Key, NoReply> {
+        let [_, _, _, algorithm, ..] = self.data else {
+            return Err(NoReply::Malformed("a DNSKEY record is cut short"));
+        };
+        let sum: u32 = self
+            .data
+            .chunks(2)
+            .map(|pair| match pair {
+                [high, low] => u32::from(u16::from_be_bytes([*high, *low])),
+                [high] => u32::from(*high) << 8,
+                _ => 0,
+            })
+            .sum();
+        let folded = (sum + (sum >> 16)) & 0xffff;
+        Ok(Key { tag: u16::try_from(folded).unwrap_or_default(), algorithm: *algorithm })
     }
 
     /// A name from the data, and where in the message it ends.
@@ -284,6 +337,8 @@ const fn record_type(kind: Kind) -> RecordType {
         Kind::Caa => RecordType::CAA,
         Kind::Ns => RecordType::NS,
         Kind::Txt => RecordType::TXT,
+        Kind::Ds => RecordType::DS,
+        Kind::Dnskey => RecordType::DNSKEY,
     }
 }
 

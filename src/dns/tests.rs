@@ -161,12 +161,21 @@ async fn dns01_looks_at_the_challenge_name() {
 async fn names_are_asked_absolutely_and_with_edns() {
     let dns = server();
     dns.a(WWW, OURS);
-    assert!(check(&dns, WWW).await.ready());
-    let queries = dns.queries();
-    assert!(queries.iter().all(|query| query.edns_payload == Some(1232) && query.recursion_desired));
-    let mut names: Vec<&str> = queries.iter().map(|query| query.name.as_str()).collect();
-    names.sort_unstable();
-    assert_eq!(names, ["com", "example.com", WWW, WWW, WWW]);
+    let preflight = Preflight::new(&policy(&dns)).unwrap();
+    let asked = || {
+        let queries = dns.queries();
+        assert!(queries.iter().all(|query| query.edns_payload == Some(1232) && query.recursion_desired));
+        let mut names: Vec<String> = queries.into_iter().map(|query| query.name).collect();
+        dns.clear_queries();
+        names.sort_unstable();
+        names
+    };
+    assert!(preflight.check(&request(WWW)).await.ready());
+    // Twice of `example.com`: CAA, and who serves it.
+    assert_eq!(asked(), ["com", "dnssec-failed.org", "example.com", "example.com", WWW, WWW, WWW]);
+    // Whether the resolver validates is asked once in ten minutes, and no host has to wait for it again.
+    assert!(preflight.check(&request(WWW)).await.ready());
+    assert!(!asked().iter().any(|name| name == "dnssec-failed.org"));
 }
 
 #[tokio::test]
@@ -231,7 +240,8 @@ async fn what_hosts_have_in_common_is_asked_once() {
     let verdicts = join_all(hosts.iter().map(|host| preflight.check(host))).await;
     assert!(verdicts.iter().all(Verdict::ready));
     let about = |name: &str| dns.queries().iter().filter(|query| query.name == name).count();
-    assert_eq!((about("example.com"), about("com")), (1, 1));
+    // CAA of both, and who serves the zone.
+    assert_eq!((about("example.com"), about("com")), (2, 1));
 }
 
 #[tokio::test]
@@ -249,6 +259,38 @@ async fn questions_under_way_and_questions_a_second_are_bounded() {
     assert!(asked >= 120, "{asked}");
     let least = Duration::from_secs_f64((asked as f64 - 50.0) / 50.0 * 0.9);
     assert!(begun.elapsed() >= least, "{asked} questions in {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn servers_of_a_zone_that_differ_are_seen_whichever_the_resolver_asked() {
+    for recursive in [OURS, OTHER] {
+        let (dns, second) = (server(), DnsServer::start(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)), 0).unwrap());
+        dns.a(WWW, recursive);
+        dns.a("example.com", OURS);
+        for (server, address) in [(&dns, OURS), (&second, OTHER)] {
+            server.zone("example.com", &[]);
+            server.set(WWW, RecordType::A, Answer::new().a(address).when_recursive(false));
+        }
+        let both = [dns.addr(), second.addr()];
+        let verdict = Preflight::with_authoritative(&policy(&dns), &both).unwrap().check(&request(WWW)).await;
+        assert_eq!(verdict.finding.reason, Reason::ServersDisagree, "{verdict:#?}");
+    }
+}
+
+#[tokio::test]
+async fn where_no_packet_leaves_good_hosts_do_not_wait_for_opinions() {
+    let dns = server();
+    dns.set("*.example.com", RecordType::A, Answer::new().a(OURS));
+    let dead = [std::net::UdpSocket::bind("127.0.0.1:0").unwrap(), std::net::UdpSocket::bind("127.0.0.1:0").unwrap()];
+    let nowhere = dead.each_ref().map(|socket| socket.local_addr().unwrap());
+    let preflight = Preflight::with_authoritative(&policy(&dns), &nowhere).unwrap();
+    assert!(preflight.check(&request("h.example.com")).await.ready());
+    let begun = Instant::now();
+    for n in 0..20 {
+        assert!(preflight.check(&request(&format!("h{n}.example.com"))).await.ready());
+    }
+    // Each would wait for 0.2 s; those that were silent are not asked again for a while.
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

@@ -89,8 +89,15 @@ fn stands(row: &Row) -> Option<Step> {
         | Reason::CaaUnknownCritical
         | Reason::CaaOtherAccount
         | Reason::CaaOtherMethod
-        | Reason::CaaLookupFailed => Some(Step::Caa),
-        Reason::ResolverUnreachable | Reason::HttpUnreachable => Some(Step::Dns),
+        | Reason::CaaLookupFailed
+        | Reason::RegistryFailure => Some(Step::Caa),
+        Reason::GatewayNameBroken
+        | Reason::GatewayNotPublic
+        | Reason::ResolverUnreachable
+        | Reason::ResolverRefuses
+        | Reason::ResolverFaulty
+        | Reason::ResolverNotValidating
+        | Reason::HttpUnreachable => Some(Step::Dns),
         _ if matches!(reason.who_acts(), WhoActs::DomainOwner | WhoActs::DnsHost) => Some(Step::Dns),
         _ => Some(Step::Allowed),
     }

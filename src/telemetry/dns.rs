@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
@@ -31,11 +31,16 @@ struct ByOutcome {
 pub struct DnsMetrics {
     questions: Family<ByOutcome, Counter>,
     latency: Family<ByServer, Histogram, fn() -> Histogram>,
+    validating: Family<ByServer, Gauge>,
 }
 
 impl Default for DnsMetrics {
     fn default() -> Self {
-        Self { questions: Family::default(), latency: Family::new_with_constructor(|| Histogram::new(LATENCY_BUCKETS)) }
+        Self {
+            questions: Family::default(),
+            latency: Family::new_with_constructor(|| Histogram::new(LATENCY_BUCKETS)),
+            validating: Family::default(),
+        }
     }
 }
 
@@ -53,7 +58,25 @@ impl DnsMetrics {
             Unit::Seconds,
             metrics.latency.clone(),
         );
+        registry.register(
+            "resolver_validates",
+            "Whether a resolver refuses what does not validate by DNSSEC: 1, or 0 where it answers all the same",
+            metrics.validating.clone(),
+        );
         metrics
+    }
+
+    /// A resolver was asked about a name that does not validate. `validates`: `None` where its answer does not tell.
+    pub fn probed(&self, server: SocketAddr, validates: Option<bool>) {
+        let server = ByServer { server: server.to_string() };
+        match validates {
+            Some(validates) => {
+                self.validating.get_or_create(&server).set(validates.into());
+            }
+            None => {
+                self.validating.remove(&server);
+            }
+        }
     }
 
     /// A server was asked. `resolver`: one that policy names, not one of a zone.
@@ -93,6 +116,7 @@ mod tests {
         let took = Duration::from_millis(3);
         metrics.asked("203.0.113.1:53".parse().unwrap(), true, &Outcome::Reply(Reply::default()), took);
         metrics.asked("203.0.113.1:53".parse().unwrap(), true, &Outcome::Timeout, took);
+        metrics.probed("203.0.113.1:53".parse().unwrap(), Some(false));
         for n in 1..100 {
             metrics.asked(([198, 51, 100, n], 53).into(), false, &Outcome::Malformed(String::new()), took);
         }
@@ -103,6 +127,7 @@ mod tests {
             "certgate_dns_questions_total{server=\"203.0.113.1:53\",outcome=\"timeout\"} 1",
             "certgate_dns_questions_total{server=\"authoritative\",outcome=\"malformed\"} 99",
             "certgate_dns_latency_seconds_count{server=\"203.0.113.1:53\"} 1",
+            "certgate_dns_resolver_validates{server=\"203.0.113.1:53\"} 0",
         ] {
             assert!(text.lines().any(|have| have == line), "{line} not in\n{text}");
         }

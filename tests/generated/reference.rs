@@ -148,8 +148,26 @@ fn state(reason: Reason) -> &'static str {
 }
 
 fn sample(reason: Reason) -> Finding {
+    let of = |subject: &str, observed: &[&str], note: &str| Finding::new(reason, subject).observed(observed).note(note);
+    let host = "www.example.com";
     match reason {
-        Reason::ChangesReverted => Finding::new(reason, "shop").observed(["argocd-controller"]),
-        _ => Finding::new(reason, "www.example.com").observed(["198.51.100.9"]).required(["203.0.113.7"]),
+        Reason::ChangesReverted => of("shop", &["argocd-controller"], ""),
+        Reason::GatewayNameBroken => of(host, &["NXDOMAIN"], "gateway.example.net"),
+        Reason::GatewayNotPublic => of(host, &["10.0.0.10"], ""),
+        Reason::ResolverUnreachable | Reason::ResolverRefuses => of(host, &["10.96.0.10:53"], ""),
+        Reason::ResolverFaulty => of(host, &["10.96.0.10:53"], "NXDOMAIN"),
+        Reason::ResolverNotValidating => of(host, &["10.96.0.10:53"], "dnssec-failed.org; example.com"),
+        Reason::RegistryFailure => of(host, &["SERVFAIL"], "com CAA: SERVFAIL"),
+        Reason::LameDelegation => of("example.com", &["ns1.example.net: REFUSED", "ns2.example.net: REFUSED"], ""),
+        Reason::CnameTargetFailure => of(host, &["shops.example.net"], "SERVFAIL"),
+        Reason::CaaForbids => of(host, &["0 issue \"ca.example\""], "example.com")
+            .required(["example.com. CAA 0 issue \"letsencrypt.org\""]),
+        Reason::HttpBlocked => of(host, &["203.0.113.7"], "203.0.113.7: 403 (Beaver)"),
+        Reason::HttpBadRedirect => of(
+            host,
+            &["203.0.113.7"],
+            "203.0.113.7: redirected to https://www.example.com: 203.0.113.7:443: connection refused",
+        ),
+        _ => of(host, &["198.51.100.9"], "").required(["203.0.113.7"]),
     }
 }

@@ -78,7 +78,7 @@ pub(super) fn json(checked: &[Checked], lang: Lang) -> Result<String, serde_json
             host,
             ready: verdict.ready(),
             reason: finding.reason.as_str(),
-            who_acts: finding.reason.who_acts().as_str(),
+            who_acts: finding.who_acts().as_str(),
             message: finding.sentence(lang),
             observed: &finding.observed,
             required: &finding.required,
@@ -131,7 +131,7 @@ fn block(out: &mut String, host: &str, verdict: &Verdict, lang: Lang) -> std::fm
         label = "";
     }
     if !verdict.ready() {
-        line(out, words.who_acts, who(finding.reason.who_acts(), lang))?;
+        line(out, words.who_acts, who(finding.who_acts(), lang))?;
     }
     line(out, words.next, &span(wait(verdict)))
 }

@@ -70,6 +70,9 @@ pub(super) fn dns(faults: &mut Faults, dns: &Dns) {
             ),
         );
     }
+    if !dns.bogus_name.is_empty() && !names::is_host(&dns.bogus_name) {
+        faults.add_to("bogusName", format!("`{}` is no host; write one like dnssec-failed.org", dns.bogus_name));
+    }
     if dns.authoritative_port == 0 {
         faults.add_to("authoritativePort", "0 is no port; leave it out for 53".to_owned());
     }

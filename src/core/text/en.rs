@@ -1,7 +1,8 @@
 //! English sentences.
 
 use crate::core::{
-    finding::{Finding, is_link},
+    finding::{CDN, Finding, is_link},
+    host::{Fault, fault},
     limits::Kind as Limit,
     reason::Reason,
 };
@@ -13,6 +14,7 @@ fn record(finding: &Finding) -> String {
         ("an A record to", list(super::Kind::V4)),
         ("an AAAA record to", list(super::Kind::V6)),
         ("a CNAME record to", list(super::Kind::Name)),
+        ("an ALIAS record (also called ANAME or CNAME flattening) to", list(super::Kind::Alias)),
     ]
     .into_iter()
     .filter(|(_, values)| !values.is_empty())
@@ -79,6 +81,116 @@ fn or<'a>(text: &'a str, fallback: &'a str) -> &'a str {
     if text.is_empty() { fallback } else { text }
 }
 
+fn invalid(host: &str, note_text: &str) -> String {
+    let why = match fault(host) {
+        Some(Fault::Url) => format!("{host} is an address of a page and not a host; write the host alone"),
+        Some(Fault::Port) => format!("{host} has a port; write the host alone"),
+        Some(Fault::Blank) => format!("{host} has a space within; write the host alone"),
+        Some(Fault::Underscore) => {
+            format!("{host} has an underscore, and no CA issues for such a name; choose a host without one")
+        }
+        Some(Fault::Wildcard) => {
+            format!("{host} has a * that is not the whole first label, as in *.example.com; correct the host")
+        }
+        Some(Fault::EmptyLabel) => format!("{host} has two dots in a row; correct the host"),
+        Some(Fault::TooLong) => {
+            format!("{host} is longer than DNS allows (253 characters, 63 between two dots); choose a shorter host")
+        }
+        Some(Fault::EdgeHyphen(label)) => format!(
+            "\"{label}\" in {host} begins or ends with a hyphen, which DNS does not allow in a host; correct the host"
+        ),
+        Some(Fault::Hyphens(label)) => format!(
+            "\"{label}\" in {host} has hyphens in places three and four, which CAs refuse unless the label begins with xn--; choose another host"
+        ),
+        Some(Fault::Punycode(label)) => {
+            format!("\"{label}\" in {host} stands for no international name, and CAs refuse it; correct the host")
+        }
+        Some(Fault::Labels(count)) => format!(
+            "{host} has {count} labels, and Let's Encrypt issues for ten at most; choose a host with fewer dots"
+        ),
+        None => return format!("{host} is not a valid DNS name{note_text}; correct the host in the gateway rule"),
+    };
+    format!("{why} in the gateway rule")
+}
+
+fn not_public(host: &str) -> String {
+    let why = match host.rsplit('.').next() {
+        Some("arpa") => "lies under .arpa, which serves the network itself",
+        Some("onion") => "is a name that Tor alone resolves",
+        _ => "is not a public domain name",
+    };
+    format!("{host} {why}, so no public CA issues for it; bind a registered domain")
+}
+
+/// Where CAA records of a CNAME's target stand in the way, what its owner or the host's can do.
+fn caa(finding: &Finding, what: &str, remedy: &str) -> String {
+    let host = or(&finding.subject, "the host");
+    let has = |kind| !super::of_kind(&finding.required, kind).is_empty();
+    let addresses = has(super::Kind::V4) || has(super::Kind::V6);
+    let instead = if addresses { record(finding) } else { "an address record".to_owned() };
+    match super::caa_of_target(finding) {
+        Some(owner) => format!(
+            "{host} is a CNAME to {owner}, and {what}; no CAA record can stand beside a CNAME, so either the owner of {owner} must {remedy}, or the domain's owner must replace the CNAME by {instead}"
+        ),
+        None => format!("{what}; the domain's owner must {remedy}"),
+    }
+}
+
+fn caa_forbids(finding: &Finding) -> String {
+    let owner = or(&finding.note, or(&finding.subject, "the host"));
+    let observed = seen(finding);
+    let wanted = finding.required.first().map_or("an issue record for the CA", String::as_str);
+    let what = match super::caa(finding) {
+        super::Caa::Nobody => format!("the CAA records of {owner} allow no CA at all to issue ({observed})"),
+        super::Caa::Misspelt => {
+            format!("a CAA record of {owner} means this CA, but is not written as the CA reads it ({observed})")
+        }
+        super::Caa::Others => format!("the CAA records of {owner} allow other CAs only ({observed})"),
+    };
+    let verb = if super::caa(finding) == super::Caa::Misspelt { "write" } else { "add" };
+    caa(finding, &what, &format!("{verb}: {wanted}"))
+}
+
+/// How a name of the gateway's leads nowhere.
+fn broken(finding: &Finding) -> String {
+    match finding.observed.first().map(String::as_str) {
+        Some("NXDOMAIN") => "does not exist in DNS".to_owned(),
+        Some("NODATA") => "has no address".to_owned(),
+        Some(words) => format!("cannot be resolved ({words})"),
+        None => "leads nowhere".to_owned(),
+    }
+}
+
+fn not_validating(finding: &Finding) -> String {
+    let (bogus, domain) = finding.note.split_once("; ").unwrap_or((&finding.note, ""));
+    let answers =
+        if bogus.is_empty() { String::new() } else { format!(" (it answers for {bogus}, whose signatures are wrong)") };
+    format!(
+        "certgate's DNS resolver {} does not validate DNSSEC{answers}, but {} is signed, so it cannot be told whether the CA would accept its answers; the cluster's administrator must name validating resolvers in `dns.servers`",
+        or(&finding.observed.join(", "), "in use"),
+        or(domain, or(&finding.subject, "the domain"))
+    )
+}
+
+fn bogus(finding: &Finding, note_text: &str) -> String {
+    let subject = or(&finding.subject, "the host");
+    let observed = finding.observed.join(", ");
+    if !finding.is_about_ds() {
+        return format!(
+            "the DNSSEC signatures of {subject} do not validate{note_text}; the DNS provider must sign the zone anew"
+        );
+    }
+    if finding.note.is_empty() {
+        return format!(
+            "{subject} has a DS record at its registrar ({observed}), but its name servers do not sign the zone, so the CA refuses all its answers; the domain's owner must remove the DS record at the registrar, or have the DNS provider sign the zone"
+        );
+    }
+    format!(
+        "the DS record of {subject} at its registrar ({observed}) fits none of the zone's keys ({}), so the CA refuses all its answers; the domain's owner must replace it at the registrar by the one that the DNS provider shows, or remove it",
+        finding.note
+    )
+}
+
 pub(super) fn sentence(finding: &Finding) -> String {
     let host = or(&finding.subject, "the host");
     let observed = seen(finding);
@@ -91,10 +203,10 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::HostRemoved if !finding.note.is_empty() => format!("{host} is no longer in the Ingress; its namespace keeps it until {}", finding.note),
         Reason::HostRemoved => format!("{host} is no longer in the Ingress"),
         Reason::NoHost => "the rule names no host, so there is nothing to certify".to_owned(),
-        Reason::HostInvalid => format!("{host} is not a valid DNS name{note_text}; correct the host in the gateway rule"),
+        Reason::HostInvalid => invalid(host, &note_text),
         Reason::DomainMisnamed => format!("this Domain is not named by its host {host}, and so has no effect; create it under the name {} and delete this one", or(first_required, "of its host")),
         Reason::HostIsIpAddress => format!("{host} is an IP address; bind a domain name to get a certificate"),
-        Reason::NotPublicName => format!("{host} is not a public domain name, so no public CA issues for it; bind a registered domain"),
+        Reason::NotPublicName => not_public(host),
         Reason::IsPublicSuffix => format!("{host} is a public suffix, for which no CA issues; bind a name below it"),
         Reason::PlatformDomain => format!("{host} is one of the platform's own default domains, which get no certificates of their own"),
         Reason::UserTls => format!("{host} already has a TLS entry of yours, which stays as it is"),
@@ -123,7 +235,14 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::AnnotationsFull => "the annotations of the Ingress are so large that no more fit (256 KiB); shorten them".to_owned(),
         Reason::NoGatewayAddress => format!("it is not known where the gateway is reached from outside; the cluster's administrator must set `{}`", or(&finding.note, "gateway.addresses")),
         Reason::AwaitingCertificate => format!("the certificate of {host} is being issued and is bound as soon as it is there"),
+        Reason::GatewayNameBroken => format!("the platform's own name {} {}, so {host} cannot be verified; the cluster's administrator must repair its DNS record, or correct `gateway.cnames`", or(&finding.note, "in `gateway.cnames`"), broken(finding)),
+        Reason::GatewayNotPublic => format!("the gateway is known by private addresses alone ({observed}{}), to which no public CA connects, so {host} cannot be validated; the cluster's administrator must set `gateway.addresses` to the public ones", if finding.note.is_empty() { String::new() } else { format!(", of {}", finding.note) }),
         Reason::ResolverUnreachable => format!("certgate's DNS resolvers do not answer ({observed}); the cluster's administrator must check `dns.servers` and the cluster's way out"),
+        Reason::ResolverRefuses => format!("certgate's DNS resolver {} refuses to answer for {host}{note_text}; the cluster's administrator must have it answer certgate, or name another in `dns.servers`", finding.observed.join(", ")).replace("  ", " "),
+        Reason::ResolverFaulty if finding.note == "NXDOMAIN" => format!("certgate's DNS resolver says that no name exists, not even com ({observed}), so nothing can be told of {host}; the cluster's administrator must check `dns.servers`"),
+        Reason::ResolverFaulty => format!("certgate's DNS resolver fails for every name ({observed}){note_text}, so nothing can be told of {host}; the cluster's administrator must check `dns.servers` and the resolver's way out"),
+        Reason::ResolverNotValidating => not_validating(finding),
+        Reason::RegistryFailure => format!("the registry's zone above {host} cannot be read{note_text}, which the CA takes for a refusal; neither the domain's owner nor its DNS provider can change that: if it lasts, the cluster's administrator must check the resolvers in `dns.servers`"),
         Reason::RateLimited => format!("{host} waits so as not to exceed the CA's limit on {}{}", limit(finding), if finding.note.is_empty() { String::new() } else { format!("; next free place {}", finding.note) }),
 
         Reason::DomainNotFound if !finding.note.is_empty() => format!("{host} does not exist in DNS, because the domain {} is not registered or has no name servers; its owner must see to that, then add {}", finding.note, record(finding)),
@@ -132,30 +251,37 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::DnsServerFailure => format!("the name servers of {host} fail to answer (SERVFAIL){note_text}; the DNS provider must repair the zone"),
         Reason::DnsRefused => format!("the name servers of {host} refuse to answer{note_text}; check at the DNS provider that the zone exists there"),
         Reason::DnsTimeout => format!("the name servers of {host} do not answer in time{note_text}; the DNS provider must look at them"),
-        Reason::DnssecBogus => format!("the DNSSEC signatures of {host} do not validate{note_text}; the DNS provider must sign the zone anew or remove the DS record"),
+        Reason::LameDelegation => format!("{host} is delegated to name servers that do not have it ({observed}); the domain's owner must create the zone at their DNS provider, or correct the name servers at the registrar"),
+        Reason::CnameTargetFailure => format!("{host} is a CNAME to {observed}, for which name servers fail{note_text}; whoever runs that zone must repair it, or the domain's owner must point {host} elsewhere"),
+        Reason::DnssecBogus => bogus(finding, &note_text),
         Reason::DnsMalformed => format!("the DNS answer for {host} is malformed{note_text}; the DNS provider must look at it"),
         Reason::CnameLoop => format!("the CNAME records of {host} lead in a circle ({observed}); the domain's owner must replace them by {}", record(finding)),
         Reason::CnameDangling => format!("{host} is a CNAME to {}, which does not exist; the domain's owner must correct it or add {}", or(&finding.note, "a name"), record(finding)),
         Reason::CnameTooLong => format!("the CNAME chain of {host} is too long for some resolvers{note_text}; the domain's owner must shorten it"),
         Reason::ReservedAddress if !finding.note.is_empty() => format!("{host} also points to addresses that are not public ({observed}); the CA passes over them and uses {}", finding.note),
         Reason::ReservedAddress => format!("{host} points only to addresses that are not public ({observed}); the domain's owner must add {}", record(finding)),
+        Reason::WrongTarget | Reason::WrongCname if finding.note.starts_with(CDN) => {
+            let network = finding.note.strip_prefix(CDN).unwrap_or_default();
+            format!("{host} points to a content delivery network ({network}: {observed}); if the network fetches from this platform, the cluster's administrator can let any public address count (`gateway.target: any-public`), or else the domain's owner must switch the network's proxy off for {host} and set {}", record(finding))
+        }
         Reason::WrongTarget if !finding.note.is_empty() => format!("{host} points to {observed}, which is not this platform, beside {}, which is; the CA and visitors may use either, so the domain's owner must remove the wrong one", finding.note),
         Reason::WrongTarget => format!("{host} points to {observed}, not to this platform; the domain's owner must set {}", record(finding)),
         Reason::WrongIpv6 if finding.required.is_empty() => format!("{host} has an AAAA record to {observed}, which the CA tries first and which is not this platform; the domain's owner must remove it"),
         Reason::WrongIpv6 => format!("{host} has an AAAA record to {observed}, which the CA tries first and which is not this platform; the domain's owner must remove it or set {}", record(finding)),
-        Reason::WrongCname => format!("{host} must be a CNAME to {} but is {observed}; the domain's owner must change it", or(first_required, "the platform's name")),
+        Reason::WrongCname => format!("{host} should lead to {} but is {observed}; the domain's owner must set {}", super::of_kind(&finding.required, super::Kind::Name).into_iter().chain(super::of_kind(&finding.required, super::Kind::Alias)).next().unwrap_or("the platform's name"), record(finding)),
         Reason::ServersDisagree => format!("the name servers of {host} give different answers ({observed}); wait for them to agree or ask the DNS provider"),
-        Reason::CaaForbids => format!("the CAA records of {} allow other CAs only ({observed}); the domain's owner must add: {}", or(&finding.note, host), or(first_required, "an issue record for the CA")),
-        Reason::CaaUnknownCritical => format!("a critical CAA record of {} is one that the CA does not know ({observed}); the domain's owner must remove it", or(&finding.note, host)),
+        Reason::CaaForbids => caa_forbids(finding),
+        Reason::CaaUnknownCritical => caa(finding, &format!("a critical CAA record of {} is one that the CA does not know ({observed})", or(&finding.note, host)), "remove it"),
         Reason::CaaOtherAccount if finding.required.is_empty() => format!("the CAA records of {} allow one ACME account only ({observed}); the cluster's administrator must see that it is the issuer's", or(&finding.note, host)),
-        Reason::CaaOtherAccount => format!("the CAA records of {} allow another ACME account only ({observed}); the domain's owner must add: {}", or(&finding.note, host), or(first_required, "a record for this account")),
-        Reason::CaaOtherMethod => format!("the CAA records of {} do not allow this way of validation ({observed}); the domain's owner must add: {}", or(&finding.note, host), or(first_required, "a record for this method")),
+        Reason::CaaOtherAccount => caa(finding, &format!("the CAA records of {} allow another ACME account only ({observed})", or(&finding.note, host)), &format!("add: {}", or(first_required, "a record for this account"))),
+        Reason::CaaOtherMethod => caa(finding, &format!("the CAA records of {} do not allow this way of validation ({observed})", or(&finding.note, host)), &format!("add: {}", or(first_required, "a record for this method"))),
         Reason::CaaLookupFailed => format!("the CAA records of {} cannot be read{}, which the CA takes for a refusal; the DNS provider must repair the zone", host, note_text),
         Reason::ChallengeCnameBroken => format!("_acme-challenge.{} points where no challenge can be answered ({observed}){}; the domain's owner must correct it", host.trim_start_matches("*."), if finding.note.is_empty() { String::new() } else { format!(", because {} is not registered", finding.note) }),
 
         Reason::HttpUnreachable => format!("nothing answers at port 80 of {host}{note_text}; check firewall and load balancer"),
         Reason::HttpWrongServer => format!("port 80 of {host} is answered by another server{note_text}; the domain's owner must point it to this platform"),
-        Reason::HttpBadRedirect => format!("port 80 of {host} redirects where the CA does not follow{note_text}; remove the redirect for /.well-known/acme-challenge/"),
+        Reason::HttpBlocked => format!("port 80 of {host} is answered by a filter of the network or cloud, and not by this platform{note_text}, so the CA would be refused too; in mainland China that happens to domains without an ICP licence (未备案), and the domain's owner must have it licensed with the cloud that hosts this platform, or validate by DNS-01"),
+        Reason::HttpBadRedirect => format!("the redirect at port 80 of {host} leads the CA nowhere{note_text}; repair what it leads to, or remove the redirect for /.well-known/acme-challenge/"),
 
         Reason::Verified => format!("{host} points to this platform; the CA will be able to validate it"),
         Reason::NoValidationNeeded => format!("the issuer of {host} needs no validation through DNS"),

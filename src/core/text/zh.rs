@@ -1,7 +1,8 @@
 //! Simplified Chinese sentences.
 
 use crate::core::{
-    finding::{Finding, is_link},
+    finding::{CDN, Finding, is_link},
+    host::{Fault, fault},
     limits::Kind as Limit,
     reason::Reason,
 };
@@ -9,12 +10,16 @@ use crate::core::{
 /// "指向 1.2.3.4 的 A 记录", by what kind of value is required.
 fn record(finding: &Finding) -> String {
     let list = |kind: super::Kind| super::of_kind(&finding.required, kind).join(" 或 ");
-    let wanted: Vec<String> =
-        [("A", list(super::Kind::V4)), ("AAAA", list(super::Kind::V6)), ("CNAME", list(super::Kind::Name))]
-            .into_iter()
-            .filter(|(_, values)| !values.is_empty())
-            .map(|(what, values)| format!("指向 {values} 的 {what} 记录"))
-            .collect();
+    let wanted: Vec<String> = [
+        ("A 记录", list(super::Kind::V4)),
+        ("AAAA 记录", list(super::Kind::V6)),
+        ("CNAME 记录", list(super::Kind::Name)),
+        ("ALIAS 记录（又称 ANAME、CNAME 拉平）", list(super::Kind::Alias)),
+    ]
+    .into_iter()
+    .filter(|(_, values)| !values.is_empty())
+    .map(|(what, values)| format!("指向 {values} 的 {what}"))
+    .collect();
     if wanted.is_empty() { "指向平台网关的 A 记录".to_owned() } else { wanted.join("或") }
 }
 
@@ -71,6 +76,112 @@ fn or<'a>(text: &'a str, fallback: &'a str) -> &'a str {
     if text.is_empty() { fallback } else { text }
 }
 
+fn invalid(host: &str, note_text: &str) -> String {
+    match fault(host) {
+        Some(Fault::Url) => format!("{host} 是网址而不是域名；请在网关规则中只填写域名"),
+        Some(Fault::Port) => format!("{host} 带有端口；请在网关规则中只填写域名"),
+        Some(Fault::Blank) => format!("{host} 含有空格；请在网关规则中只填写域名"),
+        Some(Fault::Underscore) => {
+            format!("{host} 含有下划线，证书机构不会为这样的域名签发证书；请在网关规则中改用不含下划线的域名")
+        }
+        Some(Fault::Wildcard) => {
+            format!("{host} 中的 * 不是完整的第一级（应形如 *.example.com）；请修改网关规则中的域名")
+        }
+        Some(Fault::EmptyLabel) => format!("{host} 中有连续的点；请修改网关规则中的域名"),
+        Some(Fault::TooLong) => {
+            format!("{host} 超出 DNS 允许的长度（总长 253 个字符，两点之间 63 个字符）；请在网关规则中改用更短的域名")
+        }
+        Some(Fault::EdgeHyphen(label)) => {
+            format!("{host} 中的“{label}”以连字符开头或结尾，DNS 不允许；请修改网关规则中的域名")
+        }
+        Some(Fault::Hyphens(label)) => format!(
+            "{host} 中“{label}”的第三、四位都是连字符，除以 xn-- 开头外证书机构一律拒绝；请在网关规则中更换域名"
+        ),
+        Some(Fault::Punycode(label)) => {
+            format!("{host} 中的“{label}”不是有效的国际化域名编码，证书机构会拒绝；请修改网关规则中的域名")
+        }
+        Some(Fault::Labels(count)) => format!(
+            "{host} 共有 {count} 级，而 Let's Encrypt 最多为 10 级的域名签发证书；请在网关规则中改用级数更少的域名"
+        ),
+        None => format!("{host} 不是合法的域名{note_text}；请修改网关规则中的域名"),
+    }
+}
+
+fn not_public(host: &str) -> String {
+    let why = match host.rsplit('.').next() {
+        Some("arpa") => "位于 .arpa 之下，该后缀专供网络自身使用",
+        Some("onion") => "是仅 Tor 网络能解析的名称",
+        _ => "不是公网域名",
+    };
+    format!("{host} {why}，公共证书机构不会为其签发；请绑定已注册的域名")
+}
+
+/// Where CAA records of a CNAME's target stand in the way, what its owner or the host's can do.
+fn caa(finding: &Finding, what: &str, remedy: &str) -> String {
+    let host = or(&finding.subject, "该域名");
+    let has = |kind| !super::of_kind(&finding.required, kind).is_empty();
+    let addresses = has(super::Kind::V4) || has(super::Kind::V6);
+    let instead = if addresses { record(finding) } else { "地址记录".to_owned() };
+    match super::caa_of_target(finding) {
+        Some(owner) => format!(
+            "{host} 是指向 {owner} 的 CNAME，而 {what}；CNAME 所在的名称不能再有 CAA 记录，因此要么由 {owner} 的所有者{remedy}，要么由域名所有者将该 CNAME 改为{instead}"
+        ),
+        None => format!("{what}；请域名所有者{remedy}"),
+    }
+}
+
+fn caa_forbids(finding: &Finding) -> String {
+    let owner = or(&finding.note, or(&finding.subject, "该域名"));
+    let observed = seen(finding);
+    let wanted = finding.required.first().map_or("允许本证书机构的 issue 记录", String::as_str);
+    let (what, verb) = match super::caa(finding) {
+        super::Caa::Nobody => (format!("{owner} 的 CAA 记录不允许任何证书机构签发（{observed}）"), "添加"),
+        super::Caa::Misspelt => {
+            (format!("{owner} 的 CAA 记录本意是本证书机构，但写法不被其识别（{observed}）"), "改为")
+        }
+        super::Caa::Others => (format!("{owner} 的 CAA 记录只允许其他证书机构（{observed}）"), "添加"),
+    };
+    caa(finding, &what, &format!("{verb}：{wanted}"))
+}
+
+/// How a name of the gateway's leads nowhere.
+fn broken(finding: &Finding) -> String {
+    match finding.observed.first().map(String::as_str) {
+        Some("NXDOMAIN") => "在 DNS 中不存在".to_owned(),
+        Some("NODATA") => "没有地址".to_owned(),
+        Some(words) => format!("无法解析（{words}）"),
+        None => "没有指向任何地址".to_owned(),
+    }
+}
+
+fn not_validating(finding: &Finding) -> String {
+    let (bogus, domain) = finding.note.split_once("; ").unwrap_or((&finding.note, ""));
+    let answers =
+        if bogus.is_empty() { String::new() } else { format!("（对签名有误的 {bogus} 仍给出应答）") };
+    format!(
+        "certgate 使用的 DNS 解析器 {} 不验证 DNSSEC{answers}，而 {} 启用了 DNSSEC，因此无法判断证书机构是否会接受其应答；请平台管理员在 `dns.servers` 中改用会验证 DNSSEC 的解析器",
+        or(&finding.observed.join("、"), "（当前所用）"),
+        or(domain, or(&finding.subject, "该域名"))
+    )
+}
+
+fn bogus(finding: &Finding, note_text: &str) -> String {
+    let subject = or(&finding.subject, "该域名");
+    let observed = finding.observed.join("、");
+    if !finding.is_about_ds() {
+        return format!("{subject} 的 DNSSEC 签名验证失败{note_text}；请联系 DNS 服务商重新签名");
+    }
+    if finding.note.is_empty() {
+        return format!(
+            "{subject} 在注册商处留有 DS 记录（{observed}），但其域名服务器并未对该域名签名，证书机构会拒绝其全部应答；请域名所有者在注册商处删除 DS 记录，或请 DNS 服务商启用 DNSSEC 签名"
+        );
+    }
+    format!(
+        "{subject} 在注册商处的 DS 记录（{observed}）与该域名的任何密钥（{}）都不匹配，证书机构会拒绝其全部应答；请域名所有者在注册商处将其改为 DNS 服务商提供的 DS 记录，或将其删除",
+        finding.note
+    )
+}
+
 pub(super) fn sentence(finding: &Finding) -> String {
     let host = or(&finding.subject, "该域名");
     let observed = seen(finding);
@@ -83,10 +194,10 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::HostRemoved if !finding.note.is_empty() => format!("{host} 已不在该 Ingress 中；所在命名空间将保留该域名至 {}", finding.note),
         Reason::HostRemoved => format!("{host} 已不在该 Ingress 中"),
         Reason::NoHost => "该规则没有填写域名，无需签发证书".to_owned(),
-        Reason::HostInvalid => format!("{host} 不是合法的域名{note_text}；请修改网关规则中的域名"),
+        Reason::HostInvalid => invalid(host, &note_text),
         Reason::DomainMisnamed => format!("该 Domain 的名称与其域名 {host} 不符，因而不起作用；请以名称 {} 重新创建并删除它", or(first_required, "（其域名）")),
         Reason::HostIsIpAddress => format!("{host} 是 IP 地址；请绑定域名后再申请证书"),
-        Reason::NotPublicName => format!("{host} 不是公网域名，公共证书机构不会为其签发；请绑定已注册的域名"),
+        Reason::NotPublicName => not_public(host),
         Reason::IsPublicSuffix => format!("{host} 是公共后缀，证书机构不会为其签发；请绑定其下的域名"),
         Reason::PlatformDomain => format!("{host} 是平台的默认域名，不单独签发证书"),
         Reason::UserTls => format!("{host} 已有用户自己的 TLS 配置，保持不变"),
@@ -115,39 +226,53 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::AnnotationsFull => "该 Ingress 的注解过大（上限 256 KiB），无法再添加；请精简".to_owned(),
         Reason::NoGatewayAddress => format!("尚不知道网关的对外地址；集群管理员需设置 `{}`", or(&finding.note, "gateway.addresses")),
         Reason::AwaitingCertificate => format!("{host} 的证书正在签发，完成后自动绑定"),
+        Reason::GatewayNameBroken => format!("平台自己的域名 {} {}，{host} 因此无法通过检查；请平台管理员修复其解析记录，或修正 `gateway.cnames`", or(&finding.note, "（`gateway.cnames`）"), broken(finding)),
+        Reason::GatewayNotPublic => format!("已知的网关地址{}都不是公网地址（{observed}），公共证书机构无法连接，{host} 因此无法通过验证；请平台管理员将 `gateway.addresses` 设为公网地址", if finding.note.is_empty() { String::new() } else { format!("（{}）", finding.note) }),
         Reason::ResolverUnreachable => format!("certgate 使用的 DNS 解析器没有应答（{observed}）；集群管理员需检查 `dns.servers` 与集群出网"),
+        Reason::ResolverRefuses => format!("certgate 使用的 DNS 解析器 {} 拒绝应答 {host} 的查询{note_text}；请平台管理员允许 certgate 查询该解析器，或在 `dns.servers` 中更换", finding.observed.join("、")).replace("  ", " "),
+        Reason::ResolverFaulty if finding.note == "NXDOMAIN" => format!("certgate 使用的 DNS 解析器（{observed}）称任何域名都不存在，连 com 也不例外，因此无法检查 {host}；请平台管理员检查 `dns.servers`"),
+        Reason::ResolverFaulty => format!("certgate 使用的 DNS 解析器（{observed}）对任何域名都应答失败{note_text}，因此无法检查 {host}；请平台管理员检查 `dns.servers` 及解析器的出网"),
+        Reason::ResolverNotValidating => not_validating(finding),
+        Reason::RegistryFailure => format!("无法读取 {host} 上级注册局的区域{note_text}，证书机构会视为拒绝；这不是域名所有者或其 DNS 服务商能解决的：若持续出现，请平台管理员检查 `dns.servers` 中的解析器"),
         Reason::RateLimited => format!("为不超出证书机构对{}的限制，{host} 正在排队{}", limit(finding), if finding.note.is_empty() { String::new() } else { format!("；下一个名额在 {}", finding.note) }),
 
         Reason::DomainNotFound if !finding.note.is_empty() => format!("{host} 在 DNS 中不存在，因为域名 {} 尚未注册或没有域名服务器；域名所有者需先处理，再添加{}", finding.note, record(finding)),
         Reason::DomainNotFound => format!("{host} 在 DNS 中尚不存在；域名所有者需添加{}", record(finding)),
         Reason::NoAddress => format!("{host} 在 DNS 中存在但没有地址；域名所有者需添加{}", record(finding)),
-        Reason::DnsServerFailure => format!("{host} 的域名服务器应答失败（SERVFAIL）{note_text}；DNS 服务商需修复该区域"),
+        Reason::DnsServerFailure => format!("{host} 的域名服务器应答失败（SERVFAIL）{note_text}；请联系 DNS 服务商修复"),
         Reason::DnsRefused => format!("{host} 的域名服务器拒绝应答{note_text}；请向 DNS 服务商确认该区域已建立"),
         Reason::DnsTimeout => format!("{host} 的域名服务器未及时应答{note_text}；DNS 服务商需检查"),
-        Reason::DnssecBogus => format!("{host} 的 DNSSEC 签名验证失败{note_text}；DNS 服务商需重新签名或移除 DS 记录"),
+        Reason::LameDelegation => format!("{host} 的 NS 记录指向的域名服务器上没有该域名（{observed}）；请域名所有者在 DNS 服务商处添加该域名，或在注册商处修改 DNS 服务器"),
+        Reason::CnameTargetFailure => format!("{host} 是指向 {observed} 的 CNAME，而后者的域名服务器应答失败{note_text}；需由其所有者修复，或由域名所有者将 {host} 指向别处"),
+        Reason::DnssecBogus => bogus(finding, &note_text),
         Reason::DnsMalformed => format!("{host} 的 DNS 应答格式有误{note_text}；DNS 服务商需检查"),
         Reason::CnameLoop => format!("{host} 的 CNAME 记录形成循环（{observed}）；域名所有者需改为{}", record(finding)),
         Reason::CnameDangling => format!("{host} 是指向 {} 的 CNAME，而后者不存在；域名所有者需更正，或添加{}", or(&finding.note, "某名称"), record(finding)),
         Reason::CnameTooLong => format!("{host} 的 CNAME 链过长{note_text}；域名所有者需缩短"),
         Reason::ReservedAddress if !finding.note.is_empty() => format!("{host} 还指向非公网地址（{observed}）；证书机构会忽略它们，使用 {}", finding.note),
         Reason::ReservedAddress => format!("{host} 只指向非公网地址（{observed}）；域名所有者需添加{}", record(finding)),
+        Reason::WrongTarget | Reason::WrongCname if finding.note.starts_with(CDN) => {
+            let network = finding.note.strip_prefix(CDN).unwrap_or_default();
+            format!("{host} 指向 CDN（{network}：{observed}）；如果该 CDN 回源到本平台，平台管理员可设置 `gateway.target: any-public` 以接受任意公网地址，否则请域名所有者为 {host} 关闭 CDN 代理，并设置{}", record(finding))
+        }
         Reason::WrongTarget if !finding.note.is_empty() => format!("{host} 除了指向本平台的 {} 之外，还指向 {observed}，后者不是本平台；证书机构和访客可能使用任意一个，域名所有者需删除错误的记录", finding.note),
         Reason::WrongTarget => format!("{host} 指向 {observed}，不是本平台；域名所有者需设置{}", record(finding)),
         Reason::WrongIpv6 if finding.required.is_empty() => format!("{host} 有指向 {observed} 的 AAAA 记录，证书机构会优先访问它，而它不是本平台；域名所有者需删除该记录"),
         Reason::WrongIpv6 => format!("{host} 有指向 {observed} 的 AAAA 记录，证书机构会优先访问它，而它不是本平台；域名所有者需删除该记录，或设置{}", record(finding)),
-        Reason::WrongCname => format!("{host} 应为指向 {} 的 CNAME，实际为 {observed}；域名所有者需修改", or(first_required, "平台域名")),
+        Reason::WrongCname => format!("{host} 应指向 {}，实际为 {observed}；请域名所有者设置{}", super::of_kind(&finding.required, super::Kind::Name).into_iter().chain(super::of_kind(&finding.required, super::Kind::Alias)).next().unwrap_or("平台的域名"), record(finding)),
         Reason::ServersDisagree => format!("{host} 的各域名服务器应答不一致（{observed}）；请等待同步或联系 DNS 服务商"),
-        Reason::CaaForbids => format!("{} 的 CAA 记录只允许其他证书机构（{observed}）；域名所有者需添加：{}", or(&finding.note, host), or(first_required, "允许本机构的 issue 记录")),
-        Reason::CaaUnknownCritical => format!("{} 有证书机构不认识的关键 CAA 记录（{observed}）；域名所有者需删除", or(&finding.note, host)),
+        Reason::CaaForbids => caa_forbids(finding),
+        Reason::CaaUnknownCritical => caa(finding, &format!("{} 有证书机构不认识的、带 critical 标志的 CAA 记录（{observed}）", or(&finding.note, host)), "删除该记录"),
         Reason::CaaOtherAccount if finding.required.is_empty() => format!("{} 的 CAA 记录只允许一个 ACME 账户（{observed}）；集群管理员需确认它就是签发者的账户", or(&finding.note, host)),
-        Reason::CaaOtherAccount => format!("{} 的 CAA 记录只允许其他 ACME 账户（{observed}）；域名所有者需添加：{}", or(&finding.note, host), or(first_required, "允许本账户的记录")),
-        Reason::CaaOtherMethod => format!("{} 的 CAA 记录不允许当前验证方式（{observed}）；域名所有者需添加：{}", or(&finding.note, host), or(first_required, "允许该方式的记录")),
+        Reason::CaaOtherAccount => caa(finding, &format!("{} 的 CAA 记录只允许其他 ACME 账户（{observed}）", or(&finding.note, host)), &format!("添加：{}", or(first_required, "允许本账户的记录"))),
+        Reason::CaaOtherMethod => caa(finding, &format!("{} 的 CAA 记录不允许当前验证方式（{observed}）", or(&finding.note, host)), &format!("添加：{}", or(first_required, "允许该方式的记录"))),
         Reason::CaaLookupFailed => format!("无法读取 {host} 的 CAA 记录{note_text}，证书机构会视为拒绝；DNS 服务商需修复该区域"),
         Reason::ChallengeCnameBroken => format!("_acme-challenge.{} 指向无法应答验证的位置（{observed}）{}；域名所有者需更正", host.trim_start_matches("*."), if finding.note.is_empty() { String::new() } else { format!("，因为 {} 尚未注册", finding.note) }),
 
         Reason::HttpUnreachable => format!("{host} 的 80 端口无应答{note_text}；请检查防火墙与负载均衡"),
         Reason::HttpWrongServer => format!("{host} 的 80 端口由其他服务器应答{note_text}；域名所有者需将其指向本平台"),
-        Reason::HttpBadRedirect => format!("{host} 的 80 端口重定向到证书机构不会跟随的位置{note_text}；请为 /.well-known/acme-challenge/ 取消重定向"),
+        Reason::HttpBlocked => format!("{host} 的 80 端口由网络或云平台的拦截系统应答，而不是本平台{note_text}，证书机构同样会被拒绝；在中国大陆，未完成 ICP 备案的域名会被这样拦截，请域名所有者在本平台所在的云服务商完成备案（接入），或改用 DNS-01 验证"),
+        Reason::HttpBadRedirect => format!("{host} 的 80 端口的重定向使证书机构无法到达{note_text}；请修复重定向的目标，或为 /.well-known/acme-challenge/ 取消重定向"),
 
         Reason::Verified => format!("{host} 已指向本平台，证书机构可以完成验证"),
         Reason::NoValidationNeeded => format!("{host} 的签发者无需通过 DNS 验证"),

@@ -46,6 +46,8 @@ pub enum Kind {
     Caa,
     Ns,
     Txt,
+    Ds,
+    Dnskey,
 }
 
 /// Which kind of server was asked.
@@ -59,6 +61,8 @@ pub enum Asked {
     Unchecked,
     /// A server of the zone, by its name, without recursion.
     Authoritative(String),
+    /// One recursive resolver, by its address, about a name that is known not to validate.
+    Probe(String),
 }
 
 /// What came of a question.
@@ -87,6 +91,10 @@ pub struct Reply {
     /// The SOA record of the authority section.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub soa: Option<Soa>,
+    /// Where the server says that others know better: NS records of the authority section and addresses of the
+    /// additional one, kept where there is neither an answer nor a SOA record.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub referral: Vec<Record>,
     /// AD: the resolver vouches for DNSSEC.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub authentic: bool,
@@ -124,6 +132,17 @@ pub enum Data {
     Caa(Caa),
     Ns(String),
     Txt(String),
+    Ds(Key),
+    Dnskey(Key),
+}
+
+/// What a DS or DNSKEY record says of a key (RFC 4034 §2, §5), the key itself left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Key {
+    /// The key's tag, by which DS and DNSKEY find each other.
+    pub tag: u16,
+    /// The number of its algorithm.
+    pub algorithm: u8,
 }
 
 /// A CAA record (RFC 8659 §4), its value undigested.
@@ -172,10 +191,31 @@ pub struct UnknownRcode(String);
 impl Answers {
     /// The outcome of a question, if it was asked.
     pub fn outcome(&self, name: &str, kind: Kind, asked: &Asked) -> Option<&Outcome> {
-        self.0
-            .iter()
-            .find(|a| a.question.kind == kind && a.question.name == name && a.asked == *asked)
-            .map(|answer| &answer.outcome)
+        self.answer(name, kind, asked).map(|answer| &answer.outcome)
+    }
+
+    /// The same, and who said it.
+    pub fn answer(&self, name: &str, kind: Kind, asked: &Asked) -> Option<&Answer> {
+        self.0.iter().find(|a| a.question.kind == kind && a.question.name == name && a.asked == *asked)
+    }
+
+    /// The outcome at the recursive resolvers; where it is no answer, that without DNSSEC validation.
+    pub fn unvalidated(&self, name: &str, kind: Kind) -> Option<&Outcome> {
+        let recursive = self.outcome(name, kind, &Asked::Recursive);
+        match recursive {
+            Some(Outcome::Reply(Reply { rcode: Rcode::NO_ERROR | Rcode::NAME_ERROR, .. })) => recursive,
+            _ => self.outcome(name, kind, &Asked::Unchecked).or(recursive),
+        }
+    }
+
+    /// What the servers of zones said about a question, each by its name.
+    pub fn authoritative<'s>(&'s self, name: &str, kind: Kind) -> impl Iterator<Item = (&'s str, &'s Outcome)> {
+        self.0.iter().filter(move |a| a.question.kind == kind && a.question.name == name).filter_map(|a| {
+            match &a.asked {
+                Asked::Authoritative(ns) => Some((ns.as_str(), &a.outcome)),
+                _ => None,
+            }
+        })
     }
 
     /// The names of the authoritative servers that were asked, in order.
@@ -212,6 +252,8 @@ impl Kind {
             Self::Caa => "CAA",
             Self::Ns => "NS",
             Self::Txt => "TXT",
+            Self::Ds => "DS",
+            Self::Dnskey => "DNSKEY",
         }
     }
 }
@@ -228,6 +270,8 @@ impl Data {
                 | (Self::Caa(_), Kind::Caa)
                 | (Self::Ns(_), Kind::Ns)
                 | (Self::Txt(_), Kind::Txt)
+                | (Self::Ds(_), Kind::Ds)
+                | (Self::Dnskey(_), Kind::Dnskey)
         )
     }
 }
@@ -240,6 +284,7 @@ impl std::fmt::Display for Data {
             Self::Cname(name) | Self::Ns(name) => f.write_str(name),
             Self::Txt(text) => write!(f, "\"{text}\""),
             Self::Caa(caa) => caa.fmt(f),
+            Self::Ds(key) | Self::Dnskey(key) => write!(f, "{} {}", key.tag, key.algorithm),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     Check, CheckStatus, Request,
     answers::{Answers, Kind, Question},
+    trouble,
     walk::{End, View, Walk, walk},
     zone::{child_of, is_registry},
 };
@@ -27,10 +28,16 @@ pub(super) fn unasked(answers: &Answers, name: &str) -> Option<Question> {
     }
 }
 
+/// Where the look-up ends that fails.
+pub(super) fn failing(answers: &Answers, name: &str) -> Option<String> {
+    let walk = walk(answers, View::Recursive, name, Kind::Txt);
+    matches!(walk.end, End::Failed(_)).then(|| walk.last(name).to_owned())
+}
+
 pub(super) fn rule(answers: &Answers, request: &Request) -> Ruling {
     let name = challenge_name(request.host.base());
     let walk = walk(answers, View::Recursive, &name, Kind::Txt);
-    let finding = finding(&walk, &name, request.host.as_str());
+    let finding = finding(answers, request, &walk, &name);
     let status = if finding.is_some() { CheckStatus::Fail } else { CheckStatus::Pass };
     let detail = match &walk.end {
         // The record itself is a past challenge's and says nothing.
@@ -40,7 +47,8 @@ pub(super) fn rule(answers: &Answers, request: &Request) -> Ruling {
     Ruling { finding, ttl: walk.ttl, check: Check::new("challenge", status, detail) }
 }
 
-fn finding(walk: &Walk<'_>, name: &str, host: &str) -> Option<Finding> {
+fn finding(answers: &Answers, request: &Request, walk: &Walk<'_>, name: &str) -> Option<Finding> {
+    let host = request.host.as_str();
     let broken = || Finding::new(Reason::ChallengeCnameBroken, host).observed(&walk.chain);
     match &walk.end {
         End::Found(_) | End::NoData(_) => None,
@@ -53,7 +61,7 @@ fn finding(walk: &Walk<'_>, name: &str, host: &str) -> Option<Finding> {
             }
         },
         End::NameError(_) => None,
-        End::Failed(failure) => Some(failure.finding(walk.last(name), Kind::Txt)),
+        End::Failed(failure) => Some(trouble::finding(request, answers, walk.last(name), Kind::Txt, failure)),
         End::Unasked(_) => Some(Finding::new(Reason::DnsTimeout, name).note("TXT")),
     }
 }

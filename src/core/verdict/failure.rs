@@ -40,16 +40,32 @@ impl Failure {
         }
     }
 
-    /// Whether a second question without DNSSEC validation would tell more.
+    /// Whether a second question without DNSSEC validation would tell more: whether it is DNSSEC, and of which zone.
     pub(super) fn wants_unchecked(&self) -> bool {
-        matches!(self, Self::Rcode(Rcode::SERVER_FAILURE, None))
+        matches!(self, Self::Rcode(Rcode::SERVER_FAILURE, None) | Self::Bogus(_))
+    }
+
+    /// Whether the zone is signed, and wrongly so: expired, or not yet valid (RFC 8914 §4.8, §4.9).
+    pub(super) const fn is_of_signatures(&self) -> bool {
+        matches!(self, Self::Bogus(Some(ExtendedError { code: 7 | 8, .. })))
+    }
+
+    /// Whether the zone's own servers would tell more.
+    pub(super) const fn wants_authority(&self) -> bool {
+        matches!(self, Self::Rcode(..))
+    }
+
+    /// What the resolver itself keeps from those who ask it, in its words (RFC 8914 §4.5, §4.16 to §4.19).
+    pub(super) fn withheld(outcome: &Outcome) -> Option<String> {
+        let Outcome::Reply(reply) = outcome else { return None };
+        reply.extended.iter().find(|e| matches!(e.code, 4 | 15..=18)).map(extended_words)
     }
 
     /// As it is where the same question was answered once validation was off.
     pub(super) fn with_unchecked(self, unchecked: Option<&Outcome>) -> Self {
         match unchecked {
             Some(Outcome::Reply(Reply { rcode: Rcode::NO_ERROR | Rcode::NAME_ERROR, .. }))
-                if self.wants_unchecked() =>
+                if matches!(self, Self::Rcode(Rcode::SERVER_FAILURE, None)) =>
             {
                 Self::Bogus(None)
             }
@@ -57,7 +73,7 @@ impl Failure {
         }
     }
 
-    /// The reason that a host held for this has.
+    /// The reason that a host held for this has, where nothing more is known.
     pub(super) const fn reason(&self) -> Reason {
         match self {
             Self::Timeout | Self::Unreachable(_) => Reason::DnsTimeout,

@@ -7,7 +7,7 @@ use super::{
     address::{self, Look},
     answers::{Answers, Asked, Kind, Outcome},
     certification::{self, Climb},
-    challenge,
+    challenge, resolver,
     walk::{View, speaks, walk},
 };
 use crate::core::{
@@ -149,13 +149,24 @@ impl Bench {
     /// The recursive resolver's view, unless it is a bad one and the zone's own servers know better.
     fn weigh(&mut self, request: &Request, answers: &Answers) -> address::Ruling {
         let host = request.host.base();
-        let recursive = Look::new(answers, View::Recursive, host).rule(request);
+        let recursive = Look::new(answers, View::Recursive, request).rule();
         let views = speakers(answers, host, &[Kind::A, Kind::Aaaa]);
-        if recursive.finding.is_none() || views.is_empty() {
+        if views.is_empty() {
             return recursive;
         }
+        let found = recursive.finding.as_ref().map(|found| found.reason);
+        let by_owner = found.is_none_or(address::is_for_the_owner);
         let rulings: Vec<address::Ruling> =
-            views.iter().map(|ns| Look::new(answers, View::Authoritative(ns), host).rule(request)).collect();
+            views.iter().map(|ns| Look::new(answers, View::Authoritative(ns), request).rule()).collect();
+        if !by_owner {
+            // The resolver fails, and so would the CA's. What the servers say can tell why, but does not undo it.
+            let circular = |ruling: &address::Ruling| {
+                let reason = ruling.finding.as_ref().map(|finding| finding.reason);
+                matches!(reason, Some(Reason::CnameLoop | Reason::CnameTooLong))
+            };
+            let all = rulings.iter().all(circular);
+            return rulings.into_iter().next().filter(|_| all).unwrap_or(recursive);
+        }
         let good = rulings.iter().filter(|ruling| ruling.finding.is_none()).count();
         let shown: Vec<String> = views
             .iter()
@@ -181,6 +192,10 @@ impl Bench {
             ruling.finding = Some(disagreement);
             ruling.checks.push(note(CheckStatus::Fail));
             return ruling;
+        }
+        // That all of them say otherwise than a resolver that is content is how zones look that answer by where one asks.
+        if found.is_none() {
+            return recursive;
         }
         let Some(mut ruling) = rulings.into_iter().next() else { return recursive };
         if agree {
@@ -218,13 +233,26 @@ impl Bench {
     }
 
     fn verdict(mut self, request: &Request, answers: &Answers, usable: Vec<::core::net::IpAddr>) -> Verdict {
-        if nobody_answers(request, answers) && !self.blocking.is_empty() {
-            let servers: Vec<&str> = answers.0.iter().map(|answer| answer.server.as_str()).collect();
-            let finding = Finding::new(Reason::ResolverUnreachable, request.host.as_str())
-                .observed(servers.into_iter().filter(|s| !s.is_empty()).collect::<std::collections::BTreeSet<_>>());
+        let explained = self.blocking.first().is_some_and(|(first, _)| resolver::is_no_fault_of_it(first.reason));
+        if let Some(finding) = resolver::fault(request, answers).filter(|_| !explained && !self.blocking.is_empty()) {
             self.blocking = vec![(finding, None)];
             self.warnings.clear();
         }
+        if self.blocking.is_empty()
+            && let Some(lax) = resolver::lax(request, answers)
+        {
+            self.checks.push(lax.check);
+            self.blocking.extend(lax.finding.map(|finding| (finding, None)));
+        }
+        // One cause shows in several look-ups.
+        let mut told: Vec<(Reason, String)> = Vec::new();
+        self.blocking.retain(|(finding, _)| {
+            let this = (finding.reason, finding.subject.clone());
+            let first = !told.contains(&this);
+            told.push(this);
+            first
+        });
+        self.warnings.retain(|warning| !told.contains(&(warning.reason, warning.subject.clone())));
         let mut blocking = self.blocking.into_iter();
         let Some((finding, ttl)) = blocking.next() else {
             let observed: Vec<String> = usable.iter().map(ToString::to_string).collect();
@@ -258,34 +286,4 @@ fn speakers<'a>(answers: &'a Answers, name: &str, kinds: &[Kind]) -> Vec<&'a str
 
 const fn is_about_target(reason: Reason) -> bool {
     matches!(reason, Reason::WrongTarget | Reason::WrongIpv6 | Reason::WrongCname)
-}
-
-/// Whether the recursive resolvers are silent altogether, and not about this host alone.
-fn nobody_answers(request: &Request, answers: &Answers) -> bool {
-    let top = answers.outcome(top_level(request.host.base()), Kind::Ns, &Asked::Recursive);
-    silent_about(request, answers) && top.is_some_and(is_silent)
-}
-
-/// Whether every question of the host's own, which no memory answers, went unanswered.
-pub(super) fn silent_about(request: &Request, answers: &Answers) -> bool {
-    let mut own = answers
-        .0
-        .iter()
-        .filter(|answer| answer.asked == Asked::Recursive)
-        .filter(|answer| match answer.question.kind {
-            Kind::A | Kind::Aaaa => answer.question.name == request.host.base(),
-            Kind::Txt => true,
-            Kind::Caa | Kind::Ns => false,
-        })
-        .peekable();
-    own.peek().is_some() && own.all(|answer| is_silent(&answer.outcome))
-}
-
-/// The last label.
-pub(super) fn top_level(name: &str) -> &str {
-    name.rsplit('.').next().unwrap_or(name)
-}
-
-const fn is_silent(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Timeout | Outcome::Unreachable(_))
 }

@@ -1,8 +1,9 @@
 use rstest::rstest;
 
 use super::*;
-use crate::core::{finding::Lang, reason::Reason};
+use crate::core::{finding::Lang, reason::Reason, text};
 
+mod kinds;
 mod script;
 
 use script::Script;
@@ -38,7 +39,7 @@ fn check<'a>(verdict: &'a Verdict, name: &str) -> &'a Check {
 #[case::right(&["www.example.com A 1.2.3.4"], Reason::Verified)]
 #[case::through_a_cname(&["www.example.com CNAME x.example.com", "x.example.com A 1.2.3.4"], Reason::Verified)]
 #[case::cname_to_the_platform(&["www.example.com CNAME lb.platform.net", "lb.platform.net A 9.9.9.9"], Reason::Verified)]
-#[case::cname_to_the_platform_without_address(&["www.example.com CNAME lb.platform.net", "lb.platform.net TXT x"], Reason::NoAddress)]
+#[case::cname_to_the_platform_without_address(&["www.example.com CNAME lb.platform.net", "lb.platform.net TXT x"], Reason::GatewayNameBroken)]
 #[case::nowhere(&["example.com A 1.2.3.4"], Reason::DomainNotFound)]
 #[case::no_address(&["www.example.com TXT x"], Reason::NoAddress)]
 #[case::servfail(&["www.example.com *! SERVFAIL ede=22:ns1 refused"], Reason::DnsServerFailure)]
@@ -67,8 +68,8 @@ fn check<'a>(verdict: &'a Verdict, name: &str) -> &'a Check {
 #[case::caa_at_the_leaf_wins(&["www.example.com A 1.2.3.4", "www.example.com CAA 0 issue letsencrypt.org", "example.com CAA 0 issue ca.example"], Reason::Verified)]
 #[case::caa_failure_below_the_set(&["www.example.com A 1.2.3.4", "www.example.com CAA! SERVFAIL ede=22", "example.com CAA 0 issue letsencrypt.org"], Reason::CaaLookupFailed)]
 #[case::caa_failure_above_the_set(&["www.example.com A 1.2.3.4", "example.com CAA 0 issue letsencrypt.org", "com CAA! SERVFAIL ede=22"], Reason::Verified)]
-#[case::caa_failure_above_no_set(&["www.example.com A 1.2.3.4", "com CAA! SERVFAIL ede=22"], Reason::CaaLookupFailed)]
-#[case::caa_nxdomain_of_the_top(&["www.example.com A 1.2.3.4", "com CAA! NXDOMAIN"], Reason::CaaLookupFailed)]
+#[case::caa_failure_above_no_set(&["www.example.com A 1.2.3.4", "com CAA! SERVFAIL ede=22"], Reason::RegistryFailure)]
+#[case::caa_nxdomain_of_the_top(&["www.example.com A 1.2.3.4", "com CAA! NXDOMAIN"], Reason::RegistryFailure)]
 #[case::caa_nxdomain_elsewhere(&["www.example.com A 1.2.3.4", "www.example.com CAA! NXDOMAIN"], Reason::Verified)]
 #[case::caa_truncated(&["www.example.com A 1.2.3.4", "www.example.com CAA! TRUNCATED"], Reason::CaaLookupFailed)]
 #[case::caa_over_a_cname(&["www.example.com CNAME x.other.net", "x.other.net A 1.2.3.4", "x.other.net CAA 0 issue ca.example"], Reason::CaaForbids)]
@@ -249,7 +250,7 @@ fn a_target_of_any_public_address_asks_for_no_more() {
 fn a_target_of_cname_asks_for_the_cname() {
     let mut request = request("www.example.com");
     request.gateway.target = Target::Cname;
-    let verdict = judged(&request, &["www.example.com A 1.2.3.4"]);
+    let verdict = judged(&request, &["www.example.com A 1.2.3.4", "lb.platform.net A 9.9.9.9"]);
     assert_eq!(verdict.finding.reason, Reason::WrongCname);
     assert_eq!(verdict.finding.required, ["lb.platform.net"]);
     assert!(judged(&request, &["www.example.com CNAME lb.platform.net", "lb.platform.net A 9.9.9.9"]).ready());
@@ -331,7 +332,7 @@ fn sentences_name_what_is_seen_and_what_to_do() {
     the CAA records of example.com allow other CAs only (0 issue "ca.example"); the domain's owner must add: example.com. CAA 0 issue "letsencrypt.org"
     the CAA records of example.com cannot be read (no answer in time), which the CA takes for a refusal; the DNS provider must repair the zone
     the CAA records of example.com do not allow this way of validation (0 issue "letsencrypt.org; validationmethods=dns-01"); the domain's owner must add: example.com. CAA 0 issue "letsencrypt.org; validationmethods=http-01"
-    the DNSSEC signatures of www.example.com do not validate (DNSSEC: Signature Expired: signature expired); the DNS provider must sign the zone anew or remove the DS record
+    the DNSSEC signatures of www.example.com do not validate (DNSSEC: Signature Expired: signature expired); the DNS provider must sign the zone anew
     the name servers of www.example.com fail to answer (SERVFAIL); the DNS provider must repair the zone
     www.example.com is a CNAME to gone.example.com, which does not exist; the domain's owner must correct it or add an A record to 1.2.3.4
     the CNAME records of www.example.com lead in a circle (www.example.com → b.example.com → www.example.com); the domain's owner must replace them by an A record to 1.2.3.4

@@ -4,9 +4,12 @@
 //! chains as "no records", and because an authoritative server's answer ends
 //! where its zone does.
 
+use ::core::net::IpAddr;
+
 use super::{
     answers::{Answers, Asked, Data, Kind, Outcome, Question, Rcode, Record, Reply, Soa},
     failure::Failure,
+    reserved::reserved,
 };
 
 /// CNAMEs that unbound follows, which is what Let's Encrypt resolves with
@@ -57,7 +60,7 @@ pub(super) enum End<'a> {
 }
 
 /// Follows `name` and `kind` through the answers.
-pub(super) fn walk<'a>(answers: &'a Answers, view: View<'_>, name: &'a str, kind: Kind) -> Walk<'a> {
+pub(super) fn walk<'a>(answers: &'a Answers, view: View<'_>, name: &str, kind: Kind) -> Walk<'a> {
     let mut walk = Walk { chain: Vec::new(), end: End::Loop, ttl: None, authentic: true };
     let mut at = name;
     loop {
@@ -135,7 +138,10 @@ fn lookup<'a>(answers: &'a Answers, view: View<'_>, name: &str, kind: Kind) -> L
         None => Looked::Unasked,
         Some(outcome) => match (Failure::of(outcome), outcome) {
             (Some(failure), _) => {
-                Looked::Failed(failure.with_unchecked(answers.outcome(name, kind, &Asked::Unchecked)))
+                let failed = || Looked::Failed(failure.with_unchecked(answers.outcome(name, kind, &Asked::Unchecked)));
+                // Where the resolver fails, a server of that zone may tell how the chain goes on.
+                let spoken = if view == View::Recursive { None } else { spoken(answers, name, kind) };
+                spoken.map_or_else(failed, |reply| Looked::Reply(reply, false))
             }
             (None, Outcome::Reply(reply)) => Looked::Reply(reply, true),
             (None, _) => Looked::Failed(Failure::Timeout),
@@ -149,7 +155,16 @@ pub(super) fn speaks(reply: &Reply) -> bool {
     reply.authoritative && !reply.truncated && matches!(reply.rcode, Rcode::NO_ERROR | Rcode::NAME_ERROR)
 }
 
-fn cname_of<'a>(reply: &'a Reply, owner: &str) -> Option<(&'a Record, &'a str)> {
+/// What some server of a zone said about a question, to go by.
+pub(super) fn spoken<'a>(answers: &'a Answers, name: &str, kind: Kind) -> Option<&'a Reply> {
+    answers.authoritative(name, kind).find_map(|(_, outcome)| match outcome {
+        Outcome::Reply(reply) if speaks(reply) => Some(reply),
+        _ => None,
+    })
+}
+
+/// The alias that a reply shows at a name.
+pub(super) fn cname_of<'a>(reply: &'a Reply, owner: &str) -> Option<(&'a Record, &'a str)> {
     reply.records.iter().filter(|record| record.name == owner).find_map(|record| match &record.data {
         Data::Cname(target) => Some((record, target.as_str())),
         _ => None,
@@ -166,6 +181,23 @@ impl Walk<'_> {
     /// Where the walk ended.
     pub(super) fn last<'s>(&'s self, name: &'s str) -> &'s str {
         self.chain.last().copied().unwrap_or(name)
+    }
+
+    /// The addresses found: those that the CA would use, and those that it drops for being reserved.
+    pub(super) fn addresses(&self, allow_reserved: bool) -> (Vec<IpAddr>, Vec<IpAddr>) {
+        let End::Found(records) = &self.end else { return Default::default() };
+        let mut addresses = Vec::new();
+        for record in records {
+            let ip = match record.data {
+                Data::A(ip) => IpAddr::V4(ip),
+                Data::Aaaa(ip) => IpAddr::V6(ip),
+                _ => continue,
+            };
+            if !addresses.contains(&ip) {
+                addresses.push(ip);
+            }
+        }
+        addresses.into_iter().partition(|ip| allow_reserved || reserved(*ip).is_none())
     }
 
     /// What was seen, for a check's detail: `lb.example.net → 203.0.113.7 (TTL 60 s)`.

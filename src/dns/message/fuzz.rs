@@ -75,6 +75,8 @@ fn seeds(question: &Question) -> Vec<Vec<u8>> {
         Kind::Aaaa => unknown(RecordType::AAAA, &[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
         Kind::Ns => RData::NS(NS(name("ns.example.net"))),
         Kind::Txt => RData::TXT(TXT::new(vec!["a".into(), "b".into()])),
+        Kind::Ds => unknown(RecordType::DS, &[0x12, 0x34, 13, 2, 1, 2, 3, 4]),
+        Kind::Dnskey => unknown(RecordType::DNSKEY, &[1, 1, 3, 13, 1, 2, 3, 4, u8::try_from(variant).unwrap()]),
         Kind::Caa => {
             let tag: &[u8] = [&b"issue"[..], b"issuewild", b"iodef", b"contactemail"][variant % 4];
             let value = CAA_VALUES[variant % CAA_VALUES.len()];
@@ -104,6 +106,10 @@ fn seeds(question: &Question) -> Vec<Vec<u8>> {
         failing(ResponseCode::NXDomain, b""),
         failing(ResponseCode::ServFail, b"signature expired"),
         failing(ResponseCode::Refused, &[0xff; 300]),
+        response(question, |message| {
+            message.authorities.push(record("example.com", RData::NS(NS(name("ns.example.net")))));
+            message.additionals.push(record("ns.example.net", RData::A(A::new(203, 0, 113, 53))));
+        }),
     ]
 }
 
@@ -160,7 +166,8 @@ fn converse(rng: &mut Rng) -> usize {
             account_uri: rng.bool().then(|| "https://ca.example/acct/1".into()),
         },
     };
-    let consult = Consult { enabled: true, servers: Vec::new(), allow_private: true };
+    let consult =
+        Consult { enabled: true, servers: Vec::new(), allow_private: true, bogus: Some("bogus.example".into()) };
     let mut answers = Answers::default();
     loop {
         let asks = wanted(&request, &answers, &consult);
@@ -172,13 +179,14 @@ fn converse(rng: &mut Rng) -> usize {
                 Ask::Recursive(question) => (question, Asked::Recursive),
                 Ask::Unchecked(question) => (question, Asked::Unchecked),
                 Ask::Authoritative { server, question, .. } => (question, Asked::Authoritative(server)),
+                Ask::Probe { server, question } => (question, Asked::Probe(server)),
             };
             // A name that a reply brought up need not fit into a message; then nothing was sent.
             let outcome = match Name::from_ascii(&question.name) {
                 Ok(_) => answer(rng, &question),
                 Err(_) => Outcome::Malformed("the name does not fit into a message".into()),
             };
-            answers.0.push(Answer { question, asked, server: String::new(), outcome });
+            answers.0.push(Answer { question, asked, server: "203.0.113.2:53".into(), outcome });
         }
     }
     let verdict = judge(&request, &answers);
@@ -192,15 +200,17 @@ fn converse(rng: &mut Rng) -> usize {
 
 #[test]
 fn the_corpus_is_readable_to_begin_with() {
-    for kind in [Kind::A, Kind::Aaaa, Kind::Caa, Kind::Ns, Kind::Txt] {
+    for kind in [Kind::A, Kind::Aaaa, Kind::Caa, Kind::Ns, Kind::Txt, Kind::Ds, Kind::Dnskey] {
         let question = Question::new("www.example.com", kind);
         let replies: Vec<_> = seeds(&question).iter().map(|seed| decode(seed, 7, &question).unwrap()).collect();
         let records: Vec<usize> = replies.iter().map(|reply| reply.records.len()).collect();
-        assert_eq!(records, [3, 10, 2, 1, 0, 0, 0, 0], "{kind:?}");
+        assert_eq!(records, [3, 10, 2, 1, 0, 0, 0, 0, 0], "{kind:?}");
         let codes: Vec<u16> = replies.iter().map(|reply| reply.rcode.0).collect();
-        assert_eq!(codes, [0, 0, 0, 0, 0, Rcode::NAME_ERROR.0, 2, Rcode::REFUSED.0], "{kind:?}");
-        assert!(replies[4..].iter().all(|reply| reply.soa.is_some()), "{kind:?}");
-        assert!(replies[5..].iter().all(|reply| reply.extended.len() == 1), "{kind:?}");
+        assert_eq!(codes, [0, 0, 0, 0, 0, Rcode::NAME_ERROR.0, 2, Rcode::REFUSED.0, 0], "{kind:?}");
+        assert!(replies[4..8].iter().all(|reply| reply.soa.is_some()), "{kind:?}");
+        assert!(replies[5..8].iter().all(|reply| reply.extended.len() == 1), "{kind:?}");
+        let referred: Vec<usize> = replies.iter().map(|reply| reply.referral.len()).collect();
+        assert_eq!(referred, [0, 0, 0, 0, 0, 0, 0, 0, 2], "{kind:?}");
     }
 }
 

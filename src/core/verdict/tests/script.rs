@@ -8,11 +8,15 @@
 //! zone example.com 300                  a zone and its negative TTL
 //! @ns1 www.example.com A 1.2.3.4        what an authoritative server says
 //! cd www.example.com A! NODATA          what is answered with checking disabled
+//! probe bogus.example A 1.2.3.4         what every resolver answers about a name that does not validate
+//! @ns1 refer example.com ns.example.net where an authoritative server sends whoever asks below a name
 //! ```
 
 use super::{
     Ask, Consult, Request,
-    answers::{Answer, Answers, Asked, Caa, Data, ExtendedError, Kind, Outcome, Question, Rcode, Record, Reply, Soa},
+    answers::{
+        Answer, Answers, Asked, Caa, Data, ExtendedError, Key, Kind, Outcome, Question, Rcode, Record, Reply, Soa,
+    },
     wanted,
 };
 
@@ -22,6 +26,7 @@ pub(crate) struct Script {
     records: Vec<(Asked, Record)>,
     outcomes: Vec<(Asked, String, Option<Kind>, Outcome)>,
     zones: Vec<(String, u32)>,
+    referrals: Vec<(Asked, String, String)>,
 }
 
 impl Script {
@@ -34,12 +39,16 @@ impl Script {
     fn line(&mut self, line: &str) {
         let (asked, line) = match line.split_once(' ').unwrap() {
             ("cd", rest) => (Asked::Unchecked, rest),
+            ("probe", rest) => (probe(), rest),
             (first, rest) if first.starts_with('@') => (Asked::Authoritative(first[1..].to_owned()), rest),
             _ => (Asked::Recursive, line),
         };
         let mut words: Vec<&str> = line.split(' ').collect();
         if words[0] == "zone" {
             return self.zones.push((words[1].trim_end_matches('.').to_owned(), words[2].parse().unwrap()));
+        }
+        if words[0] == "refer" {
+            return self.referrals.push((asked, words[1].to_owned(), words[2].to_owned()));
         }
         let mut ttl = 300;
         if let Some(given) = words.last().unwrap().strip_prefix("ttl=") {
@@ -58,6 +67,8 @@ impl Script {
             "CNAME" => Data::Cname(value),
             "NS" => Data::Ns(value),
             "TXT" => Data::Txt(value),
+            "DS" => Data::Ds(Key { tag: words[2].parse().unwrap(), algorithm: 13 }),
+            "DNSKEY" => Data::Dnskey(Key { tag: words[2].parse().unwrap(), algorithm: 13 }),
             "CAA" => Data::Caa(Caa {
                 flags: words[2].parse().unwrap(),
                 tag: words[3].to_owned(),
@@ -81,9 +92,10 @@ impl Script {
                     Ask::Recursive(question) => (Asked::Recursive, question),
                     Ask::Unchecked(question) => (Asked::Unchecked, question),
                     Ask::Authoritative { server, question, .. } => (Asked::Authoritative(server), question),
+                    Ask::Probe { server, question } => (Asked::Probe(server), question),
                 };
                 let outcome = self.answer(&asked, &question);
-                answers.0.push(Answer { question, asked, server: "192.0.2.53:53".into(), outcome });
+                answers.0.push(Answer { question, asked, server: SERVER.into(), outcome });
             }
         }
         panic!("the plan does not end: {answers:#?}");
@@ -93,6 +105,16 @@ impl Script {
         let authoritative = matches!(asked, Asked::Authoritative(_));
         let mut reply = Reply { authentic: false, authoritative, ..Reply::default() };
         let mut at = question.name.clone();
+        let below = |(by, zone, _): &&(Asked, String, String)| by == asked && at.ends_with(zone.as_str());
+        let referred: Vec<_> = self.referrals.iter().filter(below).collect();
+        if !referred.is_empty() {
+            reply.authoritative = false;
+            reply.referral = referred
+                .into_iter()
+                .map(|(_, zone, ns)| Record { name: zone.clone(), ttl: 300, data: Data::Ns(ns.clone()) })
+                .collect();
+            return Outcome::Reply(reply);
+        }
         loop {
             if let Some(outcome) = self.told(asked, &at, question.kind) {
                 let Outcome::Reply(told) = outcome else { return outcome };
@@ -147,7 +169,9 @@ impl Script {
     }
 
     fn speaks_of(&self, asked: &Asked) -> bool {
-        self.records.iter().any(|(by, _)| by == asked) || self.outcomes.iter().any(|(by, ..)| by == asked)
+        self.records.iter().any(|(by, _)| by == asked)
+            || self.outcomes.iter().any(|(by, ..)| by == asked)
+            || self.referrals.iter().any(|(by, ..)| by == asked)
     }
 
     fn exists(&self, asked: &Asked, name: &str) -> bool {
@@ -172,8 +196,17 @@ impl Script {
     }
 }
 
+/// The resolver's address.
+const SERVER: &str = "192.0.2.53:53";
+
+fn probe() -> Asked {
+    Asked::Probe(SERVER.to_owned())
+}
+
 fn kind_of(text: &str) -> Option<Kind> {
-    [Kind::A, Kind::Aaaa, Kind::Caa, Kind::Ns, Kind::Txt].into_iter().find(|kind| kind.as_str() == text)
+    [Kind::A, Kind::Aaaa, Kind::Caa, Kind::Ns, Kind::Txt, Kind::Ds, Kind::Dnskey]
+        .into_iter()
+        .find(|kind| kind.as_str() == text)
 }
 
 fn outcome_of(text: &str) -> Outcome {
