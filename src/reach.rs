@@ -7,6 +7,7 @@
 //! addresses are never connected to, names are resolved here and connected to
 //! as resolved, and little of an answer is read.
 
+mod block;
 mod fetch;
 mod redirect;
 
@@ -55,6 +56,10 @@ enum Outcome {
     BadRedirect(BadRedirect),
     /// A redirect led to a server that is not the gateway.
     Elsewhere(String),
+    /// A redirect led where nothing answers.
+    DeadEnd(String, NoAnswer),
+    /// A filter on the way answered in the gateway's place.
+    Blocked(String),
     Deadline,
 }
 
@@ -135,19 +140,29 @@ impl Reach {
             return Outcome::BadRedirect(BadRedirect::Unreadable);
         };
         let mut target = SocketAddr::new(address, self.ports.http);
-        let mut visited = Vec::new();
+        let mut visited: Vec<Url> = Vec::new();
         loop {
             let answered = match get(&url, target).await {
                 Ok(answered) => answered,
-                Err(error) => return Outcome::NoAnswer(error),
+                Err(error) if visited.is_empty() => return Outcome::NoAnswer(error),
+                Err(error) => return Outcome::DeadEnd(format!("{}: {target}", without_path(&url)), error),
             };
+            if let Some(words) = block::shown(&answered) {
+                return Outcome::Blocked(words);
+            }
             visited.push(url);
             let hop = follow(&visited, answered.status, answered.location.as_deref(), self.ports, lenient);
             let Hop { url: next, port } = match hop {
                 Ok(Some(hop)) => hop,
+                Ok(None) if block::is_refusal(answered.status) && visited.len() == 1 => {
+                    return self.refused(&path, target, answered).await;
+                }
                 Ok(None) => return Outcome::Answered(answered),
                 Err(error) => return Outcome::BadRedirect(error),
             };
+            if visited.last().is_some_and(|from| block::is_notice(from, &next)) {
+                return Outcome::Blocked(format!("redirected to {}", clean(next.as_str())));
+            }
             let Some(ip) = self.resolve(&next, lenient).await else {
                 return Outcome::BadRedirect(BadRedirect::NoAddress(next.host_str().unwrap_or_default().to_owned()));
             };
@@ -157,6 +172,23 @@ impl Reach {
             }
             target = SocketAddr::new(ip, port);
             url = next;
+        }
+    }
+
+    /// A refusal: the application's own, or that of a filter that knows the host. Asked for no host that a filter would
+    /// know, the gateway itself answers, and by another name.
+    async fn refused(&self, path: &str, target: SocketAddr, answered: Answered) -> Outcome {
+        let host = match target.ip() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        };
+        let Ok(url) = Url::parse(&format!("http://{host}{path}")) else { return Outcome::Answered(answered) };
+        match get(&url, target).await {
+            // One that passes the application's own name on tells nothing by its silence.
+            Ok(own) if !own.server.is_empty() && own.server != answered.server => {
+                Outcome::Blocked(format!("{}, where the gateway answers {}", words(&answered), words(&own)))
+            }
+            _ => Outcome::Answered(answered),
         }
     }
 
@@ -180,7 +212,8 @@ fn judge(request: &Request, outcomes: &[(IpAddr, Outcome)]) -> Option<Finding> {
             Outcome::NoAnswer(NoAnswer::NotHttp) => (Reason::HttpWrongServer, format!("{ip}: {outcome}")),
             Outcome::NoAnswer(_) | Outcome::Deadline => (Reason::HttpUnreachable, format!("{ip}: {outcome}")),
             Outcome::BadRedirect(_) => (Reason::HttpBadRedirect, format!("{ip}: {outcome}")),
-            Outcome::Elsewhere(_) => (Reason::HttpWrongServer, format!("{ip}: {outcome}")),
+            Outcome::Elsewhere(_) | Outcome::DeadEnd(..) => (Reason::HttpBadRedirect, format!("{ip}: {outcome}")),
+            Outcome::Blocked(_) => (Reason::HttpBlocked, format!("{ip}: {outcome}")),
         };
         return Some(of(reason).observed([ip]).note(note));
     }
@@ -212,11 +245,25 @@ fn strange(request: &Request, outcomes: &[(IpAddr, Outcome)], gateway: &(IpAddr,
     Some(Finding::new(Reason::HttpWrongServer, request.host.as_str()).observed([ip]).note(note))
 }
 
+/// An answer in short.
+fn words(answered: &Answered) -> String {
+    match answered.server.as_str() {
+        "" => answered.status.to_string(),
+        server => format!("{} ({})", answered.status, clean(server)),
+    }
+}
+
+/// Where a URL leads, as people read it.
+fn without_path(url: &Url) -> String {
+    format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default())
+}
+
 impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Answered(answered) if answered.server.is_empty() => write!(f, "{}", answered.status),
-            Self::Answered(answered) => write!(f, "{} ({})", answered.status, answered.server),
+            Self::Answered(answered) => f.write_str(&words(answered)),
+            Self::Blocked(words) => f.write_str(words),
+            Self::DeadEnd(target, error) => write!(f, "redirected to {target}: {error}"),
             Self::NoAnswer(error) => error.fmt(f),
             Self::BadRedirect(error) => error.fmt(f),
             Self::Elsewhere(target) => write!(f, "redirected to {target}, which is not the gateway"),

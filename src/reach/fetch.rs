@@ -3,9 +3,9 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
-use http_body_util::Empty;
-use hyper::client::conn::http1;
+use http::{Request, header};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use rustls::{
     ClientConfig, DigitallySignedStruct, SignatureScheme,
@@ -21,8 +21,11 @@ use url::Url;
 const DIAL: Duration = Duration::from_secs(5);
 /// How long the answer may take after that.
 const ANSWER: Duration = Duration::from_secs(5);
-/// The most of an answer's head that is read.
+/// How long is waited for the next piece of a page.
+const PAGE: Duration = Duration::from_secs(1);
+/// The most of an answer's head that is read, and of its body.
 const MAX_HEAD: usize = 16 * 1024;
+const MAX_BODY: usize = 4 * 1024;
 
 /// What came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub(super) struct Answered {
     pub location: Option<String>,
     /// The `Server` header, by which servers are told apart.
     pub server: String,
+    /// What the answer begins with, where it is a page: filters are told by theirs.
+    pub body: String,
 }
 
 /// Why nothing did.
@@ -50,7 +55,7 @@ pub(super) enum NoAnswer {
     NotHttp,
 }
 
-/// Fetches `url` from `address`. The body is not read: nobody but the CA knows what it must be.
+/// Fetches `url` from `address`. Little of the body is read: nobody but the CA knows what it must be.
 pub(super) async fn get(url: &Url, address: SocketAddr) -> Result<Answered, NoAnswer> {
     let stream = match timeout(DIAL, TcpStream::connect(address)).await {
         Err(_) => return Err(NoAnswer::DialTimeout),
@@ -94,18 +99,42 @@ where
         .body(Empty::<Bytes>::new())
         .map_err(|_| NoAnswer::NotHttp)?;
     let mut response = std::pin::pin!(sender.send_request(request));
+    let mut connection = std::pin::pin!(connection);
+    let mut over = false;
     let response = tokio::select! {
         response = &mut response => response,
         // The connection is over; whether an answer came first, the other half knows.
-        _ = connection => response.await,
+        _ = &mut connection => {
+            over = true;
+            response.await
+        }
     };
     let response = response.map_err(|_| NoAnswer::NotHttp)?;
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    Ok(Answered {
-        status: StatusCode::as_u16(&response.status()),
-        location: text(header::LOCATION),
-        server: text(header::SERVER).unwrap_or_default(),
-    })
+    let (status, location, server) =
+        (response.status().as_u16(), text(header::LOCATION), text(header::SERVER).unwrap_or_default());
+    let mut beginning = std::pin::pin!(beginning(response.into_body()));
+    let body = if over {
+        beginning.await
+    } else {
+        tokio::select! {
+            body = &mut beginning => body,
+            _ = &mut connection => beginning.await,
+        }
+    };
+    Ok(Answered { status, location, server, body })
+}
+
+/// What a body begins with; one that breaks off or keeps us waiting ends there.
+async fn beginning(mut body: Incoming) -> String {
+    let mut bytes = Vec::new();
+    while bytes.len() < MAX_BODY
+        && let Ok(Some(Ok(frame))) = timeout(PAGE, body.frame()).await
+    {
+        bytes.extend(frame.into_data().unwrap_or_default());
+    }
+    bytes.truncate(MAX_BODY);
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// TLS without looking at the certificate, as the CA does: the host is only about to get one.

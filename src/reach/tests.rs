@@ -18,6 +18,8 @@ use crate::core::{
 };
 
 const WWW: &str = "www.example.com";
+/// What a filter of an unlicensed domain shows.
+const PAGE: &str = "<html><body>该网站暂时无法访问：未备案</body></html>";
 
 /// Answers every connection with the same octets; gives the port.
 async fn serve(ip: &str, port: u16, says: String, tls: Option<TlsAcceptor>) -> u16 {
@@ -84,6 +86,7 @@ fn dns() -> DnsServer {
 async fn warned(says: String) -> Option<Finding> {
     let dns = dns();
     dns.a("other.example.com", Ipv4Addr::new(127, 0, 0, 9));
+    dns.a(WWW, Ipv4Addr::LOCALHOST);
     let port = serve("127.0.0.1", 0, says, None).await;
     let reach = reach(&dns, HttpReach::Warn, port, 1);
     let verdict = reach.back(&request(&["127.0.0.1"]), verified(&["127.0.0.1"])).await;
@@ -107,7 +110,23 @@ async fn warned(says: String) -> Option<Finding> {
     http("301 Moved", "Location: http://gone.example.com/\r\n"),
     Some(Reason::HttpBadRedirect)
 )]
-#[case::another_server(http("301 Moved", "Location: http://other.example.com/\r\n"), Some(Reason::HttpWrongServer))]
+#[case::another_server(http("301 Moved", "Location: http://other.example.com/\r\n"), Some(Reason::HttpBadRedirect))]
+#[case::a_clouds_filter(http("403 Forbidden", "Server: Beaver\r\n"), Some(Reason::HttpBlocked))]
+#[case::a_notice(
+    http("302 Found", "Location: https://dnspod.qcloud.com/static/webblock.html?d=x\r\n"),
+    Some(Reason::HttpBlocked)
+)]
+#[case::a_page_that_says_so(
+    format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {}\r\n\r\n{PAGE}", PAGE.len()), Some(Reason::HttpBlocked)
+)]
+#[case::a_page_that_breaks_off(
+    format!("HTTP/1.1 403 Forbidden\r\nContent-Length: 9000\r\n\r\n{PAGE}"), Some(Reason::HttpBlocked)
+)]
+#[case::a_refusal_of_the_applications(http("403 Forbidden", "Server: app\r\n"), None)]
+#[case::a_redirect_to_a_closed_port(
+    http("301 Moved", "Location: https://www.example.com/\r\n"),
+    Some(Reason::HttpBadRedirect)
+)]
 #[tokio::test]
 async fn an_answer_is_told_from_what_is_none(#[case] says: String, #[case] expected: Option<Reason>) {
     let found = warned(says).await;
@@ -130,6 +149,39 @@ async fn a_closed_port_is_told_and_blocks_if_policy_says_so() {
     assert_eq!(block.finding.reason, Reason::HttpUnreachable);
     let off = reach(&dns, HttpReach::Off, port, 1).back(&request, verified(&addresses)).await;
     assert_eq!(off, verified(&addresses));
+}
+
+#[tokio::test]
+async fn a_redirect_that_fails_is_told_as_what_failed() {
+    let found = warned(http("301 Moved", "Location: https://www.example.com/\r\n")).await.unwrap();
+    assert_eq!(found.note, "127.0.0.1: redirected to https://www.example.com: 127.0.0.1:1: connection refused");
+    assert_eq!(found.who_acts(), crate::core::reason::WhoActs::DomainOwner);
+}
+
+/// Refuses one host, as a filter on the way does, and answers as the gateway to any other.
+#[tokio::test]
+async fn a_filter_that_knows_the_host_is_told_by_what_the_gateway_says_to_others() {
+    let dns = dns();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut buffer = [0; 2048];
+            let length = stream.read(&mut buffer).await.unwrap_or_default();
+            let known = String::from_utf8_lossy(&buffer[..length]).to_lowercase().contains("host: www.example.com");
+            let says = if known {
+                http("403 Forbidden", "Server: filter\r\n")
+            } else {
+                http("404 Not Found", "Server: openresty\r\n")
+            };
+            let _ = stream.write_all(says.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    let reach = reach(&dns, HttpReach::Block, port, 1);
+    let verdict = reach.back(&request(&["127.0.0.1"]), verified(&["127.0.0.1"])).await;
+    assert_eq!(verdict.finding.reason, Reason::HttpBlocked, "{verdict:#?}");
+    assert_eq!(verdict.finding.note, "127.0.0.1: 403 (filter), where the gateway answers 404 (openresty)");
 }
 
 #[tokio::test]
