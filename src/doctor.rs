@@ -110,6 +110,7 @@ const CHECKS: &[fn(&Observed, &mut Report)] = &[
     gateway::resolvers,
     gateway::addresses,
     gateway::rainbond,
+    gateway::apisix_ports,
     console::console,
     running::hosts,
 ];

@@ -5,10 +5,13 @@ use k8s_openapi::{
     apimachinery::pkg::util::intstr::IntOrString,
 };
 
+use serde::Deserialize;
+
 use super::{Check, Observed, Report, Text, issuing, observed::Resolvers};
 use crate::{
     cluster::gateway::{of_rainbond, of_service, target},
     core::{finding::clean, policy::Target, verdict::reserved},
+    dns::Manner,
 };
 
 /// Whether it is known where domains must lead, and whether a CA can reach it.
@@ -96,13 +99,55 @@ pub(super) fn addresses(observed: &Observed, report: &mut Report) {
             report.warn(check, "GatewayPartlyPrivate", what, set());
         }
     }
+    names(observed, gateway.allow_reserved, report);
     if report.is_well(check) {
         let all: Vec<String> = addresses.into_iter().chain(target.cnames).map(|one| clean(&one)).collect();
         report.ok(check, all.join(", "), all.join("、"));
     }
 }
 
-/// Whether the resolvers that checks ask answer.
+/// Whether the gateway's own names lead anywhere that a CA reaches.
+fn names(observed: &Observed, allow_reserved: bool, report: &mut Report) {
+    let check = Check::Gateway;
+    for (name, found) in &observed.gateway_names.each {
+        let name = clean(name);
+        let (fault, what) = match found {
+            Ok(addresses) if allow_reserved || addresses.iter().any(|ip| reserved(*ip).is_none()) => continue,
+            Ok(addresses) => {
+                let list = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let en = format!(
+                    "the gateway's name {name} leads to private addresses alone ({list}), to which no CA connects"
+                );
+                (
+                    "GatewayNamePrivate",
+                    Text::new(en, format!("网关的域名 {name} 只指向非公网地址（{list}），证书机构无法连接")),
+                )
+            }
+            // What the resolver does not answer is told of where resolvers are looked at.
+            Err(why) if !["NXDOMAIN", "NODATA", "SERVFAIL"].contains(&why.as_str()) => continue,
+            Err(why) => {
+                let en = format!(
+                    "the gateway's name {name} has no address in DNS ({why}): every domain that points to it is held"
+                );
+                (
+                    "GatewayNameBroken",
+                    Text::new(en, format!("网关的域名 {name} 在 DNS 中没有地址（{why}）：指向它的域名都会被暂缓")),
+                )
+            }
+        };
+        let remedy = Text::new(
+            "repair its DNS record, or correct policy.gateway.cnames",
+            "请修复其解析记录，或修正 policy.gateway.cnames",
+        );
+        if observed.gateway_names.by_pods_resolvers {
+            report.fail(check, fault, what, remedy);
+        } else {
+            report.warn(check, fault, what, remedy);
+        }
+    }
+}
+
+/// Whether the resolvers that checks ask answer, and as resolvers should.
 pub(super) fn resolvers(observed: &Observed, report: &mut Report) {
     let check = Check::Resolver;
     let Resolvers::Asked { inside, answers } = &observed.resolvers else {
@@ -112,8 +157,15 @@ pub(super) fn resolvers(observed: &Observed, report: &mut Report) {
             "使用 Pod 自身的解析器，无法从此处测试；若其不可用，会有域名以 ResolverUnreachable 被暂缓",
         );
     };
+    let private = observed.policy().is_some_and(|policy| policy.gateway.allow_reserved);
     for (server, outcome) in answers {
-        let Err(why) = outcome else { continue };
+        let why = match outcome {
+            Ok(manner) => {
+                manners(server, manner, private, report);
+                continue;
+            }
+            Err(why) => why,
+        };
         let why = clean(why);
         let remedy = Text::new(
             "see policy.dns.servers, networkPolicy.dnsPorts and the cluster's way out (UDP and TCP)",
@@ -131,10 +183,116 @@ pub(super) fn resolvers(observed: &Observed, report: &mut Report) {
         }
     }
     if report.is_well(check) {
-        let list: Vec<String> =
-            answers.iter().map(|(server, took)| format!("{server} ({} ms)", took.as_ref().unwrap_or(&0))).collect();
+        let list: Vec<String> = answers
+            .iter()
+            .filter_map(|(server, seen)| Some((server, seen.as_ref().ok()?)))
+            .map(|(server, manner)| format!("{server} ({} ms)", manner.took.as_millis()))
+            .collect();
         report.ok(check, format!("answering: {}", list.join(", ")), format!("有应答：{}", list.join("、")));
     }
+}
+
+/// What is wrong with a resolver that answers.
+fn manners(server: &str, manner: &Manner, private: bool, report: &mut Report) {
+    let check = Check::Resolver;
+    if manner.denies && !private {
+        report.fail(
+            check,
+            "ResolverFaulty",
+            Text::new(
+                format!("{server} says that com does not exist, so it knows nothing of the public DNS: hosts are held"),
+                format!("{server} 称 com 不存在，即无法解析公网域名：域名会被暂缓"),
+            ),
+            Text::new(
+                "name resolvers of the public DNS in policy.dns.servers",
+                "请在 policy.dns.servers 中指定可解析公网域名的解析器",
+            ),
+        );
+    } else if manner.validates == Some(false) {
+        report.warn(
+            check,
+            "ResolverNotValidating",
+            Text::new(
+                format!(
+                    "{server} does not validate DNSSEC: it answers for policy.dns.bogusName, whose signatures are wrong; \
+                     hosts of signed domains are held (ResolverNotValidating)"
+                ),
+                format!(
+                    "{server} 不验证 DNSSEC：对签名有误的 policy.dns.bogusName 仍给出应答；启用了 DNSSEC 的域名会被暂缓（ResolverNotValidating）"
+                ),
+            ),
+            Text::new(
+                "name validating resolvers in policy.dns.servers, or switch validation on",
+                "请在 policy.dns.servers 中指定会验证 DNSSEC 的解析器，或为其开启验证",
+            ),
+        );
+    }
+}
+
+/// What APISIX listens on, of its configuration.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ApisixConfig {
+    apisix: ApisixListens,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ApisixListens {
+    node_listen: Option<OneOrMany>,
+}
+
+/// As APISIX takes it: a port, or several, each alone or with more about it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(u16),
+    Many(Vec<Listen>),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Listen {
+    Port(u16),
+    Full { port: u16 },
+}
+
+/// The ports of plain HTTP that an APISIX configuration names; `None`: it names none, or cannot be read.
+fn plain_ports(file: &str) -> Option<Vec<u16>> {
+    let config: ApisixConfig = serde_saphyr::from_str(file).ok()?;
+    Some(match config.apisix.node_listen? {
+        OneOrMany::One(port) => vec![port],
+        OneOrMany::Many(each) => each
+            .into_iter()
+            .map(|listen| match listen {
+                Listen::Port(port) | Listen::Full { port } => port,
+            })
+            .collect(),
+    })
+}
+
+/// Whether Rainbond 6's gateway still listens where the CA comes to.
+pub(super) fn apisix_ports(observed: &Observed, report: &mut Report) {
+    let Some((namespace, file)) = observed.apisix_config.get() else { return };
+    let Some(ports) = plain_ports(file).filter(|ports| !ports.contains(&80)) else { return };
+    let list = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+    report.warn(
+        Check::Rainbond,
+        "GatewayPortMoved",
+        Text::new(
+            format!(
+                "Rainbond's gateway listens on {list} for HTTP and not on 80 (ConfigMap {namespace}/apisix-gw-config.yaml): the \
+                 CA fetches an http01 challenge from port 80 of the public address, whatever else is open"
+            ),
+            format!(
+                "Rainbond 网关的 HTTP 监听端口为 {list}，没有 80（ConfigMap {namespace}/apisix-gw-config.yaml）：证书机构的 http01 验证只访问公网地址的 80 端口"
+            ),
+        ),
+        Text::new(
+            "have the gateway listen on 80 again, or forward port 80 of the public address to it, or use an issuer with dns01",
+            "请让网关重新监听 80 端口，或将公网地址的 80 端口转发到它，或改用 dns01 的签发者",
+        ),
+    );
 }
 
 /// Whether certgate's own network policies let it reach what it must.

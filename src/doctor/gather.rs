@@ -27,16 +27,21 @@ use serde::Deserialize;
 
 use super::{
     CERT_MANAGER_KINDS, issuing,
-    observed::{Names, Observed, Resolvers, Seen, Server},
+    observed::{GatewayNames, Names, Observed, Resolvers, Seen, Server},
 };
 use crate::{
     api::{list, verified_hosts::VerifiedHosts},
     cli::crd,
+    cluster::gateway::{of_service, target},
     core::policy::{Dns, Policy},
-    dns::{Preflight, parse_server},
+    dns::{Manner, Preflight, parse_server},
     pki::store::TLS_CERTIFICATE,
 };
 
+/// The most names of the gateway that are followed.
+const MOST_NAMES: usize = 4;
+/// Where Rainbond 6 keeps APISIX's configuration: the ConfigMap and its key.
+const APISIX_CONFIG: (&str, &str) = ("apisix-gw-config.yaml", "config.yaml");
 /// The key of the policy in its ConfigMap.
 const POLICY_FILE: &str = "policy.yaml";
 
@@ -89,12 +94,15 @@ pub async fn gather(client: &Client, options: Options) -> Result<Observed, Gathe
     look.own(&mut observed).await;
     look.others(&mut observed).await;
     let settings = observed.policy().cloned().unwrap_or_default();
-    let (access, trial, resolvers) = tokio::join!(
+    let found = observed.gateway_service.get().map(of_service);
+    let names = target(&settings, found.iter()).cnames;
+    let found = tokio::join!(
         look.access(&observed.names, &settings),
         look.trial(observed.configuration.get(), &settings),
         resolvers(&settings.dns, inside),
+        gateway_names(&settings.dns, inside, names),
     );
-    (observed.access, observed.trial, observed.resolvers) = (access, trial, resolvers);
+    (observed.access, observed.trial, observed.resolvers, observed.gateway_names) = found;
     Ok(observed)
 }
 
@@ -292,6 +300,15 @@ impl Look {
         let classes = Api::all(client());
         let api_server: Api<EndpointSlice> = Api::namespaced(client(), "default");
         let of_api_server = ListParams::default().labels("kubernetes.io/service-name=kubernetes");
+        let apisix = async {
+            let (name, key) = APISIX_CONFIG;
+            let maps: Api<ConfigMap> = Api::all(client());
+            let list = self.all(&maps, ListParams::default().fields(&format!("metadata.name={name}"))).await;
+            first(list.map(|list| {
+                let file = |map: ConfigMap| Some((map.namespace()?, map.data?.remove(key)?));
+                list.into_iter().filter_map(file).collect()
+            }))
+        };
         let found = tokio::join!(
             cert_manager,
             self.all(&deployments, labels),
@@ -302,11 +319,12 @@ impl Look {
             self.seen(ingresses.list_metadata(&of_rainbond)),
             self.one(&definitions, "apisixroutes.apisix.apache.org"),
             self.all(&api_server, of_api_server),
+            apisix,
         );
         (observed.cert_manager_definitions, observed.cert_manager, observed.issuers) = (found.0, found.1, found.2);
         (observed.classes, observed.gateway_service, observed.rainbond_cluster) = (found.3, found.4, found.5);
         observed.rainbond_ingresses = first(found.6.map(|list| list.items)).map(|_| ());
-        (observed.apisix, observed.api_endpoints) = (found.7.map(|_| ()), found.8);
+        (observed.apisix, observed.api_endpoints, observed.apisix_config) = (found.7.map(|_| ()), found.8, found.9);
     }
 }
 
@@ -350,9 +368,19 @@ async fn resolvers(dns: &Dns, inside: bool) -> Resolvers {
     Resolvers::Asked { inside, answers }
 }
 
-/// How long the servers took to answer, in milliseconds.
-async fn answers(dns: &Dns) -> Result<u64, String> {
-    let preflight = Preflight::new(dns).map_err(|error| error.to_string())?;
-    let took = preflight.probe().await?;
-    Ok(u64::try_from(took.as_millis()).unwrap_or(u64::MAX))
+/// How the servers behave.
+async fn answers(dns: &Dns) -> Result<Manner, String> {
+    Preflight::new(dns).map_err(|error| error.to_string())?.manner().await
+}
+
+/// Where the gateway's own names lead. Asked from here, they are asked as the world would where policy names the
+/// resolvers, and else as this machine does.
+async fn gateway_names(dns: &Dns, inside: bool, names: Vec<String>) -> GatewayNames {
+    let by_pods_resolvers = inside || !dns.servers.is_empty();
+    let Ok(preflight) = Preflight::new(dns) else { return GatewayNames::default() };
+    let each = join_all(names.into_iter().take(MOST_NAMES).map(|name| async {
+        let found = preflight.look_up(name.trim_end_matches('.')).await;
+        (name, found)
+    }));
+    GatewayNames { by_pods_resolvers, each: each.await }
 }

@@ -1,5 +1,7 @@
 //! What doctor sees of a cluster, as plain data.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{
@@ -21,6 +23,7 @@ use super::permissions::Permission;
 use crate::{
     api::domain::Domain,
     core::policy::{IssuerRef, Policy},
+    dns::Manner,
 };
 
 /// What came of looking at something.
@@ -90,6 +93,10 @@ pub struct Observed {
     pub classes: Seen<Vec<IngressClass>>,
     /// What DNS servers said.
     pub resolvers: Resolvers,
+    /// Where the gateway's own names lead.
+    pub gateway_names: GatewayNames,
+    /// APISIX's configuration as Rainbond 6 keeps it: the namespace, and the file.
+    pub apisix_config: Seen<(String, String)>,
     /// The gateway's Service, where policy names one.
     pub gateway_service: Seen<Service>,
     /// Rainbond's description of the cluster.
@@ -194,8 +201,17 @@ pub enum Resolvers {
         /// Whether from within the cluster.
         inside: bool,
         /// Server and outcome.
-        answers: Vec<(String, Result<u64, String>)>,
+        answers: Vec<(String, Result<Manner, String>)>,
     },
+}
+
+/// The gateway's own names, and where they lead; or why nowhere.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GatewayNames {
+    /// Whether the Pods' own resolvers were asked, and not some others.
+    pub by_pods_resolvers: bool,
+    /// Each name and what it leads to.
+    pub each: Vec<(String, Result<Vec<IpAddr>, String>)>,
 }
 
 // === impl Seen ===

@@ -208,7 +208,7 @@ pub(super) fn hosts(observed: &Observed, report: &mut Report) {
     let Some(Some(domains)) = report.look(Check::Hosts, "Domains", &observed.domains) else { return };
     let rows = status::rows(domains);
     let mut waiting: BTreeMap<Reason, Vec<&status::Row>> = BTreeMap::new();
-    for row in rows.iter().filter(|row| !row.ready && row.finding.reason.who_acts() == WhoActs::ClusterAdmin) {
+    for row in rows.iter().filter(|row| !row.ready && row.finding.who_acts() == WhoActs::ClusterAdmin) {
         waiting.entry(row.finding.reason).or_default().push(row);
     }
     for (reason, rows) in waiting {

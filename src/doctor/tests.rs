@@ -202,6 +202,13 @@ const BREAKS: &[Break] = &[
     ("ResolverUnreachable", Level::Fail, |o| {
         o.resolvers = Resolvers::Asked { inside: true, answers: vec![("10.0.0.1:53".into(), Err("timeout".into()))] };
     }),
+    ("ResolverFaulty", Level::Fail, |o| resolver(o, true, Some(true))),
+    ("ResolverNotValidating", Level::Warn, |o| resolver(o, false, Some(false))),
+    ("GatewayNameBroken", Level::Fail, |o| gateway_name(o, Err("NXDOMAIN".into()))),
+    ("GatewayNamePrivate", Level::Fail, |o| gateway_name(o, Ok(vec!["10.0.0.1".parse().unwrap()]))),
+    ("GatewayPortMoved", Level::Warn, |o| {
+        apisix(o, "apisix:\n  node_listen:\n    - 8080\n    - port: 7070\n      enable_http2: true\n")
+    }),
     ("NoGatewayName", Level::Fail, |o| {
         policy(o, json!({ "issuer": { "name": "le" }, "gateway": { "target": "cname" } }))
     }),
@@ -231,6 +238,45 @@ const BREAKS: &[Break] = &[
     ("NotAllowed", Level::Warn, |o| o.lease = Seen::Forbidden("leases is forbidden".into())),
     ("NotSeen", Level::Warn, |o| o.domains = Seen::Failed("no answer within 10s".into())),
 ];
+
+fn resolver(o: &mut Observed, denies: bool, validates: Option<bool>) {
+    let manner = crate::dns::Manner { took: std::time::Duration::from_millis(3), denies, validates };
+    o.resolvers = Resolvers::Asked { inside: true, answers: vec![("10.0.0.1:53".into(), Ok(manner))] };
+}
+
+fn gateway_name(o: &mut Observed, found: Result<Vec<std::net::IpAddr>, String>) {
+    policy(o, json!({ "issuer": { "name": "le" }, "gateway": { "cnames": ["lb.example.net"] } }));
+    o.gateway_names = observed::GatewayNames { by_pods_resolvers: true, each: vec![("lb.example.net".into(), found)] };
+}
+
+fn apisix(o: &mut Observed, file: &str) {
+    o.apisix_config = Seen::Here(("rbd-system".into(), file.into()));
+}
+
+#[test]
+fn resolvers_names_and_ports_as_they_should_be_are_well() {
+    let mut observed = well();
+    resolver(&mut observed, false, None);
+    gateway_name(&mut observed, Ok(vec!["10.0.0.1".parse().unwrap(), "8.8.8.8".parse().unwrap()]));
+    for file in [
+        "apisix:\n  node_listen:\n    - 80\n    - 7070\n  ssl:\n    listen:\n      - port: 443\n",
+        "apisix:\n  node_listen: 80\n",
+        "apisix: {}\n",
+        "plugins: [real-ip]\n",
+        "no: [yaml",
+    ] {
+        apisix(&mut observed, file);
+        let findings = diagnose(&observed);
+        assert!(findings.iter().all(|finding| finding.level == Level::Ok), "{file} {findings:#?}");
+    }
+    // Where names are private too, nobody need know the public ones.
+    resolver(&mut observed, true, None);
+    policy(
+        &mut observed,
+        json!({ "issuer": { "name": "le" }, "gateway": { "addresses": ["10.0.0.1"], "allowReserved": true } }),
+    );
+    assert!(diagnose(&observed).iter().all(|finding| finding.check != Check::Resolver || finding.level == Level::Ok));
+}
 
 /// Policy names a console, which last answered then.
 fn console(o: &mut Observed, at: Option<&str>) {

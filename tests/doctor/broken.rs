@@ -218,6 +218,14 @@ pub(crate) fn rows(policy: &Value) -> Vec<Broken> {
         ),
         broken("scaled to zero", &["ScaledToZero"], vec![Change::Patch(WEBHOOK, replace("/spec/replicas", json!(0)))]),
         broken(
+            "Rainbond 6's gateway on another port",
+            &["GatewayPortMoved"],
+            vec![Change::Create(
+                at("v1", "ConfigMap", "configmaps", Some("default"), "apisix-gw-config.yaml"),
+                json!({ "data": { "config.yaml": "apisix:\n  node_listen:\n    - 8080\n    - 7070\n  ssl:\n    listen:\n      - port: 8443\n" } }),
+            )],
+        ),
+        broken(
             "Rainbond 5 without labels for its gateway",
             &["SolverUnlabelled"],
             vec![Change::Create(
