@@ -3,7 +3,8 @@
 use std::{
     fmt::Write as _,
     fs,
-    net::{SocketAddr, TcpListener, UdpSocket},
+    io::Write as _,
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -13,6 +14,19 @@ use certgate::dns::Preflight;
 use tempfile::TempDir;
 
 const PROGRAMS: [&str; 5] = ["knotd", "knotc", "unbound", "dnssec-keygen", "dnssec-signzone"];
+
+/// What is served beside the zones that every test has.
+#[derive(Default)]
+pub(crate) struct More {
+    /// Zones: name and text.
+    pub(crate) zones: Vec<(String, String)>,
+    /// Zones that unbound asks knot for, and knot does not have.
+    pub(crate) lame: Vec<String>,
+    /// DS records that unbound trusts.
+    pub(crate) anchors: Vec<String>,
+    /// Records of the zone `com`.
+    pub(crate) com: String,
+}
 
 /// The running servers. Dropping ends them.
 pub(crate) struct Servers {
@@ -52,19 +66,23 @@ fn free_port() -> SocketAddr {
     loop {
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = tcp.local_addr().unwrap();
-        if UdpSocket::bind(addr).is_ok() {
+        // For both servers.
+        let second = SocketAddr::new(Ipv4Addr::new(127, 0, 0, 2).into(), addr.port());
+        if UdpSocket::bind(addr).is_ok() && UdpSocket::bind(second).is_ok() && TcpListener::bind(second).is_ok() {
             return addr;
         }
     }
 }
 
 impl Servers {
-    /// Starts both; `None`, with a message, where a program is missing.
-    #[expect(clippy::print_stderr, reason = "says why nothing is tested")]
-    pub(crate) fn start() -> Option<Self> {
+    /// Starts both; `None`, with a message that is always shown, where a program is missing. `.ci/run` installs them.
+    pub(crate) fn start(more: &More) -> Option<Self> {
         let missing: Vec<&str> = PROGRAMS.into_iter().filter(|name| program(name).is_none()).collect();
         if !missing.is_empty() {
-            eprintln!("SKIPPED: {} not found; apt-get install knot unbound bind9-utils", missing.join(", "));
+            let missing = missing.join(", ");
+            let words = format!("SKIPPED: {missing} not found; apt-get install knot unbound bind9-utils\n");
+            // Not by a macro: what those write is shown only where a test fails.
+            std::io::stderr().write_all(words.as_bytes()).unwrap();
             return None;
         }
         let directory = tempfile::tempdir().unwrap();
@@ -76,7 +94,9 @@ impl Servers {
             writeln!(zone, "@ CAA 0 issue \"ca{n}.example\"").unwrap();
             zone
         });
-        zone(path, "com", "");
+        // The registry is a server of its own: what it delegates, others have or lack.
+        let registry = SocketAddr::new(Ipv4Addr::new(127, 0, 0, 2).into(), knot.port());
+        zone(path, "com", &format!("{}ns A {}\n", more.com, registry.ip()));
         zone(path, "plain.com", "www A 1.2.3.4\ndangling CNAME gone.plain.com.\n");
         zone(path, "forbidden.com", "@ CAA 0 issue \"ca.example\"\nwww A 1.2.3.4\n");
         zone(path, "large.com", &format!("{large}www A 1.2.3.4\n"));
@@ -97,12 +117,26 @@ impl Servers {
             knot.ip(),
             knot.port()
         );
-        for name in
-            ["com", "plain.com", "forbidden.com", "large.com", "loop.com", "signed.com", "expired.com", "forged.com"]
-        {
+        let more_zones: Vec<&str> = more.zones.iter().map(|(name, _)| name.as_str()).collect();
+        for (name, text) in &more.zones {
+            fs::write(path.join(format!("{name}.zone")), text).unwrap();
+        }
+        let zones = ["plain.com", "forbidden.com", "large.com", "loop.com", "signed.com", "expired.com", "forged.com"];
+        for name in zones.iter().chain(&more_zones) {
             writeln!(config, "  - domain: {name}\n    file: {}/{name}.zone", path.display()).unwrap();
         }
         fs::write(path.join("knot.conf"), config).unwrap();
+        let own = path.join("registry");
+        fs::create_dir(&own).unwrap();
+        let config = format!(
+            "server:\n  rundir: {0}\n  listen: {1}@{2}\n\ndatabase:\n  storage: {0}\n\nlog:\n  - target: stderr\n    any: warning\n\nzone:\n  \
+             - domain: com\n    file: {3}/com.zone\n",
+            own.display(),
+            registry.ip(),
+            registry.port(),
+            path.display()
+        );
+        fs::write(path.join("registry.conf"), config).unwrap();
 
         let mut config = format!(
             "server:\n  interface: {}\n  port: {}\n  directory: \"{}\"\n  chroot: \"\"\n  username: \"\"\n  pidfile: \"\"\n  \
@@ -114,17 +148,11 @@ impl Servers {
         );
         let knot_at = format!("{}@{}", knot.ip(), knot.port());
         let dead_at = format!("127.0.0.1@{}", dead.local_addr().unwrap().port());
-        for name in [
-            "com",
-            "plain.com",
-            "forbidden.com",
-            "large.com",
-            "loop.com",
-            "signed.com",
-            "expired.com",
-            "forged.com",
-            "lame.net",
-        ] {
+        for anchor in &more.anchors {
+            writeln!(config, "  trust-anchor: \"{anchor}\"").unwrap();
+        }
+        let lame = more.lame.iter().map(String::as_str);
+        for name in zones.iter().chain(&more_zones).copied().chain(["lame.net"]).chain(lame) {
             writeln!(config, "stub-zone:\n  name: {name}\n  stub-addr: {knot_at}").unwrap();
         }
         writeln!(config, "stub-zone:\n  name: dead.com\n  stub-addr: {dead_at}").unwrap();
@@ -135,8 +163,18 @@ impl Servers {
             Command::new(program(name).unwrap()).args(args).stdout(Stdio::null()).stderr(log).spawn().unwrap()
         };
         let file = |name: &str| path.join(name).display().to_string();
-        let processes =
-            vec![spawn("knotd", &["-c", &file("knot.conf")]), spawn("unbound", &["-d", "-c", &file("unbound.conf")])];
+        writeln!(
+            fs::OpenOptions::new().append(true).open(path.join("unbound.conf")).unwrap(),
+            "stub-zone:\n  name: com\n  stub-addr: {}@{}",
+            registry.ip(),
+            registry.port()
+        )
+        .unwrap();
+        let processes = vec![
+            spawn("knotd", &["-c", &file("registry.conf")]),
+            spawn("knotd", &["-c", &file("knot.conf")]),
+            spawn("unbound", &["-d", "-c", &file("unbound.conf")]),
+        ];
         Some(Self { knot, unbound, directory, processes, _dead: dead })
     }
 
@@ -161,8 +199,9 @@ impl Servers {
 }
 
 fn zone(directory: &Path, name: &str, records: &str) {
+    let ns = if records.contains("ns A ") { "" } else { "ns A 127.0.0.1\n" };
     let text = format!(
-        "$ORIGIN {name}.\n$TTL 3600\n@ SOA ns.{name}. admin.{name}. 1 3600 600 86400 3600\n@ NS ns.{name}.\nns A 127.0.0.1\n{records}"
+        "$ORIGIN {name}.\n$TTL 3600\n@ SOA ns.{name}. admin.{name}. 1 3600 600 86400 3600\n@ NS ns.{name}.\n{ns}{records}"
     );
     fs::write(directory.join(format!("{name}.zone")), text).unwrap();
 }
