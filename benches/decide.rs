@@ -50,6 +50,7 @@ fn known() -> Known {
         verdict: Some(VerdictFacts {
             finding: Finding::new(reason, "host"),
             issuer: None,
+            server: None,
             valid_until: Timestamp::MAX,
         }),
         ..DomainFacts::default()

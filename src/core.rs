@@ -7,6 +7,7 @@
 
 pub mod approval;
 pub mod caa;
+pub mod certified;
 pub mod console;
 pub mod csr;
 pub mod decide;

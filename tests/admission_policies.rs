@@ -22,6 +22,8 @@ mod injection;
 mod live;
 #[path = "admission_policies/rows.rs"]
 mod rows;
+#[path = "admission_policies/ungated.rs"]
+mod ungated;
 
 use std::time::Duration;
 

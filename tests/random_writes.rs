@@ -95,6 +95,7 @@ fn status(facts: &DomainFacts) -> DomainStatus {
             subject: verdict.finding.subject.clone(),
             note: verdict.finding.note.clone(),
             issuer: verdict.issuer.clone(),
+            server: None,
             valid_until: Some(Time(verdict.valid_until)),
         }),
         released: facts.released,
@@ -157,6 +158,7 @@ async fn until_known(cluster: &Cluster, policy: &Policy) -> Result<()> {
         verdict: Some(VerdictFacts {
             finding: Finding::new(Reason::Verified, SENTINEL),
             issuer: policy.issuer.clone(),
+            server: None,
             valid_until: Timestamp::now() + SignedDuration::from_hours(1),
         }),
         ..DomainFacts::default()

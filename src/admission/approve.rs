@@ -237,9 +237,12 @@ impl Approving<'_> {
         let word = annotation.or_else(|| metadata.labels.get(names::AUTO_ISSUE));
         let certificate = metadata.annotations.as_ref().and_then(|all| all.get(names::CERTIFICATE_NAME));
         let labels: &Labels<'_> = &metadata.labels;
-        let facts = RequestFacts { namespace: &namespace, issuer, names, word, labels, certificate, by_place: true };
+        // The webhook knows no issuers: the controller takes a verdict away when its issuer becomes another.
+        let server = None;
+        let facts =
+            RequestFacts { namespace: &namespace, issuer, server, names, word, labels, certificate, by_place: true };
         match judge(&facts, knowledge, policy, now) {
-            Approval::Held(findings) => {
+            Approval::Held { findings, .. } => {
                 for finding in &findings {
                     tracing::debug!(
                         namespace = clean(&namespace),

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::core::{
+    certified::Certified,
     finding::Finding,
     knowledge::{Bind, DomainFacts, PlaceFacts, VerdictFacts},
     limits::Spent,
@@ -79,6 +80,9 @@ pub struct DomainStatus {
     /// The verdict in full, as data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<VerdictStatus>,
+    /// The verdicts for other issuers, of which Certificates for the host wait.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other_verdicts: Vec<OtherVerdict>,
     /// How far issuance got, as data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuance: Option<IssuanceStatus>,
@@ -88,6 +92,9 @@ pub struct DomainStatus {
     /// The latest orders of certificates that this host comes first in, as the CA counts them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub orders: Vec<Spent>,
+    /// What CAs are known to have certified for the host: near its end a renewal is let through, whatever DNS shows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub certified: Vec<Certified>,
     /// What else should be known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -154,9 +161,39 @@ pub struct VerdictStatus {
     /// The issuer for which the verdict holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<IssuerRef>,
+    /// The ACME directory that the issuer named then, empty where it was no ACME one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
     /// Until when a good verdict opens the gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<Time>,
+}
+
+/// A verdict for another issuer than the host is kept for, with what else a verdict comes with.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OtherVerdict {
+    /// The verdict.
+    #[serde(flatten)]
+    pub verdict: VerdictStatus,
+    /// What DNS shows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<String>,
+    /// What DNS must show.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub required: Vec<String>,
+    /// When DNS was last looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_check_time: Option<Time>,
+    /// When DNS is looked at next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_check_time: Option<Time>,
+    /// A digest of what the last check asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_for: Option<String>,
+    /// The last value of `certgate.dev/check-now` that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_now: Option<String>,
 }
 
 /// Where a host stands with the CA's limits.
@@ -196,6 +233,9 @@ pub struct CertificateStatus {
     pub name: String,
     /// The Secret's name.
     pub secret_name: String,
+    /// From when on it is valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Time>,
     /// Until when it is valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<Time>,
@@ -236,27 +276,39 @@ impl IssuanceStatus {
     }
 }
 
+// === impl VerdictStatus ===
+
+impl VerdictStatus {
+    /// The verdict as decisions need it; `None`: a reason of another version.
+    fn facts(&self, observed: &[String], required: &[String]) -> Option<VerdictFacts> {
+        let finding = Finding::new(Reason::from_name(&self.reason)?, &self.subject);
+        Some(VerdictFacts {
+            finding: finding.observed(observed).required(required).note(&self.note),
+            issuer: self.issuer.clone(),
+            server: self.server.clone(),
+            valid_until: self.valid_until.as_ref().map(|t| t.0).unwrap_or_default(),
+        })
+    }
+}
+
 // === impl Domain ===
 
 impl Domain {
     /// The object reduced to what decisions need.
     pub fn facts(&self) -> DomainFacts {
         let status = self.status.clone().unwrap_or_default();
-        let verdict = status.verdict.as_ref().and_then(|v| {
-            Some(VerdictFacts {
-                finding: Finding::new(Reason::from_name(&v.reason)?, &v.subject)
-                    .observed(&status.observed)
-                    .required(&status.required)
-                    .note(&v.note),
-                issuer: v.issuer.clone(),
-                valid_until: v.valid_until.as_ref().map(|t| t.0).unwrap_or_default(),
-            })
+        let verdict = status.verdict.as_ref().and_then(|v| v.facts(&status.observed, &status.required));
+        let other_verdicts = status.other_verdicts.iter();
+        let other_verdicts = other_verdicts.filter_map(|v| v.verdict.facts(&v.observed, &v.required)).collect();
+        let certificate = status.certificate.as_ref().and_then(|certificate| {
+            Some((certificate.not_before.as_ref().map(|t| t.0), certificate.not_after.as_ref()?.0))
         });
         let released_issuer = status.released_issuer().cloned();
         DomainFacts {
             auto_issue: self.spec.auto_issue,
             issuer: self.spec.issuer_ref.clone(),
             verdict,
+            other_verdicts,
             place: status.place.map(|place| match place {
                 PlaceStatus::Unasked => PlaceFacts::Unasked,
                 PlaceStatus::Granted => PlaceFacts::Granted,
@@ -266,6 +318,7 @@ impl Domain {
                     PlaceFacts::Waiting(Box::new(VerdictFacts {
                         finding: told.unwrap_or_else(|| Finding::new(Reason::RateLimited, &self.spec.host)),
                         issuer: None,
+                        server: None,
                         valid_until: jiff::Timestamp::MAX,
                     }))
                 }
@@ -276,7 +329,8 @@ impl Domain {
             injected_secrets: status.injected_secrets,
             lead: status.lead.map(String::into_boxed_str),
             bind: status.bind,
-            not_after: status.certificate.as_ref().and_then(|c| c.not_after.as_ref()).map(|t| t.0),
+            certificate,
+            certified: status.certified,
             profile: status.profile,
         }
     }

@@ -32,6 +32,10 @@ pub struct VerifiedHostsSpec {
     /// The issuer that the simple injection names.
     #[serde(default)]
     pub issuer: String,
+    /// Host → the issuer that it is verified for, as `kind/name`, where that is another than the ClusterIssuer `issuer`;
+    /// `*`: nobody orders for it, its Secret is there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub issuers: BTreeMap<String, String>,
     /// Orders of the last two weeks that no other object tells of, as the CA counts them; the latest hundred.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]

@@ -346,8 +346,8 @@ impl Writer {
     /// # Errors
     /// The API server did not take it.
     pub async fn write_verified(&self, namespace: &str, verified: &Verified) -> Result<VerifiedHosts, WriteError> {
-        let Verified { hosts, issuer, orders, .. } = verified.clone();
-        let spec = VerifiedHostsSpec { hosts, issuer, orders };
+        let Verified { hosts, issuer, issuers, orders, .. } = verified.clone();
+        let spec = VerifiedHostsSpec { hosts, issuer, issuers, orders };
         let mut object = VerifiedHosts::new(NAME, spec);
         object.metadata.labels = Some([(names::MANAGED_BY.to_owned(), names::MANAGER.to_owned())].into());
         let api: Api<VerifiedHosts> = Api::namespaced(self.client.clone(), namespace);

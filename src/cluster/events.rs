@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::{
     api::{
         domain::Domain,
-        partial::{certificate::Certificate, ingress::Ingress},
+        partial::{certificate::Certificate, certificate_request::CertificateRequest, ingress::Ingress},
     },
     core::{reason::Reason, reconcile::status::is_warning},
 };
@@ -165,6 +165,18 @@ fn event_name(object: &str, at: Timestamp) -> String {
     let room = MAX_NAME - 1 - time.len();
     let cut = object.get(..room).unwrap_or(object).trim_end_matches(['.', '-']);
     format!("{cut}.{time}")
+}
+
+/// How Events refer to a CertificateRequest.
+pub fn request(namespace: &str, name: &str, uid: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(CertificateRequest::api_version(&()).into_owned()),
+        kind: Some(CertificateRequest::kind(&()).into_owned()),
+        namespace: Some(namespace.to_owned()),
+        name: Some(name.to_owned()),
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
+    }
 }
 
 fn bounded(note: &str) -> String {

@@ -27,6 +27,7 @@ use super::{apply::WriteError, health::Watches, queue::Depth, world::World};
 use crate::{
     api::domain::{DomainStatus, ISSUED, VERIFIED},
     core::{
+        certified,
         limits::Kind,
         reason::{Reason, WhoActs},
     },
@@ -95,6 +96,7 @@ pub struct ControllerMetrics {
     watches: Arc<Watches>,
     soonest: Gauge,
     ending: Family<Within, Gauge>,
+    overdue: Gauge,
 }
 
 impl Default for ControllerMetrics {
@@ -119,6 +121,7 @@ impl Default for ControllerMetrics {
             watches: Arc::default(),
             soonest: Gauge::default(),
             ending: Family::default(),
+            overdue: Gauge::default(),
         }
     }
 }
@@ -189,6 +192,12 @@ impl ControllerMetrics {
             "When the first of the hosts' certificates ends; 0: there is none",
             metrics.soonest.clone(),
         );
+        registry.register(
+            "certificates_overdue",
+            "Hosts' certificates that were not renewed though a sixth of their lifetime, or less, is left, and no more days \
+             than policy's gate.letThroughDays",
+            metrics.overdue.clone(),
+        );
         registry.register("certificates_ending", "Hosts' certificates that end within", metrics.ending.clone());
         metrics
     }
@@ -220,6 +229,7 @@ impl ControllerMetrics {
             self.contested.set(0);
             self.watches.clear();
             self.ending.clear();
+            self.overdue.set(0);
             self.soonest.set(0);
         }
     }
@@ -273,7 +283,12 @@ impl ControllerMetrics {
 
     /// How things stand.
     pub fn show(&self, world: &World, depth: Depth, now: Timestamp) {
-        let ends = || world.certificate_ends();
+        let ends = || world.certificate_ends().map(|(_, end)| end);
+        let days = world.policy().gate.let_through_days;
+        let overdue = world.certificate_ends().filter(|(begin, end)| {
+            end.checked_sub(certified::last_part(*begin, *end, days)).is_ok_and(|from| from <= now)
+        });
+        self.overdue.set(i64::try_from(overdue.count()).unwrap_or(i64::MAX));
         self.soonest.set(ends().min().map_or(0, Timestamp::as_second));
         for (days, within) in ENDING {
             let by = now.saturating_add(SignedDuration::from_hours(24 * days)).unwrap_or(now);
@@ -396,6 +411,7 @@ mod tests {
             "certgate_controller_queue{state=\"ready\"} 2",
             "certgate_controller_queue_lag_seconds 0.0",
             "certgate_controller_certificates_ending{within=\"7d\"} 0",
+            "certgate_controller_certificates_overdue 0",
             "certgate_controller_soonest_not_after_timestamp_seconds 0",
         ] {
             assert!(text.lines().any(|have| have == line), "{line} not in\n{text}");

@@ -30,6 +30,7 @@ use self::routes::Routes;
 use super::gateway::{self, Found, Source};
 
 pub mod attempts;
+mod certified;
 pub mod console;
 mod contested;
 pub mod gate;
@@ -110,6 +111,8 @@ struct Namespace {
     certificates_of: HashMap<Host, BTreeSet<String>>,
     attempts: Attempts,
     orders: limits::Orders,
+    /// What Orders show to be certified.
+    shown: certified::Shown,
     /// CertificateRequests that are approved and not over.
     approved: HashMap<String, (IssuerRef, Names)>,
     /// CertificateRequests that nobody has decided on.
@@ -311,6 +314,7 @@ impl Namespace {
             && self.certificates.is_empty()
             && self.attempts.is_empty()
             && self.orders.is_empty()
+            && self.shown.is_empty()
             && self.approved.is_empty()
             && self.requests.is_empty()
             && self.routes.is_empty()

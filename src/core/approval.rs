@@ -5,16 +5,17 @@
 //! free: certificates that never pass an Ingress write (Rainbond 6 makes
 //! Certificates directly), and renewals.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
+    certified,
     csr::{CsrError, CsrNames},
     finding::{Finding, Lang},
     host::Host,
     ingress::Labels,
     knowledge::{DomainFacts, Knowledge, PlaceFacts},
     names,
-    policy::{ApprovalGate, GateMode, IssuerRef, Policy, Subject},
+    policy::{GateMode, IssuerRef, Policy, Subject},
     rainbond::Origin,
     reason::Reason,
     settings::{self, Flag},
@@ -27,6 +28,8 @@ pub struct RequestFacts<'a> {
     pub namespace: &'a str,
     /// `spec.issuerRef`.
     pub issuer: IssuerRef,
+    /// The ACME directory that the issuer names now, empty where it is no ACME one; `None`: not known here.
+    pub server: Option<&'a str>,
     /// The names in `spec.request`.
     pub names: Result<CsrNames, CsrError>,
     /// Its annotation or label `certgate.dev/auto-issue`; cert-manager copies both from the Certificate.
@@ -61,8 +64,13 @@ pub enum Approval {
     NotGated(NotGated),
     /// The CA will be able to validate every name.
     Allowed,
-    /// Not yet: what each name waits for.
-    Held(Vec<Finding>),
+    /// Not yet.
+    Held {
+        /// What each name waits for.
+        findings: Vec<Finding>,
+        /// When it is let through whatever DNS shows; `None`: not at all.
+        until: Option<Timestamp>,
+    },
     /// Names still wait, but the certificate would run out: failing at the CA is then no worse.
     LetThrough(Vec<Finding>),
 }
@@ -78,8 +86,6 @@ pub enum NotGated {
     NamespaceExcluded,
     /// No DNS names in it: IP addresses, e-mail addresses or URIs only.
     NoDnsNames,
-    /// The CSR cannot be read. cert-manager and the CA will say so.
-    Unreadable,
     /// None of the names is one that certgate looks after, and policy gates no others.
     NotFlagged,
 }
@@ -89,7 +95,7 @@ pub enum NotGated {
 impl Approval {
     /// Whether someone's approval may stand.
     pub const fn permits(&self) -> bool {
-        !matches!(self, Self::Held(_))
+        !matches!(self, Self::Held { .. })
     }
 
     /// Whether certgate itself should approve now.
@@ -101,10 +107,20 @@ impl Approval {
 /// Judges a request. Total: no I/O, no clock, no error.
 pub fn judge<K: Knowledge>(request: &RequestFacts<'_>, knowledge: &K, policy: &Policy, now: Timestamp) -> Approval {
     let gate = &policy.gate;
-    let names = match applies(request, policy) {
+    if let Err(why) = applies(request, policy) {
+        return Approval::NotGated(why);
+    }
+    let names = match &request.names {
         Ok(names) => names,
-        Err(why) => return Approval::NotGated(why),
+        // Whoever reads it in another way may find any name in it.
+        Err(error) => {
+            let unreadable = Finding::new(Reason::RequestUnreadable, "spec.request").note(error.to_string());
+            return Approval::Held { findings: vec![unreadable], until: None };
+        }
     };
+    if names.hosts.is_empty() && names.invalid.is_empty() {
+        return Approval::NotGated(NotGated::NoDnsNames);
+    }
     let domains: Vec<(&Host, Option<&DomainFacts>)> =
         names.hosts.iter().map(|host| (host, knowledge.domain(request.namespace, host.as_str()))).collect();
     let asker = request.asker();
@@ -113,20 +129,36 @@ pub fn judge<K: Knowledge>(request: &RequestFacts<'_>, knowledge: &K, policy: &P
     if gate.mode == GateMode::Annotated && !domains.iter().any(|(host, domain)| looked_after(host, *domain)) {
         return Approval::NotGated(NotGated::NotFlagged);
     }
-    let mut held: Vec<Finding> = names.invalid.iter().map(|text| Finding::new(Reason::HostInvalid, text)).collect();
-    let gated = domains.iter().filter(|(host, domain)| looked_after(host, *domain));
-    held.extend(gated.filter_map(|(host, domain)| {
-        let domain = *domain;
-        waits(host, domain, &request.issuer, now).or_else(|| place(host, domain).filter(|_| request.by_place))
-    }));
-    if held.is_empty() {
-        return Approval::Allowed;
+    // A certificate with a name that is none was never issued.
+    let mut findings: Vec<Finding> = names.invalid.iter().map(|text| Finding::new(Reason::HostInvalid, text)).collect();
+    let mut until = findings.is_empty().then_some(Timestamp::MIN);
+    let set = certified::digest(&names.hosts);
+    for (host, domain) in domains.iter().filter(|(host, domain)| looked_after(host, *domain)) {
+        let waits = waits(host, *domain, request, now);
+        let waits = waits.or_else(|| place(host, *domain, &request.issuer, policy).filter(|_| request.by_place));
+        let Some(finding) = waits else { continue };
+        findings.push(finding);
+        let from = let_through(*domain, &request.issuer, &set, gate.let_through_days, now);
+        until = until.zip(from).map(|(one, other)| one.max(other));
     }
-    let ends = domains.iter().filter_map(|(_, domain)| domain.and_then(|d| d.not_after)).min();
-    if ends.is_some_and(|ends| must_let_through(ends, gate, now)) {
-        return Approval::LetThrough(held);
+    match until {
+        _ if findings.is_empty() => Approval::Allowed,
+        Some(at) if at <= now => Approval::LetThrough(findings),
+        until => Approval::Held { findings, until },
     }
-    Approval::Held(held)
+}
+
+/// When a held name of a request is let through: a renewal is, once the certificate that this very issuer made for
+/// exactly the same names is about to end. certgate is never the cause of an expired certificate.
+fn let_through(
+    domain: Option<&DomainFacts>,
+    issuer: &IssuerRef,
+    names: &str,
+    days: u32,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let known = domain?.certified.iter().filter(|one| one.is_of(issuer, names) && now < one.until(days));
+    known.map(|one| one.from(days)).max()
 }
 
 /// The most names that a sentence about a held request tells of.
@@ -146,8 +178,8 @@ pub fn held(findings: &[Finding]) -> String {
     text
 }
 
-/// Whether the gate concerns the request at all, and for which names.
-fn applies<'r>(request: &'r RequestFacts<'_>, policy: &Policy) -> Result<&'r CsrNames, NotGated> {
+/// Whether the gate concerns the request at all.
+fn applies(request: &RequestFacts<'_>, policy: &Policy) -> Result<(), NotGated> {
     if policy.gate.mode == GateMode::Off {
         return Err(NotGated::Off);
     }
@@ -157,11 +189,7 @@ fn applies<'r>(request: &'r RequestFacts<'_>, policy: &Policy) -> Result<&'r Csr
     if !policy.issuers().any(|issuer| *issuer == request.issuer) {
         return Err(NotGated::OtherIssuer);
     }
-    let names = request.names.as_ref().map_err(|_| NotGated::Unreadable)?;
-    if names.hosts.is_empty() && names.invalid.is_empty() {
-        return Err(NotGated::NoDnsNames);
-    }
-    Ok(names)
+    Ok(())
 }
 
 /// Whether a Domain is kept for an Ingress that wants a certificate. Its Certificate does not repeat the flag.
@@ -171,14 +199,12 @@ fn leads(domain: Option<&DomainFacts>) -> bool {
 
 /// What a name waits for; `None`: nothing. Unlike at a first injection, what
 /// was released or issued before is no excuse: this is about the next order.
-fn waits(host: &Host, domain: Option<&DomainFacts>, issuer: &IssuerRef, now: Timestamp) -> Option<Finding> {
-    let Some(verdict) = domain.and_then(|domain| domain.verdict.as_ref()) else {
+fn waits(host: &Host, domain: Option<&DomainFacts>, request: &RequestFacts<'_>, now: Timestamp) -> Option<Finding> {
+    // A verdict for one issuer says nothing about another, whatever the host is kept for; nor about what the issuer was before.
+    let verdict = domain.and_then(|domain| domain.verdict_for(&request.issuer));
+    let Some(verdict) = verdict.filter(|verdict| verdict.is_by(request.server)) else {
         return Some(Finding::new(Reason::Pending, host));
     };
-    // One that is kept for an Ingress is kept for the Ingress' issuer, and no other verdict is ever reached.
-    if !leads(domain) && verdict.issuer.as_ref().is_some_and(|checked| checked != issuer) {
-        return Some(Finding::new(Reason::Pending, host));
-    }
     if !verdict.finding.reason.opens_gate() {
         return Some(verdict.finding.clone());
     }
@@ -186,19 +212,17 @@ fn waits(host: &Host, domain: Option<&DomainFacts>, issuer: &IssuerRef, now: Tim
 }
 
 /// What a verified name still waits for within the CA's limits; `None`: nothing.
-fn place(host: &Host, domain: Option<&DomainFacts>) -> Option<Finding> {
-    match domain?.place.as_ref()? {
+fn place(host: &Host, domain: Option<&DomainFacts>, issuer: &IssuerRef, policy: &Policy) -> Option<Finding> {
+    let domain = domain?;
+    if domain.verdict.as_ref().and_then(|verdict| verdict.issuer.as_ref()) != Some(issuer) {
+        // The place that the Domain tells of is another issuer's. certgate approves by itself when there is one.
+        return policy.gate.approve.then(|| Finding::new(Reason::Pending, host));
+    }
+    match domain.place.as_ref()? {
         PlaceFacts::Granted => None,
         PlaceFacts::Waiting(limit) => Some(limit.finding.clone()),
         PlaceFacts::Unasked => Some(Finding::new(Reason::Pending, host)),
     }
-}
-
-/// A held renewal goes through once the certificate has less left than policy
-/// says: certgate is never the cause of an expired certificate.
-fn must_let_through(ends: Timestamp, gate: &ApprovalGate, now: Timestamp) -> bool {
-    let last_days = SignedDuration::from_hours(24 * i64::from(gate.let_through_days));
-    ends.duration_since(now) <= last_days
 }
 
 // === impl RequestFacts ===

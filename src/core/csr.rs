@@ -1,23 +1,37 @@
 //! The names that a certificate request asks for, read from its CSR.
+//!
+//! cert-manager and the CAs that matter read it with Go (`encoding/json`, `encoding/pem`, `crypto/x509`), and make their
+//! order of what Go finds. So a name that Go finds is found here too, or nothing is said of the request at all: what
+//! cannot be read, and what can be read in more than one way, by another version of Go or by another library, is an
+//! error, and the gate holds it. `tests/csr_as_go_reads.rs` holds both side by side.
 
-use base64::Engine as _;
-use x509_parser::{
-    certification_request::X509CertificationRequest,
-    extensions::{GeneralName, ParsedExtension},
-    prelude::FromDer as _,
+mod der;
+mod pem;
+
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
 use super::host::Host;
 
-/// The largest CSR that is read: one with a hundred names of full length and a large RSA key fits well.
+/// The largest `spec.request` that is read: one with a hundred names of full length and a large RSA key fits well.
 pub const MAX_CSR_OCTETS: usize = 64 * 1024;
 /// The most names that are looked at; Let's Encrypt allows a hundred.
 pub const MAX_NAMES: usize = 1000;
 
+/// Go's `base64.StdEncoding`: padding is a must, and the bits that it leaves over may be anything.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
+);
+
 /// The names of a CSR.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CsrNames {
-    /// DNS names, normalised, each once, common name included.
+    /// DNS names in lower case, each once, and every common name that is one.
     pub hosts: Vec<Host>,
     /// DNS names that are none, which no CA will issue for.
     pub invalid: Vec<String>,
@@ -29,97 +43,58 @@ pub struct CsrNames {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CsrError {
     /// Over [`MAX_CSR_OCTETS`] or [`MAX_NAMES`].
-    #[error("the certificate request is larger than is read")]
+    #[error("it is larger than is read")]
     TooLarge,
     /// Neither PEM nor what PEM should hold.
-    #[error("spec.request is not a PEM certificate request")]
+    #[error("it is not a PEM certificate request")]
     Malformed,
+    /// Not everybody would read the same names in it.
+    #[error("it can be read in more than one way: {0}")]
+    Ambiguous(&'static str),
 }
 
 /// Reads the names from `CertificateRequest.spec.request`: base64 of a PEM.
 ///
 /// # Errors
-/// Text that is too large or no CSR.
+/// Text that is too large, no CSR, or one that can be read in more than one way.
 pub fn names(request: &str) -> Result<CsrNames, CsrError> {
     if request.len() > MAX_CSR_OCTETS {
         return Err(CsrError::TooLarge);
     }
-    let pem = base64::engine::general_purpose::STANDARD.decode(request).map_err(|_| CsrError::Malformed)?;
-    let (_, pem) = x509_parser::pem::parse_x509_pem(&pem).map_err(|_| CsrError::Malformed)?;
-    let (_, csr) = X509CertificationRequest::from_der(&pem.contents).map_err(|_| CsrError::Malformed)?;
-    let mut found = CsrNames::default();
-    for name in csr.certification_request_info.subject.iter_common_name() {
-        // A common name that is no DNS name is a display name.
-        if let Some(host) = name.as_str().ok().and_then(|text| Host::parse(text).ok()) {
-            found.hosts.push(host);
-        }
-    }
-    let mut count = 0;
-    for extension in csr.requested_extensions().into_iter().flatten() {
-        let ParsedExtension::SubjectAlternativeName(alternative) = extension else { continue };
-        for name in &alternative.general_names {
-            count += 1;
-            if count > MAX_NAMES {
-                return Err(CsrError::TooLarge);
-            }
-            match name {
-                GeneralName::DNSName(text) => match Host::parse(text) {
-                    Ok(host) => found.hosts.push(host),
-                    Err(_) => found.invalid.push(super::finding::clean(text)),
-                },
-                _ => found.others = true,
-            }
-        }
-    }
+    let csr = pem::contents(&decode(request.bytes())?)?;
+    let mut found = der::names(&csr)?;
     found.hosts.sort();
     found.hosts.dedup();
     Ok(found)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Decodes base64 as Go does: line ends count for nothing wherever they are.
+fn decode(text: impl Iterator<Item = u8>) -> Result<Vec<u8>, CsrError> {
+    let text: Vec<u8> = text.filter(|octet| !matches!(octet, b'\r' | b'\n')).collect();
+    BASE64.decode(text).map_err(|_| CsrError::Malformed)
+}
 
-    fn request(names: &[&str], common_name: Option<&str>) -> String {
-        let mut params =
-            rcgen::CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>()).unwrap();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        if let Some(name) = common_name {
-            params.distinguished_name.push(rcgen::DnType::CommonName, name);
+// === impl CsrNames ===
+
+impl CsrNames {
+    /// Takes down a DNS name as it stands in the request.
+    fn add(&mut self, text: &str) {
+        match Host::parse(text) {
+            // Nobody else makes a name of a text with white space around it, or with a final dot.
+            Ok(host) if text.eq_ignore_ascii_case(host.as_str()) => self.hosts.push(host),
+            _ => self.invalid.push(super::finding::clean(text)),
         }
-        let key = rcgen::KeyPair::generate().unwrap();
-        let pem = params.serialize_request(&key).unwrap().pem().unwrap();
-        base64::engine::general_purpose::STANDARD.encode(pem)
     }
 
-    fn texts(found: &CsrNames) -> Vec<&str> {
-        found.hosts.iter().map(Host::as_str).collect()
+    /// Takes down a common name. One that is no DNS name is a display name.
+    fn add_common(&mut self, text: &str) {
+        self.hosts.extend(Host::parse(text));
     }
 
-    #[test]
-    fn alternative_names_and_a_common_name_that_is_a_host_are_found() {
-        let found =
-            names(&request(&["b.example.com", "*.example.com", "b.example.com"], Some("a.example.com"))).unwrap();
-        assert_eq!(texts(&found), ["*.example.com", "a.example.com", "b.example.com"]);
-        assert!(!found.others);
-        assert_eq!(texts(&names(&request(&["b.example.com"], Some("My Shop"))).unwrap()), ["b.example.com"]);
-    }
-
-    #[test]
-    fn addresses_are_names_of_another_kind() {
-        let found = names(&request(&["192.0.2.1"], None)).unwrap();
-        assert!(found.hosts.is_empty() && found.others);
-    }
-
-    #[test]
-    fn garbage_is_told_from_names() {
-        assert_eq!(names(""), Err(CsrError::Malformed));
-        assert_eq!(names("%%%"), Err(CsrError::Malformed));
-        assert_eq!(names(&"A".repeat(MAX_CSR_OCTETS + 1)), Err(CsrError::TooLarge));
-        let whole = request(&["a.example.com"], None);
-        for cut in 0..whole.len() {
-            // Never a panic. Only the end of the PEM's last line may be cut off unnoticed.
-            assert!(names(&whole[..cut]).is_err() || cut + 40 > whole.len(), "{cut}");
-        }
+    fn count(&self) -> usize {
+        self.hosts.len() + self.invalid.len()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    certified::Certified,
     finding::Finding,
     policy::{IssuerRef, Profile},
     record::{Entry, is_reserved_name},
@@ -31,6 +32,8 @@ pub struct DomainFacts {
     pub issuer: Option<IssuerRef>,
     /// What the last check concluded; `None` before the first.
     pub verdict: Option<VerdictFacts>,
+    /// What the last checks for other issuers concluded.
+    pub other_verdicts: Vec<VerdictFacts>,
     /// Where it stands with the CA's limits; `None`: none are known.
     pub place: Option<PlaceFacts>,
     /// A certificate for the host is in place (condition `Issued`).
@@ -45,8 +48,11 @@ pub struct DomainFacts {
     pub lead: Option<Box<str>>,
     /// An existing certificate to bind instead of ordering.
     pub bind: Option<Bind>,
-    /// Until when the host's certificate is valid, where there is one.
-    pub not_after: Option<Timestamp>,
+    /// The host's certificate, where there is one: from when on it is valid, as far as that is known, and until when.
+    /// As its tenant has it: no proof of anything.
+    pub certificate: Option<(Option<Timestamp>, Timestamp)>,
+    /// What CAs are known to have certified for the host.
+    pub certified: Vec<Certified>,
     /// The kind of gateway that serves the host, where an Ingress of it was seen.
     pub profile: Option<Profile>,
 }
@@ -80,11 +86,26 @@ pub struct VerdictFacts {
     pub finding: Finding,
     /// For which issuer it was reached.
     pub issuer: Option<IssuerRef>,
+    /// The ACME directory that the issuer named then, empty where it was no ACME one; `None`: that was not written down.
+    pub server: Option<String>,
     /// Until when a good verdict opens the gate.
     pub valid_until: Timestamp,
 }
 
+impl VerdictFacts {
+    /// Whether it was reached for that ACME directory. What is not known of either speaks against nothing.
+    pub fn is_by(&self, server: Option<&str>) -> bool {
+        self.server.as_deref().zip(server).is_none_or(|(then, now)| then == now)
+    }
+}
+
 impl DomainFacts {
+    /// The verdict that was reached for an issuer.
+    pub fn verdict_for(&self, issuer: &IssuerRef) -> Option<&VerdictFacts> {
+        let mut all = self.verdict.iter().chain(&self.other_verdicts);
+        all.find(|verdict| verdict.issuer.as_ref() == Some(issuer))
+    }
+
     /// Whether an injection for a certificate of `issuer` is allowed at `now`, and otherwise why not. A verdict belongs to
     /// host and issuer. Once released, DNS trouble no longer closes the gate for that issuer (invariant 4).
     ///

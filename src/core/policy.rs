@@ -177,7 +177,8 @@ pub struct Dns {
 pub struct ApprovalGate {
     /// Which requests are held until their names are verified.
     pub mode: GateMode,
-    /// A renewal is let through, whatever DNS shows, when its certificate has no more than these days left.
+    /// A renewal is let through, whatever DNS shows, when the certificate that this issuer's CA made has no more than these
+    /// days left, or a sixth of its lifetime where that is less.
     pub let_through_days: u32,
     /// Whether certgate itself approves what it has verified. Off where another approver must decide
     /// (approver-policy): then certgate only keeps others from approving too early.

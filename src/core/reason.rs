@@ -169,6 +169,8 @@ reasons! {
     HostTaken: AppDeveloper, Hold;
     /// A Secret of the intended name exists and is not certgate's.
     SecretNameTaken: AppDeveloper, Hold;
+    /// A certificate request cannot be read, or not by everybody in the same way.
+    RequestUnreadable: AppDeveloper, Hold;
     /// The Ingress' annotations are so large that ours would exceed Kubernetes' bound.
     AnnotationsFull: AppDeveloper, Hold;
     /// It is not known where the gateway is reached from outside.

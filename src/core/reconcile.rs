@@ -6,6 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    certified::Certified,
     finding::Finding,
     host::Host,
     issuance::Attempt,
@@ -29,6 +30,7 @@ pub mod kept;
 pub mod lead;
 pub mod limit;
 pub mod matching;
+pub mod others;
 pub mod released;
 pub mod request;
 pub mod rivals;
@@ -69,8 +71,14 @@ pub struct HostInput<'a> {
     pub gateway: &'a GatewayTarget,
     /// The companion Ingress, where there is one.
     pub companion: Option<&'a companion::Companion>,
+    /// The ACME directory that the issuer names, empty where it is no ACME one; `None`: there is no issuer.
+    pub server: Option<String>,
     /// What the approval gate wants to know of the host.
     pub gated: Option<checked::Gated<'a>>,
+    /// The other issuers that Certificates for the host wait for.
+    pub other_issuers: Vec<OtherIssuer>,
+    /// What CAs are known to have certified for the host.
+    pub certified: Vec<Certified>,
     /// How it stands with Rainbond's switch, where policy heeds that.
     pub switch: Option<switch::Switch<'a>>,
     /// A CertificateRequest waits for the verdict.
@@ -162,12 +170,25 @@ pub struct CertificateView<'a> {
     pub failure: Option<&'a str>,
     /// The latest attempt to issue it.
     pub attempt: Attempt<'a>,
+    /// When it begins.
+    pub not_before: Option<Timestamp>,
     /// When it ends.
     pub not_after: Option<Timestamp>,
     /// When it is due to be renewed.
     pub renewal_time: Option<Timestamp>,
     /// Its Secret, where that exists.
     pub secret: Option<SecretView<'a>>,
+}
+
+/// An issuer that a Certificate for the host names beside the one that the host is kept for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OtherIssuer {
+    /// Which.
+    pub issuer: IssuerRef,
+    /// What it means for the host.
+    pub view: IssuerView,
+    /// The ACME directory that it names, as [`HostInput::server`].
+    pub server: Option<String>,
 }
 
 /// Who controls a Certificate.
@@ -413,6 +434,9 @@ pub(crate) mod testing {
             secret: None,
             contested: None,
             issuer: IssuerView::NoValidation,
+            server: None,
+            other_issuers: Vec::new(),
+            certified: Vec::new(),
             gateway: &GatewayTarget::default(),
             companion: None,
             gated: None,

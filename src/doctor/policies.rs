@@ -9,7 +9,9 @@ use crate::{core::policy::GateMode, pki::x509};
 /// At most so many namespaces are named.
 const NAMED: usize = 5;
 /// The policies that the chart may install, by the ends of their names.
-const POLICIES: [&str; 4] = ["verified-hosts", "own-objects", "own-fields", "certificates"];
+const POLICIES: [&str; 6] = ["verified-hosts", "own-objects", "own-fields", "certificates", ORDERS, "gateways"];
+/// The one that keeps Orders for cert-manager to write.
+const ORDERS: &str = "orders";
 
 /// Whether there is a policy, and it can be read.
 pub(super) fn policy_file(observed: &Observed, report: &mut Report) {
@@ -82,9 +84,41 @@ pub(super) fn approval(observed: &Observed, report: &mut Report) {
         let moment: Timestamp = validity.map_or(observed.time(), |v| observed.time().clamp(v.not_before, v.not_after));
         webhook::trusted(&hook.name, &hook.client_config, &chain, observed, moment, check, report);
     }
+    ungated(observed, report);
     if report.is_well(check) {
         report.ok(check, "on, and trusted", "已启用，且受信任");
     }
+}
+
+/// Whether the gate on all certificates can be walked around: cert-manager asks nobody about an Order.
+fn ungated(observed: &Observed, report: &mut Report) {
+    let check = Check::ApprovalGate;
+    if observed.policy().is_none_or(|policy| policy.gate.mode != GateMode::All) {
+        return;
+    }
+    let Some(bindings) = report.look(check, "ValidatingAdmissionPolicyBindings", &observed.bindings) else { return };
+    let denies = |end: &str| {
+        let name = format!("{}-{end}", observed.names.prefix);
+        let specs = bindings.into_iter().flatten().filter_map(|binding| binding.spec.as_ref());
+        let mut ours = specs.filter(|spec| spec.policy_name.as_ref() == Some(&name));
+        ours.any(|spec| spec.validation_actions.iter().flatten().any(|action| action == "Deny"))
+    };
+    if denies(ORDERS) || denies("certificates") {
+        return;
+    }
+    report.warn(
+        check,
+        "OrdersUngated",
+        Text::new(
+            "gate.mode is all, but Orders pass no gate: who may create them in a namespace may order there unchecked",
+            "gate.mode 为 all，但 Order 不经过任何检查：能在命名空间中创建 Order 的人可直接下单",
+        ),
+        Text::new(
+            "set admissionPolicy.ungated=deny (Kubernetes 1.30 and later), or take orders and challenges out of your \
+             developers' roles: cert-manager adds them to edit and admin",
+            "请设置 admissionPolicy.ungated=deny（Kubernetes 1.30 及以上），或从开发者角色中移除 orders 与 challenges：cert-manager 会将其加入 edit 与 admin",
+        ),
+    );
 }
 
 /// Whether there are namespaces in which Ingresses are held against nothing.

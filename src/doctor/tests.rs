@@ -140,7 +140,7 @@ const BREAKS: &[Break] = &[
         edit(&mut o.configuration, |c| c["webhooks"][0]["reinvocationPolicy"] = json!("Never"));
     }),
     ("ScopeTooBroad", Level::Warn, |o| {
-        edit(&mut o.configuration, |c| c["webhooks"][0]["rules"][0]["resources"] = json!(["*"]));
+        edit(&mut o.configuration, |c| c["webhooks"][0]["rules"][0]["resources"] = json!(["ingresses", "pods"]));
     }),
     ("LeafUnreadable", Level::Fail, |o| o.serving = Seen::Here(b"no PEM".to_vec())),
     ("LeafExpired", Level::Fail, |o| expired(o)),
@@ -161,6 +161,10 @@ const BREAKS: &[Break] = &[
     ("WebhookSilent", Level::Fail, |o| answered(o, 201, &["299 - \"somebody else's\""], 3)),
     ("SlowWrites", Level::Warn, |o| answered(o, 201, &["299 - \"certgate: hello\""], 1_900)),
     ("ApprovalLeft", Level::Warn, |o| o.approval = Seen::Here(object(json!({ "metadata": {}, "webhooks": [] })))),
+    ("OrdersUngated", Level::Warn, |o| {
+        gated(o, |_| {});
+        edit(&mut o.bindings, |bindings| bindings[0]["spec"]["validationActions"] = json!(["Warn", "Audit"]));
+    }),
     ("FailurePolicyFail", Level::Fail, |o| gated(o, |hook| hook["failurePolicy"] = json!("Fail"))),
     ("CaBundleEmpty", Level::Fail, |o| gated(o, |hook| hook["clientConfig"]["caBundle"] = Value::Null)),
     ("BindingWithoutPolicy", Level::Fail, |o| {
@@ -322,6 +326,10 @@ fn gated(o: &mut Observed, change: fn(&mut Value)) {
     let mut hook = serde_json::to_value(o.configuration.get().unwrap()).unwrap()["webhooks"][0].take();
     change(&mut hook);
     o.approval = Seen::Here(object(json!({ "metadata": {}, "webhooks": [hook] })));
+    // And it cannot be walked around.
+    o.admission_policies = Seen::Here(vec![object(json!({ "metadata": { "name": "certgate-orders" }, "spec": {} }))]);
+    o.bindings = Seen::Here(vec![object(json!({ "metadata": {},
+        "spec": { "policyName": "certgate-orders", "validationActions": ["Deny", "Audit"] } }))]);
 }
 
 fn expired(o: &mut Observed) {

@@ -12,6 +12,8 @@ use crate::{admission::handler::MUTATE_PATH, core::finding::clean, pki::x509};
 
 /// The longest that the API server may wait for an answer, in seconds: an Ingress write waits with it.
 const LONGEST_TIMEOUT: i32 = 2;
+/// What the chart has the webhook called for.
+const LOOKED_AT: [&str; 2] = ["ingresses", "services"];
 /// A certificate with less than this left should have been renewed: seconds.
 const NEARLY_OVER: i64 = 24 * 60 * 60;
 /// An answer that takes longer is worth a word: milliseconds, for the write in all.
@@ -148,16 +150,19 @@ fn scope(observed: &Observed, webhook: &MutatingWebhook, report: &mut Report) {
         );
     }
     let rules = webhook.rules.as_deref().unwrap_or_default();
-    let broad = rules.iter().any(|rule| rule.resources.iter().flatten().any(|resource| resource.contains('*')));
-    if broad {
+    let named = rules.iter().flat_map(|rule| rule.resources.iter().flatten());
+    if let Some(other) = named.into_iter().find(|resource| !LOOKED_AT.contains(&resource.as_str())) {
         report.warn(
             Check::WebhookConfiguration,
             "ScopeTooBroad",
             Text::new(
-                format!("{} is called for every kind of object", webhook.name),
-                format!("{} 会处理所有类型的对象", webhook.name),
+                format!("{} is called for {other} too, which are none of certgate's business", webhook.name),
+                format!("{} 还会处理 {other}，这与 certgate 无关", webhook.name),
             ),
-            Text::new("upgrade the chart, which narrows it", "请升级 chart，它会收窄范围"),
+            Text::new(
+                "find out in the audit log who widened it, then upgrade the chart, which narrows it",
+                "请在审计日志中查明是谁扩大了范围，再升级 chart，它会收窄范围",
+            ),
         );
     }
 }

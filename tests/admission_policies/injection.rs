@@ -84,7 +84,7 @@ fn knowledge() -> (Known, Value) {
 fn facts(reason: Reason, host: &str) -> DomainFacts {
     let valid_until = "2026-12-24T12:00:00Z".parse().unwrap();
     DomainFacts {
-        verdict: Some(VerdictFacts { finding: Finding::new(reason, host), issuer: None, valid_until }),
+        verdict: Some(VerdictFacts { finding: Finding::new(reason, host), issuer: None, server: None, valid_until }),
         lead: Some("web".into()),
         ..DomainFacts::default()
     }

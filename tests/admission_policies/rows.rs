@@ -53,7 +53,14 @@ pub(crate) fn verified_hosts(namespace: &str) -> Value {
     json!({
         "apiVersion": CERTGATE, "kind": "VerifiedHosts",
         "metadata": { "name": "certgate", "namespace": namespace },
-        "spec": { "issuer": "le", "hosts": { "ok.example.com": "certgate-ok.example.com" } },
+        "spec": {
+            "issuer": "le",
+            "hosts": {
+                "ok.example.com": "certgate-ok.example.com", "private.example.com": "certgate-private.example.com",
+                "bound.example.com": "bought",
+            },
+            "issuers": { "private.example.com": "Issuer/private", "bound.example.com": "*" },
+        },
     })
 }
 
@@ -116,6 +123,8 @@ pub(crate) fn all() -> Vec<Row> {
     let le = json!({ "cert-manager.io/cluster-issuer": "le" });
     let new = tls(&[("new.example.com", "s")]);
     let ok = tls(&[("ok.example.com", "certgate-ok.example.com")]);
+    // Under a Secret of one's own: certgate takes off itself what looks like its own on an Ingress without that host.
+    let own = tls(&[("ok.example.com", "s")]);
     let not_verified = Held("not verified yet: new.example.com; remove the issuer annotation and TLS entry");
     let not_yours = Held("written by certgate's controller alone");
     let not_a_companion = Held("are for certgate's own Ingresses");
@@ -151,6 +160,35 @@ pub(crate) fn all() -> Vec<Row> {
             "an unverified host with an issuer",
             create(&json!({ "cert-manager.io/issuer": "i" }), &new),
             not_verified,
+        ),
+        tenant(
+            "a host that is verified for another issuer",
+            create(&json!({ "cert-manager.io/cluster-issuer": "other" }), &own),
+            Held("not verified yet: ok.example.com"),
+        ),
+        tenant(
+            "one of that name in its namespace",
+            create(&json!({ "cert-manager.io/issuer": "le" }), &own),
+            Held("not verified yet: ok.example.com"),
+        ),
+        tenant(
+            "the platform's issuer for a host that is verified for a private one",
+            create(&le, &tls(&[("private.example.com", "certgate-private.example.com")])),
+            Held("not verified yet: private.example.com"),
+        ),
+        tenant(
+            "the private one for it",
+            create(
+                &json!({ "cert-manager.io/issuer": "private", "cert-manager.io/issuer-kind": "" }),
+                &tls(&[("private.example.com", "certgate-private.example.com")]),
+            ),
+            Free,
+        ),
+        tenant("a bound Secret", create(&le, &tls(&[("bound.example.com", "bought")])), Free),
+        tenant(
+            "a new Secret for a bound host",
+            create(&le, &tls(&[("bound.example.com", "new")])),
+            Held("not verified yet: bound.example.com"),
         ),
         tenant(
             "an unverified host with tls-acme",

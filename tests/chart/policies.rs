@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 
 use super::{helm, render, template};
 
-const POLICIES: [(&str, &[&str]); 3] = [
+const POLICIES: [(&str, &[&str]); 4] = [
     ("verifiedHosts", &["certgate-verified-hosts"]),
     ("reservedFields", &["certgate-own-objects", "certgate-own-fields"]),
     ("certificates", &["certgate-certificates"]),
+    ("ungated", &["certgate-orders", "certgate-gateways"]),
 ];
 
 fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
@@ -55,7 +56,8 @@ fn a_bare_off_is_off() {
 fn no_policy_holds_for_certgate_the_exempt_and_the_excluded() {
     let objects = render(&[
         "--set",
-        "admissionPolicy.verifiedHosts=deny,admissionPolicy.reservedFields=deny,admissionPolicy.certificates=deny",
+        "admissionPolicy.verifiedHosts=deny,admissionPolicy.reservedFields=deny,admissionPolicy.certificates=deny,\
+         admissionPolicy.ungated=deny",
         "--set",
         "admissionPolicy.exemptUsers={argo},webhook.excludeNamespaces={left},policy.excludeNamespaces={alone}",
     ]);

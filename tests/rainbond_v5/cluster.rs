@@ -107,7 +107,12 @@ impl Cluster {
 
     /// What the check of a host concluded, and which Ingress leads.
     pub(crate) fn check(&mut self, host: &str, reason: Reason, lead: &str) -> Vec<String> {
-        let verdict = VerdictFacts { finding: Finding::new(reason, host), issuer: None, valid_until: Timestamp::MAX };
+        let verdict = VerdictFacts {
+            finding: Finding::new(reason, host),
+            issuer: None,
+            server: None,
+            valid_until: Timestamp::MAX,
+        };
         self.learn(host, |domain| {
             domain.released |= reason.opens_gate();
             domain.verdict = Some(verdict);

@@ -147,7 +147,7 @@ pub fn ingress() -> impl Strategy<Value = Value> {
 /// Where a host may stand with the CA's limits.
 fn places() -> Vec<PlaceFacts> {
     let finding = Finding::new(Reason::RateLimited, "host");
-    let waiting = VerdictFacts { finding, issuer: None, valid_until: Timestamp::MAX };
+    let waiting = VerdictFacts { finding, issuer: None, server: None, valid_until: Timestamp::MAX };
     vec![PlaceFacts::Unasked, PlaceFacts::Granted, PlaceFacts::Waiting(Box::new(waiting))]
 }
 
@@ -187,6 +187,7 @@ pub fn facts() -> impl Strategy<Value = DomainFacts> {
                 verdict: reason.map(|reason| VerdictFacts {
                     finding: Finding::new(reason, "host"),
                     issuer: issuer.clone(),
+                    server: None,
                     valid_until: if fresh { Timestamp::MAX } else { Timestamp::MIN },
                 }),
                 issuer,
@@ -198,7 +199,9 @@ pub fn facts() -> impl Strategy<Value = DomainFacts> {
                 bind: bind
                     .map(|(secret, certificate)| Bind { secret_name: secret.into(), certificate: certificate.into() }),
                 profile: None,
-                not_after: None,
+                certificate: None,
+                certified: Vec::new(),
+                other_verdicts: Vec::new(),
             }
         })
 }

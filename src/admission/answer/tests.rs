@@ -38,7 +38,8 @@ fn policy() -> Policy {
 fn domain(namespace: &str, host: &str, reason: Reason) -> Known {
     let finding = Finding::new(reason, host).required(["203.0.113.7"]);
     let valid_until = "2027-01-01T00:00:00Z".parse().unwrap();
-    let verdict = Some(VerdictFacts { finding, issuer: Some(IssuerRef::cluster("letsencrypt")), valid_until });
+    let verdict =
+        Some(VerdictFacts { finding, issuer: Some(IssuerRef::cluster("letsencrypt")), server: None, valid_until });
     let facts = DomainFacts { auto_issue: Some(true), verdict, ..DomainFacts::default() };
     Known(BTreeMap::from([((namespace.to_owned(), host.to_owned()), facts)]))
 }

@@ -26,8 +26,12 @@ impl Knowledge for Known {
 }
 
 fn found(reason: Reason) -> Known {
-    let verdict =
-        VerdictFacts { finding: Finding::new(reason, "a.example.com"), issuer: None, valid_until: Timestamp::MAX };
+    let verdict = VerdictFacts {
+        finding: Finding::new(reason, "a.example.com"),
+        issuer: Some(IssuerRef::cluster("le")),
+        server: None,
+        valid_until: Timestamp::MAX,
+    };
     Known(Some(DomainFacts { verdict: Some(verdict), ..DomainFacts::default() }))
 }
 
@@ -93,7 +97,6 @@ fn all_other_writes_are_allowed_and_left_as_they_are() {
         ("a create", changed("/request/operation", json!("CREATE"))),
         ("another kind", changed("/request/resource/resource", json!("orders"))),
         ("another issuer", changed("/request/object/spec/issuerRef/name", json!("private"))),
-        ("no CSR", changed("/request/object/spec/request", json!("AAAA"))),
         ("no object", changed("/request/object", Value::Null)),
     ];
     for (what, review) in rows {
@@ -116,6 +119,15 @@ fn what_is_verified_or_not_gated_may_be_approved_by_anybody() {
     flagged["request"]["object"]["metadata"]["annotations"] = json!({"certgate.dev/auto-issue": "true"});
     let (answer, _) = answer(&flagged, &Known(None), &policy(GateMode::Annotated));
     assert_eq!(answer["response"]["allowed"], false, "flagged, and not looked at yet");
+}
+
+#[test]
+fn a_request_whose_csr_cannot_be_read_is_held_even_where_all_names_are_verified() {
+    let mut review = approval();
+    review["request"]["object"]["spec"]["request"] = json!("AAAA");
+    let (answer, _) = answer(&review, &found(Reason::Verified), &policy(GateMode::All));
+    let message = answer["response"]["status"]["message"].as_str().unwrap();
+    assert!(message.contains("not a PEM certificate request") && message.contains("app-developer"), "{message}");
 }
 
 #[test]

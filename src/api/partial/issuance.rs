@@ -59,6 +59,8 @@ pub struct Progress {
     pub state: String,
     /// Why, in words.
     pub reason: String,
+    /// What an order brought: base64 of a PEM chain.
+    pub certificate: String,
 }
 
 super::cert_manager_resource!(Order, "Order", "orders", NamespaceResourceScope, "acme.cert-manager.io");

@@ -62,14 +62,14 @@ impl Shared {
         match plan {
             RequestPlan::Leave | RequestPlan::Ask => {}
             RequestPlan::Approve { message, despite } => {
-                let SeenRequest { resource_version, conditions, certificate, .. } = seen;
-                let after = self.writer.approve(namespace, name, &resource_version, conditions, &message).await?;
+                let conditions = seen.conditions.clone();
+                let after = self.writer.approve(namespace, name, &seen.resource_version, conditions, &message).await?;
                 tracing::info!(%namespace, request = %name, message, "CertificateRequest approved");
                 let was_held = self.told().0.remove(&id).is_some();
                 self.change(|world| after.see(world));
                 let reason = despite.first().map_or(Reason::Verified, |finding| finding.reason);
                 if was_held || !despite.is_empty() {
-                    self.tell_certificate(namespace, certificate.as_ref(), reason, &message).await;
+                    self.tell_of(namespace, name, &seen, reason, &message).await;
                 }
             }
             RequestPlan::Hold { findings, message, until } => {
@@ -79,7 +79,7 @@ impl Shared {
                     let reason =
                         findings.iter().map(|finding| finding.reason).find(|reason| *reason != Reason::Pending);
                     let reason = reason.unwrap_or(Reason::Pending);
-                    self.tell_certificate(namespace, seen.certificate.as_ref(), reason, &message).await;
+                    self.tell_of(namespace, name, &seen, reason, &message).await;
                 }
                 if let Some(at) = until {
                     self.wake(Key::Request(namespace.clone(), name.clone()), at);
@@ -89,15 +89,12 @@ impl Shared {
         Ok(())
     }
 
-    async fn tell_certificate(
-        &self,
-        namespace: &str,
-        certificate: Option<&(String, String)>,
-        reason: Reason,
-        message: &str,
-    ) {
-        if let Some((name, uid)) = certificate {
-            self.teller.tell(&events::certificate(namespace, name, uid), reason, message).await;
-        }
+    /// Tells of a request on the Certificate that it is for, and on itself where there is none.
+    async fn tell_of(&self, namespace: &str, name: &str, seen: &SeenRequest, reason: Reason, message: &str) {
+        let regarding = match &seen.certificate {
+            Some((name, uid)) => events::certificate(namespace, name, uid),
+            None => events::request(namespace, name, &seen.uid),
+        };
+        self.teller.tell(&regarding, reason, message).await;
     }
 }

@@ -25,7 +25,10 @@ use crate::{
     },
     core::{
         host::Host,
-        reconcile::{Effect, verified::Verified},
+        reconcile::{
+            Effect,
+            verified::{self, Entry, Verified},
+        },
     },
 };
 
@@ -38,7 +41,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 /// A host that VerifiedHosts tells of before its Domain does.
 pub(super) struct Announced {
-    secret: String,
+    entry: Entry,
     since: Instant,
     written: Option<Instant>,
 }
@@ -72,7 +75,7 @@ impl Shared {
             let now = Instant::now();
             announced.retain(|_, announced| now < announced.since + 2 * LONGEST);
             for ((_, host), announced) in announced.iter().filter(|((of, _), _)| of == namespace) {
-                desired.hosts.insert(host.to_string(), announced.secret.clone());
+                desired.insert(host, announced.entry.clone());
             }
         }
         match present {
@@ -88,7 +91,8 @@ impl Shared {
         let now = Instant::now();
         let mut announced = self.announced();
         for ((of, host), announced) in announced.iter_mut().filter(|((of, _), _)| of == namespace) {
-            if desired.hosts.get(host.as_str()) == Some(&announced.secret) && announced.written.is_none() {
+            let said = verified::entry(&desired.hosts, &desired.issuers, host);
+            if said.as_ref() == Some(&announced.entry) && announced.written.is_none() {
                 announced.written = Some(now);
                 self.queue.add(Key::Host(of.clone(), host.clone()), now + HEARD_WITHIN);
             }
@@ -111,26 +115,27 @@ impl Shared {
         if !self.guarded {
             return false;
         }
-        let (secret, stands) = {
+        let (entry, stands) = {
             let (world, now) = (self.world(), Timestamp::now());
-            let secret = world.would_verify(namespace, host, &with_status(domain, status), now);
-            let known = world.verified(namespace).and_then(|verified| verified.hosts.get(host.as_str()));
+            let entry = world.would_verify(namespace, host, &with_status(domain, status), now);
+            let known = world.verified(namespace);
+            let known = known.and_then(|known| verified::entry(&known.hosts, &known.issuers, host));
             // What the Domain itself does not tell yet may be of a leader before, and on its way out.
             let told = world.would_verify(namespace, host, domain, now);
-            (secret.clone(), known == secret.as_ref() && told == secret)
+            (entry.clone(), known == entry && told == entry)
         };
         let id = (namespace.clone(), host.clone());
         let now = Instant::now();
         let mut all = self.announced();
-        let Some(secret) = secret else {
+        let Some(entry) = entry else {
             all.remove(&id);
             return false;
         };
-        let Some(announced) = all.get(&id).filter(|announced| announced.secret == secret) else {
+        let Some(announced) = all.get(&id).filter(|announced| announced.entry == entry) else {
             if stands {
                 return false;
             }
-            all.insert(id, Announced { secret, since: now, written: None });
+            all.insert(id, Announced { entry, since: now, written: None });
             drop(all);
             self.enqueue(Key::Verified(namespace.clone()));
             self.queue.add(Key::Host(namespace.clone(), host.clone()), now + LONGEST);
@@ -160,7 +165,9 @@ impl Shared {
 }
 
 fn says(present: &VerifiedHostsSpec, desired: &Verified) -> bool {
-    present.hosts == desired.hosts && present.issuer == desired.issuer && present.orders == desired.orders
+    present.hosts == desired.hosts
+        && (&present.issuer, &present.issuers) == (&desired.issuer, &desired.issuers)
+        && present.orders == desired.orders
 }
 
 fn with_status(domain: &Domain, status: &DomainStatus) -> Domain {

@@ -155,21 +155,26 @@ pub(super) fn lose_request(world: &mut World, namespace: &str, name: &str) -> To
 }
 
 impl Kept for Order {
-    fn see(self, world: &mut World) -> Touched {
+    fn see(mut self, world: &mut World) -> Touched {
+        let mut touched = world.see_certified(&self);
+        // It is read, and far larger than all the rest.
+        self.status.certificate = String::new();
         world.see_order(&self);
         let name = self.name_any();
         let Some(step) = Step::of(&self.metadata, self.status).filter(|step| is_ours(&step.owner)) else {
-            return Touched::default();
+            return touched;
         };
-        world.attempt(&self.metadata.namespace.unwrap_or_default(), |attempts| {
+        touched.merge(world.attempt(&self.metadata.namespace.unwrap_or_default(), |attempts| {
             let certificate = attempts.of_request(&step.owner).map(str::to_owned);
             attempts.orders.insert(name, step);
             certificate
-        })
+        }));
+        touched
     }
 
     fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
         world.lose_order(namespace, name);
+        world.lose_certified(namespace, name);
         let mut touched = world.attempt(namespace, |attempts| {
             let certificate = attempts.of_order(name).map(str::to_owned);
             attempts.orders.remove(name);

@@ -20,9 +20,11 @@ use crate::{
         ingress::Labels,
         limits::{Names, Place},
         names,
-        policy::IssuerRef,
+        policy::{GateMode, IssuerRef},
         reconcile::{
+            OtherIssuer,
             checked::Gated,
+            others,
             request::{self, RequestPlan},
         },
     },
@@ -31,6 +33,8 @@ use crate::{
 /// A CertificateRequest that nobody has decided on, reduced.
 #[derive(Clone, Debug)]
 pub struct SeenRequest {
+    /// Its `metadata.uid`.
+    pub uid: String,
     /// Its `metadata.resourceVersion`.
     pub resource_version: String,
     /// Its conditions as they are.
@@ -97,6 +101,7 @@ impl SeenRequest {
     fn read(request: &CertificateRequest) -> Self {
         let owner = request.metadata.owner_references.iter().flatten().find(|owner| owner.kind == "Certificate");
         Self {
+            uid: request.metadata.uid.clone().unwrap_or_default(),
             resource_version: version(&request.metadata),
             conditions: request.status.conditions.clone(),
             certificate: owner.map(|owner| (owner.name.clone(), owner.uid.clone())),
@@ -117,10 +122,12 @@ impl SeenRequest {
         &self.issuer
     }
 
-    fn facts<'a>(&'a self, namespace: &'a str) -> RequestFacts<'a> {
+    /// `server`: the ACME directory that its issuer names.
+    fn facts<'a>(&'a self, namespace: &'a str, server: Option<&'a str>) -> RequestFacts<'a> {
         RequestFacts {
             namespace,
             issuer: self.issuer.clone(),
+            server,
             names: self.names.clone(),
             word: self.word.as_deref(),
             labels: &self.labels,
@@ -197,7 +204,8 @@ impl World {
             let status = self.domain_object(namespace, host)?.domain.status.as_ref()?;
             status.next_check_time.as_ref().map(|time| time.0)
         };
-        request::plan(&seen.facts(namespace), self, place, next_check, &self.policy, now)
+        let server = self.server(namespace, &seen.issuer);
+        request::plan(&seen.facts(namespace, server.as_deref()), self, place, next_check, &self.policy, now)
     }
 
     /// What the approval gate wants to know of a host, and the Certificate that asks. One whose request waits goes first.
@@ -211,7 +219,6 @@ impl World {
         if policy.excludes(namespace) {
             return None;
         }
-        let named = |issuer: &IssuerRef| policy.issuers().any(|one| one == issuer);
         let own = host.secret_name();
         let certificate = ns
             .certificates_naming(host)
@@ -227,15 +234,71 @@ impl World {
             return Some((Gated { issuer, certificate: Some(ns.certificate_view(certificate)) }, Some(certificate)));
         }
         // A request that no Certificate made must not wait for ever.
-        let request = ns.requests.for_host(host).filter_map(|name| ns.requests.get(name)).find(|request| {
-            let facts = request.facts(namespace);
-            request.certificate.is_none() && named(&request.issuer) && facts.asker().gates(host, self, policy)
-        });
-        if let Some(request) = request {
+        if let Some(request) = self.bare_requests(namespace, ns, host).next() {
             return Some((Gated { issuer: Some(request.issuer.clone()), certificate: None }, None));
         }
         self.is_flagged_by_route(namespace, ns, host)
             .then(|| (Gated { issuer: self.issuer_of_route(namespace, ns, host), certificate: None }, None))
+    }
+
+    /// The gated requests for a host that no Certificate made.
+    fn bare_requests<'w>(
+        &'w self,
+        namespace: &'w str,
+        ns: &'w Namespace,
+        host: &'w Host,
+    ) -> impl Iterator<Item = &'w SeenRequest> {
+        let requests = ns.requests.for_host(host).filter_map(|name| ns.requests.get(name));
+        requests.filter(move |request| {
+            let named = self.policy.issuers().any(|named| *named == request.issuer);
+            let facts = request.facts(namespace, None);
+            request.certificate.is_none() && named && facts.asker().gates(host, self, &self.policy)
+        })
+    }
+
+    /// The issuers that what is gated names for a host, beside the one that it is kept for. Those of requests that wait
+    /// come first.
+    pub(super) fn other_issuers(
+        &self,
+        namespace: &str,
+        ns: &Namespace,
+        host: &Host,
+        kept_for: Option<&IssuerRef>,
+    ) -> Vec<OtherIssuer> {
+        if self.policy.excludes(namespace) || self.policy.gate.mode == GateMode::Off {
+            return Vec::new();
+        }
+        let mut found: Vec<(bool, IssuerRef, Option<&Certificate>)> = self
+            .bare_requests(namespace, ns, host)
+            .map(|request| (false, request.issuer.clone(), None))
+            .chain(
+                ns.certificates_naming(host).filter(|certificate| self.looks_after(namespace, certificate, host)).map(
+                    |certificate| {
+                        let waits = ns.requests.has_for(certificate.metadata.name.as_deref().unwrap_or_default());
+                        (!waits, IssuerRef::from(&certificate.spec.issuer_ref), Some(certificate))
+                    },
+                ),
+            )
+            .filter(|(_, issuer, _)| Some(issuer) != kept_for)
+            .collect();
+        found.sort_by(|(a, one, _), (b, other, _)| (one, a).cmp(&(other, b)));
+        found.dedup_by(|(_, one, _), (_, other, _)| one == other);
+        found.sort_by_key(|(at_rest, ..)| *at_rest);
+        found.truncate(others::MOST);
+        let mut found: Vec<OtherIssuer> = found
+            .into_iter()
+            .map(|(_, issuer, certificate)| {
+                let labels = certificate.and_then(|certificate| certificate.metadata.labels.as_ref());
+                OtherIssuer {
+                    view: self.issuer(namespace, &issuer, host, |key| labels?.get(key).map(String::as_str)),
+                    server: self.server(namespace, &issuer),
+                    issuer,
+                }
+            })
+            .collect();
+        // In the status they stay in one order, whichever of them waits.
+        found.sort_by(|one, other| one.issuer.cmp(&other.issuer));
+        found
     }
 
     /// Whether a Certificate has a host checked: by the gate, or as what Rainbond's switch is.

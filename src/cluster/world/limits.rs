@@ -361,9 +361,12 @@ impl World {
 
     /// Where a request stands.
     pub fn place_of_request(&self, namespace: &Arc<str>, seen: &SeenRequest, now: Timestamp) -> Place {
-        match Names::new(seen.hosts().iter().cloned()) {
-            Some(names) => self.budget.place(&(namespace.clone(), names), now),
-            None => Place::Free,
+        let Some(names) = Names::new(seen.hosts().iter().cloned()) else { return Place::Free };
+        let id = (namespace.clone(), names);
+        match self.account(namespace, seen.issuer()) {
+            // A place at one CA is none at another.
+            Some(account) => self.budget.place_by(&id, &account, now),
+            None => self.budget.place(&id, now),
         }
     }
 

@@ -15,7 +15,7 @@ mod limits;
 mod off;
 mod rivals;
 mod routes;
-mod simulation;
+pub(super) mod simulation;
 mod twin;
 
 const POLICY: &str = r#"{"issuer": {"name": "le"}, "gateway": {"addresses": ["203.0.113.7"]}}"#;

@@ -89,6 +89,10 @@ impl World {
         };
         let named = lead.and_then(|lead| lead.terms()?.issuer.as_ref());
         let named = named.or_else(|| gated.as_ref().and_then(|(gated, _)| gated.issuer.as_ref()));
+        let server = named.and_then(|issuer| self.server(namespace, issuer));
+        let other_issuers = self.other_issuers(namespace, ns, host, named);
+        let kept = domain.map_or(&[][..], |domain| domain.status.certified.as_slice());
+        let certified = self.known_certified(namespace, ns, host, kept, now);
         let limited = named.is_some_and(|issuer| self.is_limited(namespace, issuer));
         let name = self.namespace_name(namespace);
         host::plan(&HostInput {
@@ -105,6 +109,9 @@ impl World {
             secret: ns.secret_view(&own),
             contested: lead.and_then(|lead| self.contested(namespace, lead.name)),
             issuer,
+            server,
+            other_issuers,
+            certified,
             gateway: &self.gateway_of(ns, host),
             companion: ns.companions.get(companion::name(host).as_str()),
             gated: gated.map(|(gated, _)| gated),
@@ -149,14 +156,21 @@ impl World {
         Some(verified.remembering(self.past_orders(namespace, ns, now)))
     }
 
-    /// The Secret that VerifiedHosts would name for a host whose Domain were this one; `None`: it would not name the host.
-    pub fn would_verify(&self, namespace: &str, host: &Host, domain: &Domain, now: Timestamp) -> Option<String> {
+    /// What VerifiedHosts would say of a host whose Domain were this one; `None`: nothing.
+    pub fn would_verify(
+        &self,
+        namespace: &str,
+        host: &Host,
+        domain: &Domain,
+        now: Timestamp,
+    ) -> Option<verified::Entry> {
         let ns = self.namespaces.get(namespace)?;
         let facts = domain.facts();
         let lead = ns.ingresses.get(facts.lead.as_deref()?)?;
         let Want::Yes(terms) = self.want(lead, host) else { return None };
         let wanted = std::iter::once(Wanted { host, facts: &facts, terms });
-        verified::collect(wanted, &self.policy, now).hosts.remove(host.as_str())
+        let verified = verified::collect(wanted, &self.policy, now);
+        verified::entry(&verified.hosts, &verified.issuers, host)
     }
 
     /// Whether certgate looks after a namespace: it is there, is not going, and is not exempted.
@@ -210,7 +224,7 @@ impl World {
 
     /// What an issuer means for a host. ingress-shim copies the Ingress' labels to the Certificate, and solvers may ask
     /// for some: `label` looks them up.
-    fn issuer<'l>(
+    pub(super) fn issuer<'l>(
         &self,
         namespace: &str,
         issuer: &IssuerRef,
@@ -267,9 +281,9 @@ impl World {
         self.namespaces.get_key_value(namespace).map_or_else(|| Arc::from(namespace), |(name, _)| name.clone())
     }
 
-    /// When the hosts' certificates end.
-    pub fn certificate_ends(&self) -> impl Iterator<Item = Timestamp> {
-        self.namespaces.values().flat_map(|ns| ns.domains.values()).filter_map(|seen| seen.facts.not_after)
+    /// When the hosts' certificates begin, as far as that is known, and end.
+    pub fn certificate_ends(&self) -> impl Iterator<Item = (Option<Timestamp>, Timestamp)> {
+        self.namespaces.values().flat_map(|ns| ns.domains.values()).filter_map(|seen| seen.facts.certificate)
     }
 
     /// How many hosts there are by the reason of their Ready condition.
@@ -347,6 +361,7 @@ impl Namespace {
             issuing: certificate.is("Issuing"),
             failure: issuing.filter(|c| c.status == "False" && c.reason == "Failed").map(|c| c.message.as_str()),
             attempt: self.attempts.latest(certificate.metadata.name.as_deref().unwrap_or_default()),
+            not_before: certificate.status.not_before.as_ref().map(|time| time.0),
             not_after: certificate.status.not_after.as_ref().map(|time| time.0),
             renewal_time: certificate.status.renewal_time.as_ref().map(|time| time.0),
             secret: self.secret_view(&certificate.spec.secret_name),

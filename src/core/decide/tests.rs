@@ -35,7 +35,12 @@ fn now() -> Timestamp {
 
 fn found(reason: Reason) -> DomainFacts {
     DomainFacts {
-        verdict: Some(VerdictFacts { finding: Finding::new(reason, "h"), issuer: None, valid_until: Timestamp::MAX }),
+        verdict: Some(VerdictFacts {
+            finding: Finding::new(reason, "h"),
+            issuer: None,
+            server: None,
+            valid_until: Timestamp::MAX,
+        }),
         ..DomainFacts::default()
     }
 }

@@ -48,6 +48,8 @@ pub struct Budget {
 
 /// A place that is kept for an order under way.
 struct Held {
+    /// At which CA, by which account.
+    account: Account,
     since: Timestamp,
     /// The buckets in which it is kept.
     keys: Vec<Key>,
@@ -249,12 +251,15 @@ impl Budget {
         let Some(limits) = self.limits(&ask.account.directory) else { return };
         self.waiting.remove(&id);
         let keys = self.keys_of(ask, &limits, now);
-        self.hold(id, keys, true, now);
+        self.hold(id, ask.account.clone(), keys, true, now);
     }
 
     /// Whether an order may go. One that may not waits from now on, until it goes or is withdrawn.
     pub fn ask(&mut self, ask: Ask, now: Timestamp) -> Place {
         let id = ask.id();
+        if self.is_elsewhere(&id, &ask.account) {
+            return self.beside(&ask, now);
+        }
         if self.held.contains_key(&id) {
             return Place::Granted;
         }
@@ -272,13 +277,43 @@ impl Budget {
                 let since = known.map_or(ask.since, |(_, since)| since);
                 match keys.first().cloned() {
                     // Exempt from everything.
-                    None => self.grant(id.clone(), Vec::new(), now),
+                    None => self.grant(id.clone(), ask.account, Vec::new(), now),
                     Some(first) => self.waiting.park(Ask { since, ..ask }, keys, first, Timestamp::MIN),
                 }
             }
         }
         self.turn(now);
         self.place(&id, now)
+    }
+
+    /// Whether what is kept or waits for these names is at another CA, or another account's.
+    fn is_elsewhere(&self, id: &Id, account: &Account) -> bool {
+        let held = self.held.get(id).map(|held| &held.account);
+        let known = held.or_else(|| self.waiting.get(id).map(|waiting| &waiting.ask.account));
+        known.is_some_and(|known| known != account)
+    }
+
+    /// Whether an order may go beside one for the same names at another CA: by what is left now. It keeps no place.
+    fn beside(&mut self, ask: &Ask, now: Timestamp) -> Place {
+        let limits = self.limits(&ask.account.directory);
+        let keys = self.keys_of(ask, limits.as_ref().unwrap_or(&CaLimits::default()), now);
+        if let Some(wait) = self.refused(&keys, now) {
+            return Place::Waiting(wait);
+        }
+        if limits.is_none() {
+            return Place::Free;
+        }
+        match self.blocked(&keys, &ask.account, now) {
+            None => Place::Granted,
+            Some((key, until)) => {
+                Place::Waiting(Wait { limit: key.kind, of: key.subject().to_owned(), until, refused: false })
+            }
+        }
+    }
+
+    /// Where an order by that account stands.
+    pub fn place_by(&self, id: &Id, account: &Account, now: Timestamp) -> Place {
+        if self.is_elsewhere(id, account) { Place::Unasked } else { self.place(id, now) }
     }
 
     /// Nobody wants the order any more, or what announced it is gone. One that the CA knows of goes its way.
@@ -325,7 +360,7 @@ impl Budget {
                 Some((key, wake)) => self.waiting.park(waiting.ask, waiting.keys, key, wake),
                 None => {
                     self.waiting.served(&id.0, &waiting.keys);
-                    self.grant(id, waiting.keys, now);
+                    self.grant(id, waiting.ask.account, waiting.keys, now);
                 }
             }
         }
@@ -419,16 +454,16 @@ impl Budget {
         last
     }
 
-    fn grant(&mut self, id: Id, keys: Vec<Key>, now: Timestamp) {
+    fn grant(&mut self, id: Id, account: Account, keys: Vec<Key>, now: Timestamp) {
         self.granted.push(id.clone());
-        self.hold(id, keys, false, now);
+        self.hold(id, account, keys, false, now);
     }
 
-    fn hold(&mut self, id: Id, keys: Vec<Key>, announced: bool, now: Timestamp) {
+    fn hold(&mut self, id: Id, account: Account, keys: Vec<Key>, announced: bool, now: Timestamp) {
         for key in &keys {
             *self.kept.entry(key.clone()).or_default() += 1;
         }
-        self.held.insert(id, Held { since: now, keys, announced, ordered: false });
+        self.held.insert(id, Held { account, since: now, keys, announced, ordered: false });
     }
 
     fn release(&mut self, id: &Id) {

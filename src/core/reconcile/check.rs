@@ -201,6 +201,7 @@ fn put(
         subject: finding.subject.clone(),
         note: finding.note.clone(),
         issuer: issuer.cloned(),
+        server: None,
         valid_until: Some(Time(valid_until)),
     });
 }

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
     CertificateView, DomainView, Effect, HostInput, HostPlan, Terms, certificate, gate, host, kept, limit, matching,
-    released, status, switch,
+    others, released, status, switch,
 };
 use crate::{
     api::domain::{CertificateStatus, IssuanceStatus, READY},
@@ -38,7 +38,10 @@ pub fn plan(input: &HostInput<'_>, domain: DomainView<'_>, gated: &Gated<'_>, pl
     let terms = Terms { issuer: gated.issuer.clone(), profile: Profile::Standard, issuance: Issuance::Inline };
     let ready = gated.certificate.is_some_and(|certificate| certificate.ready);
     let standing = gate::by_issuer(input, &terms);
-    host::look(input, domain, standing, &terms, ready, &mut next, plan);
+    let by = host::By { issuer: terms.issuer.as_ref(), server: input.server.as_deref(), issued: ready };
+    host::look(input, domain, standing, by, &mut next, plan);
+    others::look(input, domain, &mut next, plan);
+    next.certified.clone_from(&input.certified);
     let verdict =
         host::domain_verdict(&next, terms.issuer.as_ref()).unwrap_or_else(|| Finding::new(Reason::Pending, input.host));
     let verified = released::is_verified(&next, terms.issuer.as_ref(), now);
@@ -49,6 +52,7 @@ pub fn plan(input: &HostInput<'_>, domain: DomainView<'_>, gated: &Gated<'_>, pl
     next.certificate = gated.certificate.map(|certificate| CertificateStatus {
         name: certificate.name.to_owned(),
         secret_name: certificate.secret_name.to_owned(),
+        not_before: certificate.not_before.map(Time),
         not_after: certificate.not_after.map(Time),
     });
     // A request that waits is not under way.

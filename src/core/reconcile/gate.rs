@@ -45,16 +45,21 @@ pub fn standing(input: &HostInput<'_>, terms: &Terms, bind: Option<&Bind>) -> St
 
 /// Looks at a host that an issuer is to certify, whatever stands in the namespace.
 pub fn by_issuer(input: &HostInput<'_>, terms: &Terms) -> Standing {
+    match (input.taken, &terms.issuer) {
+        (false, None) => Standing::Settled(Finding::new(Reason::IssuerUnset, input.host)),
+        _ => by(input, &input.issuer),
+    }
+}
+
+/// The same for a certain issuer.
+pub fn by(input: &HostInput<'_>, issuer: &IssuerView) -> Standing {
     let host = input.host;
     let settled = |reason| Standing::Settled(Finding::new(reason, host));
     let noted = |reason, note: &str| Standing::Settled(Finding::new(reason, host).note(note));
     if input.taken {
         return settled(Reason::HostTaken);
     }
-    if terms.issuer.is_none() {
-        return settled(Reason::IssuerUnset);
-    }
-    match &input.issuer {
+    match issuer {
         IssuerView::Missing(name) => noted(Reason::IssuerMissing, name),
         IssuerView::NotReady(why) => noted(Reason::IssuerNotReady, why),
         IssuerView::AccountRefused { finding, until } => match until.filter(|until| *until > input.now) {

@@ -9,7 +9,7 @@ use super::{
     check::{self, Due},
     checked, companion,
     gate::{self, Standing},
-    kept, lead, limit, matching, released, status, switch,
+    kept, lead, limit, matching, others, released, status, switch,
 };
 use crate::{
     api::domain::{CertificateStatus, DomainStatus, IssuanceStatus, READY},
@@ -18,7 +18,7 @@ use crate::{
         issuance,
         knowledge::Bind,
         limits::Place,
-        policy::Issuance,
+        policy::{Issuance, IssuerRef},
         reason::{Action, Reason},
     },
 };
@@ -136,7 +136,10 @@ fn wanted(input: &HostInput<'_>, domain: DomainView<'_>, lead: &Claim<'_>, terms
     let issuer = terms.issuer.as_ref();
     let issued_now = bind.is_some() || input.certificate.is_some_and(|certificate| certificate.ready);
 
-    look(input, domain, gate::standing(input, terms, bind.as_ref()), terms, issued_now, &mut next, plan);
+    let by = By { issuer, server: input.server.as_deref(), issued: issued_now };
+    look(input, domain, gate::standing(input, terms, bind.as_ref()), by, &mut next, plan);
+    others::look(input, domain, &mut next, plan);
+    next.certified.clone_from(&input.certified);
     // The verdict is for another issuer, or there is none: as good as not looked at.
     let verdict = domain_verdict(&next, issuer).unwrap_or_else(|| Finding::new(Reason::Pending, host));
     let verified = released::is_verified(&next, issuer, now);
@@ -207,17 +210,48 @@ fn wanted(input: &HostInput<'_>, domain: DomainView<'_>, lead: &Claim<'_>, terms
     switch::plan(input, &verdict, None, false, plan);
 }
 
-/// Brings a host's verdict up to date, or asks for one. `issued`: only a renewal is at stake.
+/// For whom a verdict is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct By<'a> {
+    /// The issuer; `None`: nothing names one.
+    pub issuer: Option<&'a IssuerRef>,
+    /// The ACME directory that it names, as [`HostInput::server`].
+    pub server: Option<&'a str>,
+    /// There is a certificate: only its renewal is at stake.
+    pub issued: bool,
+}
+
+/// Brings a host's verdict up to date, or asks for one.
 pub(super) fn look(
     input: &HostInput<'_>,
     domain: DomainView<'_>,
     standing: Standing,
-    terms: &Terms,
-    issued: bool,
+    by: By<'_>,
     next: &mut DomainStatus,
     plan: &mut HostPlan,
 ) {
-    let (now, issuer) = (input.now, terms.issuer.as_ref());
+    // An issuer that became another CA's is another issuer: what was found for the one before opens nothing.
+    if let (Some(now), Some(verdict)) = (by.server, &next.verdict)
+        && verdict.server.as_deref().is_some_and(|then| then != now)
+    {
+        next.verdict = None;
+    }
+    look_at(input, domain, standing, by, next, plan);
+    if let Some(verdict) = next.verdict.as_mut().filter(|verdict| verdict.issuer.as_ref() == by.issuer) {
+        verdict.server = by.server.map(str::to_owned);
+    }
+}
+
+fn look_at(
+    input: &HostInput<'_>,
+    domain: DomainView<'_>,
+    standing: Standing,
+    by: By<'_>,
+    next: &mut DomainStatus,
+    plan: &mut HostPlan,
+) {
+    let By { issuer, issued, .. } = by;
+    let now = input.now;
     let request = match standing {
         Standing::Settled(finding) => return check::settle(next, &finding, issuer, now),
         Standing::SettledUntil(finding, until) => {
@@ -245,6 +279,8 @@ pub(super) fn look(
     }
     plan.notes.requested = input.requested;
     match due {
+        // One at a time: its answer brings the next plan.
+        Due::Now if plan.effects.iter().any(|effect| matches!(effect, Effect::Check { .. })) => {}
         Due::Now => plan.effects.push(Effect::Check { request, asked }),
         Due::At(at) => {
             next.next_check_time = Some(Time(at));
@@ -255,10 +291,7 @@ pub(super) fn look(
 }
 
 /// The verdict as it stands in the status, if it was reached for this issuer.
-pub(super) fn domain_verdict(
-    status: &DomainStatus,
-    issuer: Option<&crate::core::policy::IssuerRef>,
-) -> Option<Finding> {
+pub(super) fn domain_verdict(status: &DomainStatus, issuer: Option<&IssuerRef>) -> Option<Finding> {
     let verdict = status.verdict.as_ref().filter(|verdict| verdict.issuer.as_ref() == issuer)?;
     Some(
         Finding::new(Reason::from_name(&verdict.reason)?, &verdict.subject)
@@ -291,6 +324,7 @@ fn certificate_status(input: &HostInput<'_>, bind: Option<&Bind>) -> Option<Cert
     Some(CertificateStatus {
         name: certificate.name.to_owned(),
         secret_name: certificate.secret_name.to_owned(),
+        not_before: certificate.not_before.map(Time),
         not_after: certificate.not_after.map(Time),
     })
 }

@@ -1,6 +1,6 @@
 //! What the controller does about a CertificateRequest that nobody has decided on.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::limit;
 use crate::core::{
@@ -66,16 +66,12 @@ pub fn plan<K: Knowledge>(
         Approval::LetThrough(findings) => {
             approve("Not every name is verified, but the certificate in use would run out.", findings)
         }
-        Approval::Held(findings) => {
+        Approval::Held { findings, until } => {
             let hosts = || request.names.iter().flat_map(|names| &names.hosts);
             let mut message = held(&findings);
             if let Some(at) = hosts().filter_map(next_check).filter(|at| *at > now).min() {
                 message.push_str(&format!(" Next check: {at}."));
             }
-            let domain = |host: &Host| knowledge.domain(request.namespace, host.as_str());
-            let ends = hosts().filter_map(|host| domain(host)?.not_after).min();
-            let last_days = SignedDuration::from_hours(24 * i64::from(policy.gate.let_through_days));
-            let until = ends.and_then(|ends| ends.checked_sub(last_days).ok());
             RequestPlan::Hold { findings, message, until }
         }
     }

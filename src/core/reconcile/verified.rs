@@ -9,7 +9,7 @@ use crate::core::{
     host::Host,
     knowledge::{DomainFacts, Gate},
     limits::{PastOrder, ledger::KEPT},
-    policy::{Issuance, Policy},
+    policy::{Issuance, IssuerKind, IssuerRef, Policy},
 };
 
 /// What is to stand in the namespace's VerifiedHosts.
@@ -19,10 +19,30 @@ pub struct Verified {
     pub hosts: BTreeMap<String, String>,
     /// The issuer of the simple injection.
     pub issuer: String,
+    /// Host → issuer, of hosts that are verified for another.
+    pub issuers: BTreeMap<String, String>,
     /// The orders that no other object tells of.
     pub orders: Vec<PastOrder>,
     /// When the first of the hosts ceases to be verified, unless checked again, or the first order to matter.
     pub until: Option<Timestamp>,
+}
+
+/// What stands there of one host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its Secret.
+    pub secret: String,
+    /// The issuer that it is verified for, where that is not the one of the simple injection.
+    pub issuer: Option<String>,
+}
+
+/// Of a host whose certificate is there already: no issuer at all is to order for it.
+const NOBODY: &str = "*";
+
+/// What stands of a host.
+pub fn entry(hosts: &BTreeMap<String, String>, issuers: &BTreeMap<String, String>, host: &Host) -> Option<Entry> {
+    let secret = hosts.get(host.as_str())?.clone();
+    Some(Entry { secret, issuer: issuers.get(host.as_str()).cloned() })
 }
 
 // === impl Verified ===
@@ -35,6 +55,15 @@ impl Verified {
         let forgotten = oldest.and_then(|at| at.checked_add(KEPT).ok()?.checked_add(SignedDuration::from_secs(1)).ok());
         self.until = [self.until, forgotten].into_iter().flatten().min();
         Self { orders, ..self }
+    }
+
+    /// Takes a host down.
+    pub fn insert(&mut self, host: &Host, entry: Entry) {
+        match entry.issuer {
+            Some(issuer) => drop(self.issuers.insert(host.to_string(), issuer)),
+            None => drop(self.issuers.remove(host.as_str())),
+        }
+        self.hosts.insert(host.to_string(), entry.secret);
     }
 
     /// Whether there is nothing to say.
@@ -56,20 +85,22 @@ pub struct Wanted<'a> {
 /// Collects the hosts whose gate is open. A host that a companion orders for
 /// counts once its certificate is there.
 pub fn collect<'a>(wanted: impl Iterator<Item = Wanted<'a>>, policy: &Policy, now: Timestamp) -> Verified {
-    let mut verified = Verified {
-        issuer: policy.issuer.as_ref().map(|issuer| issuer.name.clone()).unwrap_or_default(),
-        ..Verified::default()
-    };
+    // What the simple injection names is a ClusterIssuer of cert-manager's own.
+    let simple =
+        policy.issuer.as_ref().filter(|issuer| issuer.is_builtin() && issuer.kind == IssuerKind::ClusterIssuer);
+    let mut verified =
+        Verified { issuer: simple.map(|issuer| issuer.name.clone()).unwrap_or_default(), ..Verified::default() };
     for Wanted { host, facts, terms } in wanted {
         if let Some(bind) = &facts.bind {
-            verified.hosts.insert(host.to_string(), bind.secret_name.clone());
+            verified.insert(host, Entry { secret: bind.secret_name.clone(), issuer: Some(NOBODY.to_owned()) });
             continue;
         }
         let Gate::Open(verdict) = facts.gate(terms.issuer.as_ref(), now) else { continue };
         if terms.issuance == Issuance::Companion && !facts.issued {
             continue;
         }
-        verified.hosts.insert(host.to_string(), host.secret_name());
+        let other = terms.issuer.as_ref().filter(|issuer| Some(*issuer) != simple);
+        verified.insert(host, Entry { secret: host.secret_name(), issuer: other.map(word) });
         if let Some(verdict) = verdict
             && !facts.released
         {
@@ -79,13 +110,20 @@ pub fn collect<'a>(wanted: impl Iterator<Item = Wanted<'a>>, policy: &Policy, no
     verified
 }
 
+/// An issuer in one word: its kind, with its group where that is not cert-manager's own, and its name.
+fn word(issuer: &IssuerRef) -> String {
+    let group = issuer.group.as_deref().filter(|_| !issuer.is_builtin());
+    let group = group.map_or_else(String::new, |group| format!(".{group}"));
+    format!("{}{group}/{}", issuer.kind.as_str(), issuer.name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::core::{
         finding::Finding,
         knowledge::{Bind, VerdictFacts},
-        policy::{IssuerRef, Profile},
+        policy::Profile,
         reason::Reason,
     };
 
@@ -94,7 +132,7 @@ mod tests {
         let at = |second| Timestamp::from_second(second).unwrap();
         let verdict = |reason, until| {
             let finding = Finding::new(reason, "h");
-            Some(VerdictFacts { finding, issuer: None, valid_until: at(until) })
+            Some(VerdictFacts { finding, issuer: None, server: None, valid_until: at(until) })
         };
         let facts = [
             ("open.example.com", DomainFacts { verdict: verdict(Reason::Verified, 100), ..Default::default() }),
@@ -131,7 +169,35 @@ mod tests {
             ]
         );
         assert_eq!((inline.until, inline.issuer.as_str()), (Some(at(90)), "le"));
+        assert_eq!(inline.issuers, [("bound.example.com".to_owned(), "*".to_owned())].into());
         let companion = collect(wanted(Issuance::Companion), &policy, at(10));
         assert_eq!(companion.hosts.len(), 1, "companions order first, Ingresses are bound after");
+    }
+
+    #[test]
+    fn a_host_is_told_with_the_issuer_that_it_is_verified_for() {
+        let host = Host::parse("www.example.com").unwrap();
+        let other = |kind: &str, group: Option<&str>| IssuerRef {
+            kind: IssuerKind::Other(kind.to_owned()),
+            name: "x".to_owned(),
+            group: group.map(str::to_owned),
+        };
+        let own = IssuerRef { kind: IssuerKind::Issuer, ..IssuerRef::cluster("le") };
+        let rows = [
+            (IssuerRef::cluster("le"), IssuerRef::cluster("le"), "le", None),
+            (IssuerRef::cluster("private"), IssuerRef::cluster("le"), "le", Some("ClusterIssuer/private")),
+            (own.clone(), IssuerRef::cluster("le"), "le", Some("Issuer/le")),
+            (other("Ca", Some("ca.example")), IssuerRef::cluster("le"), "le", Some("Ca.ca.example/x")),
+            (own.clone(), own, "", Some("Issuer/le")),
+        ];
+        for (issuer, default, simple, told) in rows {
+            let facts = DomainFacts { released: true, ..DomainFacts::default() };
+            let terms = Terms { issuer: Some(issuer), profile: Profile::Standard, issuance: Issuance::Inline };
+            let wanted = std::iter::once(Wanted { host: &host, facts: &facts, terms });
+            let verified =
+                collect(wanted, &Policy { issuer: Some(default), ..Policy::default() }, Timestamp::UNIX_EPOCH);
+            let entry = entry(&verified.hosts, &verified.issuers, &host).unwrap();
+            assert_eq!((verified.issuer.as_str(), entry.issuer.as_deref()), (simple, told));
+        }
     }
 }

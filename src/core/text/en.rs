@@ -232,6 +232,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::IssuerConflict => format!("{host} needs another issuer than the other hosts of this Ingress; give it an Ingress of its own"),
         Reason::HostTaken => format!("{host} is already in use elsewhere on this platform; remove it there first"),
         Reason::SecretNameTaken => format!("a Secret named {} exists and is not certgate's; rename or remove it", or(&finding.note, "as certgate needs it")),
+        Reason::RequestUnreadable => format!("the certificate request cannot be checked{note_text}; delete it and have it made anew, by cert-manager or as one plain PEM block"),
         Reason::AnnotationsFull => "the annotations of the Ingress are so large that no more fit (256 KiB); shorten them".to_owned(),
         Reason::NoGatewayAddress => format!("it is not known where the gateway is reached from outside; the cluster's administrator must set `{}`", or(&finding.note, "gateway.addresses")),
         Reason::AwaitingCertificate => format!("the certificate of {host} is being issued and is bound as soon as it is there"),

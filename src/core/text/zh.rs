@@ -223,6 +223,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::IssuerConflict => format!("{host} 与该 Ingress 中其他域名需要不同的签发者；请为其单独创建 Ingress"),
         Reason::HostTaken => format!("{host} 已被本平台其他团队使用；请先在原处移除"),
         Reason::SecretNameTaken => format!("已存在名为 {} 的 Secret，且不是 certgate 创建的；请重命名或删除", or(&finding.note, "（所需名称）")),
+        Reason::RequestUnreadable => format!("无法核对该证书请求的内容{note_text}；请删除后重新生成（由 cert-manager 生成，或只包含一个标准 PEM 块）"),
         Reason::AnnotationsFull => "该 Ingress 的注解过大（上限 256 KiB），无法再添加；请精简".to_owned(),
         Reason::NoGatewayAddress => format!("尚不知道网关的对外地址；集群管理员需设置 `{}`", or(&finding.note, "gateway.addresses")),
         Reason::AwaitingCertificate => format!("{host} 的证书正在签发，完成后自动绑定"),

@@ -70,6 +70,7 @@ mod cert_manager;
 pub mod certgate;
 mod chart;
 mod control_plane;
+pub mod csr;
 pub mod dns;
 mod fetch;
 mod gateway;

@@ -36,11 +36,14 @@ pub enum Part {
     Promcheck,
     /// Let's Encrypt's CA, reduced to what it thinks of names, addresses, CAA, orders and fetches.
     Boulder,
+    /// Go's reading of certificate requests.
+    Csrcheck,
 }
 
 impl Part {
     /// All that the test suite needs, in the order in which they are worth building.
-    pub const ALL: [Self; 5] = [Self::Core, Self::Promcheck, Self::CertManager117, Self::Apisix, Self::Traefik];
+    pub const ALL: [Self; 6] =
+        [Self::Core, Self::Promcheck, Self::Csrcheck, Self::CertManager117, Self::Apisix, Self::Traefik];
 
     /// The name on the command line and in the cache.
     pub fn name(self) -> &'static str {
@@ -51,6 +54,7 @@ impl Part {
             Self::Apisix => "apisix",
             Self::Promcheck => "promcheck",
             Self::Boulder => "boulder",
+            Self::Csrcheck => "csrcheck",
         }
     }
 
@@ -118,6 +122,14 @@ impl Part {
                 packages: vec![Package { path: ".", builds: "boulder", program: "boulder-oracle" }],
                 crds: None,
                 takes: "about 2 min",
+            },
+            Self::Csrcheck => Recipe {
+                module: "csrcheck",
+                sources: &["go.mod", "main.go"],
+                ldflags: "",
+                packages: vec![Package { path: ".", builds: "csrcheck", program: "csrcheck" }],
+                crds: None,
+                takes: "some seconds",
             },
         }
     }

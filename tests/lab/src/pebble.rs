@@ -32,9 +32,13 @@ pub struct PebbleOptions {
     /// The CAA identities that its directory announces, `pebble.letsencrypt.org` when there is none. It looks at no CAA
     /// records itself.
     pub caa_identities: Vec<String>,
+    /// Its profiles, each with how many seconds its certificates are valid. An order that asks for none gets any of them.
+    pub profiles: Vec<(String, u64)>,
 }
 
 pub(crate) fn start(site: &Site, options: &PebbleOptions) -> Result<()> {
+    let profiles: serde_json::Map<String, Value> =
+        options.profiles.iter().map(|(name, seconds)| (name.clone(), json!({"validityPeriod": seconds}))).collect();
     let config = json!({"pebble": {
         "listenAddress": site.socket(ACME_PORT).to_string(),
         "managementListenAddress": site.socket(ADMIN_PORT).to_string(),
@@ -45,6 +49,7 @@ pub(crate) fn start(site: &Site, options: &PebbleOptions) -> Result<()> {
         "ocspResponderURL": "",
         "keyAlgorithm": "ecdsa",
         "caaIdentities": options.caa_identities,
+        "profiles": profiles,
         "retryAfter": {"authz": 1, "order": 1},
         "domainBlocklist": [BLOCKED],
     }});

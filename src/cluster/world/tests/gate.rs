@@ -84,6 +84,33 @@ fn a_renewal_is_let_through_before_the_certificate_runs_out() {
 }
 
 #[test]
+fn an_issuer_that_becomes_another_cas_has_its_hosts_looked_at_anew() {
+    let issuer = |spec: Value| json!({"metadata": {"name": "le"}, "spec": spec, "status": {"conditions": [{"type": "Ready", "status": "True"}]}});
+    let acme = |server: &str| issuer(json!({"acme": {"server": server, "solvers": [{"http01": {"ingress": {}}}]}}));
+    let mut cluster = gated();
+    cluster.put("ClusterIssuer", issuer(json!({"selfSigned": {}})));
+    cluster.put("Certificate", certificate("shop", HOST));
+    cluster.pass(60);
+    assert_eq!(cluster.orders, [HOST], "it needs no validation");
+    // Edited in place, its verdict for a year is worth nothing.
+    cluster.put("ClusterIssuer", acme("https://ca.example/dir"));
+    cluster.renew("shop");
+    cluster.pass(600);
+    assert_eq!(cluster.orders, [HOST]);
+    assert_eq!(cluster.get("Domain", HOST).unwrap()["status"]["verdict"]["reason"], "DomainNotFound");
+    // So is what another CA would have validated, from the very moment.
+    cluster.dns.insert(HOST.into(), Reason::Verified);
+    cluster.pass(60);
+    assert_eq!(cluster.orders, [HOST, "shop renewed"]);
+    let checks = cluster.checks.len();
+    cluster.put("ClusterIssuer", acme("https://other.example/dir"));
+    cluster.settle();
+    let verdict = &cluster.get("Domain", HOST).unwrap()["status"]["verdict"];
+    assert_eq!(verdict["server"], "https://other.example/dir");
+    assert_eq!(cluster.checks.len(), checks + 1, "looked at anew");
+}
+
+#[test]
 fn the_domain_of_a_certificate_goes_with_it_and_one_that_an_ingress_wants_stays() {
     let mut cluster = issued();
     cluster.put("Ingress", ingress("web", HOST));

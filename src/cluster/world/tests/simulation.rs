@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-mod cert_manager;
+pub(in crate::cluster::world) mod cert_manager;
 
 /// Kind, namespace, name.
 type Id = (&'static str, String, String);

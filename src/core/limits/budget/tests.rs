@@ -457,3 +457,21 @@ fn what_failed_is_forgotten_before_what_was_issued() {
     );
     assert_eq!(Spent::merged(&told, &[], at(15 * 24 * 3600)), []);
 }
+
+#[test]
+fn a_place_at_one_ca_or_account_is_none_at_another() {
+    let mut budget = budget(10, 2, 10);
+    assert_eq!(budget.ask(ask("a", "www.example.com"), at(0)), Place::Granted);
+    let of = |directory: &str, uri: &str| Ask { account: Account::new(directory, uri), ..ask("a", "www.example.com") };
+    let (other, private) = (of(CA, "https://ca.example/acct/2"), of("https://private.example/dir", ""));
+    assert_eq!(budget.place_by(&other.id(), &account(), at(0)), Place::Granted);
+    for ask in [&other, &private] {
+        assert_eq!(budget.place_by(&ask.id(), &ask.account, at(0)), Place::Unasked);
+    }
+    // It goes by what is left there.
+    assert_eq!(budget.ask(private, at(0)), Place::Free);
+    assert_eq!(budget.ask(other.clone(), at(0)), Place::Granted);
+    assert_eq!(budget.ask(ask("b", "shop.example.com"), at(0)), Place::Granted);
+    let (kind, of, _) = waits_for(budget.ask(other, at(0)));
+    assert_eq!((kind, of.as_str()), (Kind::CertificatesPerDomain, "example.com"));
+}

@@ -91,6 +91,7 @@ fn what_the_controller_has_yet_to_find_out_does_not_count() {
     let verdict = crate::core::knowledge::VerdictFacts {
         finding: crate::core::finding::Finding::new(Reason::WildcardNeedsDns01, "www.example.com"),
         issuer: None,
+        server: None,
         valid_until: Timestamp::MAX,
     };
     let domain = DomainFacts { verdict: Some(verdict), ..DomainFacts::default() };

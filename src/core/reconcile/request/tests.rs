@@ -1,5 +1,8 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
 use super::*;
 use crate::core::{
+    certified::{self, Certified},
     csr::CsrNames,
     ingress::Labels,
     knowledge::{DomainFacts, VerdictFacts},
@@ -32,14 +35,29 @@ fn planned(reason: Reason, ends: Option<i64>, approve: bool) -> RequestPlan {
 
 fn planned_at(reason: Reason, ends: Option<i64>, approve: bool, place: Place) -> RequestPlan {
     let host = Host::parse("a.example.com").unwrap();
-    let verdict = VerdictFacts { finding: Finding::new(reason, &host), issuer: None, valid_until: Timestamp::MAX };
-    let known = Known(DomainFacts { verdict: Some(verdict), not_after: ends.map(at), ..DomainFacts::default() });
+    let issuer = IssuerRef::cluster("le");
+    let verdict = VerdictFacts {
+        finding: Finding::new(reason, &host),
+        issuer: Some(issuer.clone()),
+        server: None,
+        valid_until: Timestamp::MAX,
+    };
+    let certified = ends.map(|ends| Certified {
+        issuer,
+        server: String::new(),
+        names: certified::digest([&host]),
+        not_before: Time(at(ends - 90)),
+        not_after: Time(at(ends)),
+    });
+    let certified = certified.into_iter().collect();
+    let known = Known(DomainFacts { verdict: Some(verdict), certified, ..DomainFacts::default() });
     let gate = ApprovalGate { mode: GateMode::All, let_through_days: 7, approve };
     let policy = Policy { issuer: Some(IssuerRef::cluster("le")), gate, ..Policy::default() };
     let names = Ok(CsrNames { hosts: vec![host], ..CsrNames::default() });
     let request = RequestFacts {
         namespace: "team",
         issuer: IssuerRef::cluster("le"),
+        server: None,
         names,
         word: None,
         labels: &NONE,

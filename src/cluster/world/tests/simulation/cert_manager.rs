@@ -64,7 +64,8 @@ impl Cluster {
                 "Order",
                 json!({"metadata": {"namespace": id.1, "name": format!("{}-1-{}", id.2, self.versions)},
                 "spec": {"dnsNames": certificate["spec"]["dnsNames"], "issuerRef": certificate["spec"]["issuerRef"]},
-                "status": {"url": "https://ca.example/order/1", "state": "valid"}}),
+                "status": {"url": "https://ca.example/order/1", "state": "valid",
+                    "certificate": chain(&certificate["spec"]["dnsNames"], BEGINS, ENDS)}}),
             );
             let labels = json!({"creator": "Rainbond"});
             self.put(
@@ -79,7 +80,7 @@ impl Cluster {
         let ready = json!({"type": "Ready", "status": "True", "reason": "Ready"});
         let conditions: Vec<Value> = std::iter::once(ready).chain(others).collect();
         certificate["status"] = json!({"conditions": conditions,
-            "notAfter": "2027-02-22T12:00:00Z", "renewalTime": "2027-01-23T12:00:00Z"});
+            "notBefore": BEGINS, "notAfter": ENDS, "renewalTime": "2027-01-23T12:00:00Z"});
         self.put("Certificate", certificate);
     }
 
@@ -142,6 +143,21 @@ impl Cluster {
             }
         }
     }
+}
+
+/// From when to when certificates are valid.
+const BEGINS: &str = "2026-11-24T12:00:00Z";
+const ENDS: &str = "2027-02-22T12:00:00Z";
+
+/// A certificate as cert-manager writes it into an Order.
+pub(in crate::cluster::world) fn chain(names: &Value, begins: &str, ends: &str) -> String {
+    use base64::Engine as _;
+    let names: Vec<String> = serde_json::from_value(names.clone()).unwrap();
+    let mut params = rcgen::CertificateParams::new(names).unwrap();
+    let moment = |text: &str| std::time::SystemTime::from(text.parse::<jiff::Timestamp>().unwrap()).into();
+    (params.not_before, params.not_after) = (moment(begins), moment(ends));
+    let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+    base64::engine::general_purpose::STANDARD.encode(certificate.pem())
 }
 
 /// A CSR as cert-manager writes it into a request.

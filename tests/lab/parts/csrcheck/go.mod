@@ -1,0 +1,3 @@
+module lab.test/csrcheck
+
+go 1.26.0
