@@ -9,6 +9,8 @@
     reason = "a test that cannot go on fails"
 )]
 
+#[path = "hostile/claims.rs"]
+mod claims;
 #[path = "support/cluster.rs"]
 #[allow(dead_code, reason = "each test binary uses its part of it")]
 mod cluster;

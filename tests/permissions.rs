@@ -41,7 +41,6 @@ const UNSEEN: &[&str] = &[
     "certgate-controller approve cert-manager.io/signers issuers.cert-manager.io/*",
     "certgate-controller patch events.k8s.io/events",
     "certgate-controller create certgate.dev/verifiedhosts",
-    "certgate-controller create networking.k8s.io/ingresses",
 ];
 /// Where the gateway's Service is.
 const EDGE: &str = "edge";

@@ -281,10 +281,10 @@ impl Writer {
         told_apart(result, &api, name, refusal::of_uid(uid)).await
     }
 
-    /// Creates or updates a companion, owned by the Domain.
+    /// Creates a companion, owned by the Domain; or replaces the one of its uid, if it still is this very one.
     ///
     /// # Errors
-    /// The API server did not take it.
+    /// The API server did not take it; a conflict: an Ingress of that name is there which is not that one.
     pub async fn write_companion(&self, domain: &Domain, companion: &Companion) -> Result<Ingress, WriteError> {
         let namespace = domain.metadata.namespace.clone().unwrap_or_default();
         let owner = owner(domain)?;
@@ -304,17 +304,45 @@ impl Writer {
                 "tls": [{"hosts": [companion.host], "secretName": companion.secret_name}],
             },
         });
-        let api: Api<Ingress> = Api::namespaced(self.client.clone(), &namespace);
-        // All fields of a companion are ours.
-        let (params, patch) = (manager().force(), Patch::Apply(object));
-        patiently(|| api.patch(&companion.name, &params, &patch)).await
+        let uid = Some(companion.uid.as_str()).filter(|uid| !uid.is_empty());
+        self.put_whole(&namespace, &companion.name, uid, object).await
     }
 
-    /// Creates an Ingress' twin, owned by the Domain, or brings it in step.
+    /// Creates an Ingress all of whose fields are ours, or replaces that of a uid: never one that somebody else made under
+    /// its name meanwhile.
+    async fn put_whole(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: Option<&str>,
+        mut object: Value,
+    ) -> Result<Ingress, WriteError> {
+        let refused = |error| WriteError::Refused(kube::Error::SerdeError(error));
+        if let (Some(uid), Some(metadata)) = (uid, object.get_mut("metadata").and_then(Value::as_object_mut)) {
+            metadata.insert("uid".to_owned(), json!(uid));
+        }
+        let object: DynamicObject = serde_json::from_value(object).map_err(refused)?;
+        let resource = ApiResource::erase::<Ingress>(&());
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let after = match uid {
+            Some(_) => patiently(|| api.replace(name, &params, &object)).await?,
+            None => patiently(|| api.create(&params, &object)).await?,
+        };
+        serde_json::to_value(after).and_then(serde_json::from_value).map_err(refused)
+    }
+
+    /// Creates an Ingress' twin, owned by the Domain; or brings the one of that uid in step.
     ///
     /// # Errors
-    /// The API server did not take it.
-    pub async fn write_twin(&self, domain: &Domain, ingress: &str, host: &Host) -> Result<Ingress, WriteError> {
+    /// The API server did not take it; a conflict: an Ingress of that name is there which is not that one.
+    pub async fn write_twin(
+        &self,
+        domain: &Domain,
+        ingress: &str,
+        host: &Host,
+        uid: Option<&str>,
+    ) -> Result<Ingress, WriteError> {
         let namespace = domain.metadata.namespace.clone().unwrap_or_default();
         let resource = ApiResource::erase::<Ingress>(&());
         let whole: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &namespace, &resource);
@@ -327,10 +355,7 @@ impl Writer {
         };
         metadata.insert("ownerReferences".to_owned(), json!([owner(domain)?]));
         let name = metadata.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let api: Api<Ingress> = Api::namespaced(self.client.clone(), &namespace);
-        // All fields of a twin are ours.
-        let (params, patch) = (manager().force(), Patch::Apply(object));
-        patiently(|| api.patch(&name, &params, &patch)).await
+        self.put_whole(&namespace, &name, uid, object).await
     }
 
     /// Deletes the companion or twin of that uid.

@@ -244,7 +244,7 @@ fn label_keys(policy: &Policy) -> BTreeSet<Box<str>> {
 
 /// Drops what no decision shows: where the gate is open, only its reason is told.
 fn reduced(mut facts: DomainFacts) -> DomainFacts {
-    let open = facts.issued || facts.released;
+    let open = facts.released;
     if let Some(verdict) = &mut facts.verdict {
         let finding = &mut verdict.finding;
         if open || finding.reason.opens_gate() {

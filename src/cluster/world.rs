@@ -85,10 +85,9 @@ pub struct World {
     settled: bool,
     /// The routes of Rainbond 6 are all seen; where their kind is not installed there are none to be known.
     routes_known: bool,
-    /// The namespaces that have an Ingress, a route, a Certificate or a Domain of a host.
-    namespaces_of: HashMap<Host, BTreeSet<Arc<str>>>,
     /// Ingresses from which somebody takes away what is written.
     contested: HashMap<IngressId, Finding>,
+    shared: rivals::Shared,
     /// What the CAs' limits leave.
     budget: Budget,
 }
@@ -237,6 +236,9 @@ impl World {
         let news = self.policy != policy;
         self.policy = policy;
         let gateway = gateway::target(&self.policy, self.found.values());
+        if news {
+            self.survey_zones();
+        }
         Touched { everything: self.set_gateway(gateway) || news, ..Touched::default() }
     }
 
@@ -250,6 +252,7 @@ impl World {
     /// All kinds have been listed: from here on changes say what they touch.
     pub fn settle(&mut self) {
         self.settled = true;
+        self.survey_zones();
     }
 
     /// Whether all kinds have been listed.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 pub use claims::Claims;
 pub use console::Console;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 mod rainbond;
 
@@ -68,15 +68,31 @@ pub enum AutoIssue {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct IssuerRef {
     /// `ClusterIssuer`, `Issuer`, or an external issuer's kind.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "empty_as_default")]
     // As text: the schema of a custom resource knows no alternatives of types.
     #[schemars(with = "String")]
     pub kind: IssuerKind,
     /// The object's name.
     pub name: String,
     /// The API group, where it is not cert-manager's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "default_as_none")]
     pub group: Option<String>,
+}
+
+/// Whether a group in a reference to an issuer is cert-manager's own: an empty one is too.
+pub fn is_default_group(group: &str) -> bool {
+    matches!(group, "" | "cert-manager.io")
+}
+
+fn default_as_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.filter(|group| !is_default_group(group)))
+}
+
+fn empty_as_default<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IssuerKind, D::Error> {
+    Ok(match Option::<IssuerKind>::deserialize(deserializer)? {
+        Some(IssuerKind::Other(kind)) if kind.is_empty() => IssuerKind::default(),
+        kind => kind.unwrap_or_default(),
+    })
 }
 
 /// The kind of an issuer.
@@ -346,7 +362,7 @@ impl IssuerRef {
 
     /// Whether the issuer is of cert-manager's own group.
     pub fn is_builtin(&self) -> bool {
-        self.group.as_deref().is_none_or(|group| group == "cert-manager.io")
+        self.group.as_deref().is_none_or(is_default_group)
     }
 }
 
@@ -457,6 +473,20 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[test]
+    fn an_issuer_is_the_same_however_its_defaults_are_written() {
+        let read = |json: &str| serde_json::from_str::<IssuerRef>(json).ok();
+        let plain = Some(IssuerRef::cluster("le"));
+        for same in [
+            r#"{"name":"le"}"#,
+            r#"{"name":"le","kind":"","group":""}"#,
+            r#"{"name":"le","kind":"ClusterIssuer","group":"cert-manager.io"}"#,
+        ] {
+            assert_eq!(read(same), plain, "{same}");
+        }
+        assert_ne!(read(r#"{"name":"le","group":"other.example"}"#), plain);
+    }
 
     #[rstest]
     #[case("*", "", true)]

@@ -165,12 +165,14 @@ reasons! {
     NoSolver: ClusterAdmin, Hold;
     /// Other hosts of the Ingress need another issuer; an Ingress can name only one.
     IssuerConflict: AppDeveloper, Hold;
-    /// Another namespace claimed the host first.
+    /// Another namespace claimed the host first, or a name that covers it or that it covers.
     HostTaken: AppDeveloper, Hold;
     /// A Secret of the intended name exists and is not certgate's.
     SecretNameTaken: AppDeveloper, Hold;
     /// A certificate request cannot be read, or not by everybody in the same way.
     RequestUnreadable: AppDeveloper, Hold;
+    /// An Ingress has the name that certgate's own for the host needs, and is not certgate's.
+    CompanionNameTaken: AppDeveloper, Hold;
     /// The Ingress' annotations are so large that ours would exceed Kubernetes' bound.
     AnnotationsFull: AppDeveloper, Hold;
     /// It is not known where the gateway is reached from outside.

@@ -73,6 +73,8 @@ pub struct HostInput<'a> {
     pub companion: Option<&'a companion::Companion>,
     /// The ACME directory that the issuer names, empty where it is no ACME one; `None`: there is no issuer.
     pub server: Option<String>,
+    /// An Ingress that is not certgate's has the companion's name.
+    pub name_taken: bool,
     /// What the approval gate wants to know of the host.
     pub gated: Option<checked::Gated<'a>>,
     /// The other issuers that Certificates for the host wait for.
@@ -439,6 +441,7 @@ pub(crate) mod testing {
             certified: Vec::new(),
             gateway: &GatewayTarget::default(),
             companion: None,
+            name_taken: false,
             gated: None,
             switch: None,
             requested: false,

@@ -5,7 +5,7 @@ use super::{
     ingress::Ingress,
     knowledge::{DomainFacts, Knowledge},
     names,
-    policy::{AutoIssue, Issuance, IssuerKind, IssuerRef, PlainHttp, Policy, Profile, Rule, Subject},
+    policy::{AutoIssue, Issuance, IssuerKind, IssuerRef, PlainHttp, Policy, Profile, Rule, Subject, is_default_group},
     reason::Reason,
 };
 
@@ -186,7 +186,11 @@ fn natural_profile(ingress: &Ingress<'_>) -> Profile {
 pub fn user_issuer(ingress: &Ingress<'_>, added: impl Fn(&str) -> bool) -> UserIssuer {
     let theirs = |key: &str| ingress.annotation(key).filter(|_| !added(key));
     let named = |kind, name: &str, group: Option<&str>| {
-        UserIssuer::One(IssuerRef { kind, name: name.to_owned(), group: group.map(str::to_owned) })
+        UserIssuer::One(IssuerRef {
+            kind,
+            name: name.to_owned(),
+            group: group.filter(|group| !is_default_group(group)).map(str::to_owned),
+        })
     };
     let kind = theirs(names::ISSUER_KIND);
     let group = theirs(names::ISSUER_GROUP);
@@ -197,7 +201,7 @@ pub fn user_issuer(ingress: &Ingress<'_>, added: impl Fn(&str) -> bool) -> UserI
         (Some(name), None) => named(IssuerKind::ClusterIssuer, name, None),
         (None, Some(name)) => {
             let kind = match kind {
-                None | Some("Issuer") => IssuerKind::Issuer,
+                None | Some("" | "Issuer") => IssuerKind::Issuer,
                 Some("ClusterIssuer") => IssuerKind::ClusterIssuer,
                 Some(other) => IssuerKind::Other(other.to_owned()),
             };

@@ -119,7 +119,7 @@ const CONTROLLER: &[(&str, &str, &[&str])] = &[
     ("certgate.dev", "domains", &["list", "watch", "create", "delete"]),
     ("certgate.dev", "domains/status", &["update"]),
     ("certgate.dev", "verifiedhosts", &["list", "watch", "create", "patch", "delete"]),
-    ("networking.k8s.io", "ingresses", &["get", "list", "watch", "create", "patch", "delete"]),
+    ("networking.k8s.io", "ingresses", &["get", "list", "watch", "create", "update", "patch", "delete"]),
     ("", "namespaces", READ),
     ("", "secrets", READ),
     ("cert-manager.io", "certificates", &["list", "watch", "delete"]),

@@ -181,6 +181,17 @@ impl<'l> Team<'l> {
         status: &str,
         reason: Option<&str>,
     ) -> Result<Domain> {
+        self.until_domain_named(host, condition, status, reason).await
+    }
+
+    /// The same by the Domain's name, which for a wildcard is not the host.
+    pub(crate) async fn until_domain_named(
+        &self,
+        host: &str,
+        condition: &str,
+        status: &str,
+        reason: Option<&str>,
+    ) -> Result<Domain> {
         self.lab
             .wait_for(
                 &format!("Domain {host} is {condition}={status} {}", reason.unwrap_or("")),

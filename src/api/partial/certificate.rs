@@ -8,7 +8,7 @@ use k8s_openapi::{
 use kube::api::ObjectMeta;
 use serde::Deserialize;
 
-use crate::core::policy::{IssuerKind, IssuerRef};
+use crate::core::policy::{IssuerKind, IssuerRef, is_default_group};
 
 /// A `cert-manager.io/v1` Certificate.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -141,11 +141,11 @@ impl Certificate {
 impl From<&Issuer> for IssuerRef {
     fn from(issuer: &Issuer) -> Self {
         let kind = match issuer.kind.as_deref() {
-            None | Some("Issuer") => IssuerKind::Issuer,
+            None | Some("" | "Issuer") => IssuerKind::Issuer,
             Some("ClusterIssuer") => IssuerKind::ClusterIssuer,
             Some(other) => IssuerKind::Other(other.to_owned()),
         };
-        let group = issuer.group.clone().filter(|group| group != "cert-manager.io");
+        let group = issuer.group.clone().filter(|group| !is_default_group(group));
         Self { kind, name: issuer.name.clone(), group }
     }
 }
@@ -168,6 +168,21 @@ mod tests {
         assert_eq!(IssuerRef::from(&certificate.spec.issuer_ref), IssuerRef::cluster("le"));
         assert!(certificate.status.not_after.is_some() && certificate.status.renewal_time.is_some());
         Ok(())
+    }
+
+    #[test]
+    fn empty_kinds_and_groups_are_their_defaults() {
+        let read = |json: &str| IssuerRef::from(&serde_json::from_str::<Issuer>(json).unwrap_or_default());
+        let plain = read(r#"{"name":"x"}"#);
+        for same in [
+            r#"{"name":"x","kind":"","group":""}"#,
+            r#"{"name":"x","kind":"Issuer","group":"cert-manager.io"}"#,
+            r#"{"name":"x","kind":null,"group":null}"#,
+        ] {
+            assert_eq!(read(same), plain, "{same}");
+        }
+        assert_eq!(plain.to_string(), "Issuer/x");
+        assert_ne!(read(r#"{"name":"x","group":"other.example"}"#), plain);
     }
 
     #[test]

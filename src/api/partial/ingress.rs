@@ -7,6 +7,9 @@ use serde::{Deserialize, Deserializer};
 
 use crate::core::{ingress as core, names};
 
+/// The API group of Domains.
+const DOMAIN_GROUP: &str = "certgate.dev/";
+
 /// A `networking.k8s.io/v1` Ingress without its backends and all but one of its paths.
 #[derive(Clone, Debug, Default, Deserialize, Resource)]
 #[resource(inherit = "k8s_openapi::api::networking::v1::Ingress")]
@@ -109,7 +112,13 @@ impl Ingress {
     /// Whether it is one that certgate itself made.
     pub fn is_certgates(&self) -> bool {
         let labelled = self.metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(names::COMPANION_OF));
+        // All that certgate makes is a Domain's. What bears its labels alone is a person's, and never written over.
+        let mut owners = self.metadata.owner_references.iter().flatten();
+        let of_domain = owners.any(|owner| {
+            owner.controller == Some(true) && owner.kind == "Domain" && owner.api_version.starts_with(DOMAIN_GROUP)
+        });
         labelled
+            && of_domain
             && core::is_certgates(
                 self.metadata.name.as_deref().unwrap_or_default(),
                 self.spec.ingress_class_name.as_deref(),

@@ -131,8 +131,8 @@ async fn a_companion_never_has_a_backend_that_crashes_a_gateway() {
     Writer::new(script.client.clone()).write_companion(&domain, &companion).await.unwrap();
     let asked = script.asked.lock().await;
     let (method, uri, body) = asked.first().unwrap();
-    assert_eq!(method, "PATCH");
-    assert!(uri.contains("force=true") && uri.contains("fieldManager=certgate-controller"), "{uri}");
+    assert_eq!(method, "POST", "never over one that is there");
+    assert!(uri.contains("fieldManager=certgate-controller"), "{uri}");
     assert_eq!(body["spec"]["defaultBackend"]["resource"], Value::Null);
     assert!(body["spec"]["defaultBackend"]["service"]["name"].is_string());
     assert_eq!(body["spec"]["ingressClassName"], "certgate-companion");

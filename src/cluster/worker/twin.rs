@@ -33,7 +33,7 @@ impl Shared {
             // A write that changes nothing is none to the API server.
             (seen, Some(host), Some(domain)) => {
                 // One that is there is at most brought in step.
-                if let (SeenTwin::None, Some(name)) = (seen, twin::name(ingress)) {
+                if let (SeenTwin::None, Some(name)) = (&seen, twin::name(ingress)) {
                     let (key, name) = (Key::Ingress(namespace.clone(), ingress.clone()), Arc::from(name));
                     let what = contest::digest(host.as_str());
                     if !self.may_write(&key, namespace, &name, what).await {
@@ -41,7 +41,11 @@ impl Shared {
                     }
                     self.wrote(namespace, &name, what);
                 }
-                self.writer.write_twin(&domain, ingress, &host).await?;
+                let uid = match &seen {
+                    SeenTwin::Ours { uid, .. } => Some(uid.as_str()),
+                    _ => None,
+                };
+                self.writer.write_twin(&domain, ingress, &host, uid).await?;
                 tracing::debug!(%namespace, %ingress, %host, "twin in step");
             }
             (_, Some(_), None) => {}

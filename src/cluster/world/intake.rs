@@ -17,7 +17,10 @@ use crate::{
     core::{
         host::Host,
         names,
-        reconcile::{companion::Companion, twin},
+        reconcile::{
+            companion::{self, Companion},
+            twin,
+        },
         record::Present,
     },
 };
@@ -138,6 +141,7 @@ impl Kept for Ingress {
             ns.by_host.entry(host.clone()).or_default().insert(name.clone());
             touched.keys.insert(Key::Host(namespace.clone(), host.clone()));
         }
+        touched.keys.extend(companions_host(&namespace, &name));
         touched.keys.insert(Key::Ingress(namespace, name.clone()));
         ns.ingresses.insert(name, seen);
         world.shared(touched)
@@ -148,9 +152,15 @@ impl Kept for Ingress {
         let name: Arc<str> = Arc::from(name);
         let mut touched = ns.drop_ingress(&namespace_name, &name);
         touched.merge(ns.drop_companion(&namespace_name, &name));
+        touched.keys.extend(companions_host(&namespace_name, &name));
         world.leave_if_empty(namespace);
         world.shared(touched)
     }
+}
+
+/// The host whose companion is to have that name.
+fn companions_host(namespace: &Arc<str>, name: &str) -> Option<Key> {
+    Some(Key::Host(namespace.clone(), companion::host(name)?))
 }
 
 /// The Ingress that is to look after the twin of that name.
@@ -418,7 +428,7 @@ impl Kept for issuer::Issuer {
             touched.keys.extend(ns.all_keys(&namespace));
             world.recount(Some(&namespace));
         }
-        touched
+        world.shared(touched)
     }
 
     fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
@@ -428,7 +438,7 @@ impl Kept for issuer::Issuer {
             touched.keys.extend(ns.all_keys(&namespace_name));
         }
         world.leave_if_empty(namespace);
-        touched
+        world.shared(touched)
     }
 }
 
@@ -440,12 +450,17 @@ impl Kept for issuer::ClusterIssuer {
         world.cluster_issuers.insert(name, facts);
         if news {
             world.recount(None);
+            world.survey_zones();
         }
         Touched { everything: news, ..Touched::default() }
     }
 
     fn lose(world: &mut World, _: &str, name: &str) -> Touched {
-        Touched { everything: world.cluster_issuers.remove(name).is_some(), ..Touched::default() }
+        let news = world.cluster_issuers.remove(name).is_some();
+        if news {
+            world.survey_zones();
+        }
+        Touched { everything: news, ..Touched::default() }
     }
 }
 

@@ -10,6 +10,7 @@ mod companion;
 mod domains;
 mod events;
 mod gate;
+mod hostile;
 mod kept;
 mod limits;
 mod off;
@@ -232,9 +233,10 @@ fn a_deleted_ingress_leaves_nothing_that_renews() {
     cluster.pass(30);
     assert_eq!(cluster.get("Certificate", SECRET), None);
     assert_eq!(cluster.reason(HOST, "Ready").as_deref(), Some("False HostRemoved"));
-    assert_eq!(cluster.get("VerifiedHosts", "certgate"), None);
+    // Made anew it would be injected as it is written, which must not be refused.
+    assert_eq!(cluster.get("VerifiedHosts", "certgate").unwrap()["spec"]["hosts"][HOST], SECRET);
     cluster.pass(7 * 86_400);
-    assert_eq!(cluster.get("Domain", HOST), None);
+    assert_eq!((cluster.get("Domain", HOST), cluster.get("VerifiedHosts", "certgate")), (None, None));
 }
 
 #[test]

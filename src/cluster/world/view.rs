@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{IngressId, Namespace, SeenIngress, World, gate, issuers};
+use super::{IngressId, Namespace, SeenDomain, SeenIngress, World, gate, issuers};
 use crate::{
     api::{
         domain::{Domain, DomainStatus},
@@ -14,11 +14,11 @@ use crate::{
         host::Host,
         issuer::IssuerFacts,
         names,
-        policy::IssuerRef,
+        policy::{Issuance, IssuerRef, Profile},
         reason::Reason,
         reconcile::{
             CertificateView, Checks, Claim, DomainView, HostInput, HostPlan, IssuerView, Notes, Owner, SecretView,
-            Want,
+            Terms, Want,
             checked::Gated,
             claim, companion, host,
             ingress::{self, IngressPlan, Trouble},
@@ -114,6 +114,7 @@ impl World {
             certified,
             gateway: &self.gateway_of(ns, host),
             companion: ns.companions.get(companion::name(host).as_str()),
+            name_taken: ns.ingresses.contains_key(companion::name(host).as_str()),
             gated: gated.map(|(gated, _)| gated),
             switch: self.switch(namespace, ns, host),
             requested: ns.requests.for_host(host).next().is_some(),
@@ -126,7 +127,11 @@ impl World {
     /// The plan for an Ingress; `None`: there is no such Ingress, or nothing may be written.
     pub fn plan_ingress(&self, namespace: &str, name: &str, now: Timestamp) -> Option<(&SeenIngress, IngressPlan)> {
         let seen = self.ingress(namespace, name).filter(|_| !self.is_terminating(namespace))?;
-        Some((seen, ingress::plan(&seen.ingress, self, &self.policy, now)))
+        let mut plan = ingress::plan(&seen.ingress, self, &self.policy, now);
+        if self.twin(namespace, name) == SeenTwin::Foreign {
+            plan.lacks_twin(name);
+        }
+        Some((seen, plan))
     }
 
     /// The troubles of all Ingresses, where certgate has been at work before (there are Domains).
@@ -146,8 +151,10 @@ impl World {
     pub fn plan_verified(&self, namespace: &str, now: Timestamp) -> Option<Verified> {
         let ns = self.namespaces.get(namespace).filter(|_| !self.is_terminating(namespace))?;
         let wanted = ns.domains.iter().filter_map(|(host, seen)| {
-            let lead = ns.ingresses.get(seen.facts.lead.as_deref()?)?;
-            match self.want(lead, host) {
+            let Some(lead) = seen.facts.lead.as_deref() else {
+                return kept(seen).map(|terms| Wanted { host, facts: &seen.facts, terms });
+            };
+            match self.want(ns.ingresses.get(lead)?, host) {
                 Want::Yes(terms) => Some(Wanted { host, facts: &seen.facts, terms }),
                 Want::No(_) => None,
             }
@@ -297,6 +304,15 @@ impl World {
         }
         counts
     }
+}
+
+/// On which terms a host is ordered again should what wanted it come back, which is then injected as it is written; `None`:
+/// it is not kept for that.
+fn kept(seen: &SeenDomain) -> Option<Terms> {
+    seen.domain.status.as_ref().filter(|status| status.kept_until.is_some())?;
+    let verdict = seen.facts.verdict.as_ref().and_then(|verdict| verdict.issuer.clone());
+    let issuer = seen.facts.released_issuer.clone().or(verdict);
+    Some(Terms { issuer, profile: Profile::Standard, issuance: Issuance::Inline })
 }
 
 impl Namespace {

@@ -21,7 +21,7 @@ const MAX_LABEL: usize = 63;
 pub struct Companion {
     /// Its name.
     pub name: String,
-    /// Its uid; empty on one that should be.
+    /// Its uid; empty on one that is to be made.
     pub uid: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
@@ -36,6 +36,17 @@ pub struct Companion {
 /// The companion's name.
 pub fn name(host: &Host) -> String {
     host.secret_name()
+}
+
+/// The host whose companion has that name, where the name tells: one that was cut does not.
+pub fn host(name: &str) -> Option<Host> {
+    let told = name.strip_prefix("certgate-")?;
+    let text = match (told.strip_prefix("wildcard."), told.strip_prefix("literal.")) {
+        (Some(base), _) => format!("*.{base}"),
+        (_, Some(literal)) => literal.to_owned(),
+        _ => told.to_owned(),
+    };
+    Host::parse(&text).ok().filter(|host| self::name(host) == name)
 }
 
 /// The companion that a wanted host should have. `open`: it may be ordered for.

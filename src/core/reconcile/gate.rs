@@ -3,11 +3,11 @@
 
 use jiff::Timestamp;
 
-use super::{HostInput, IssuerView, Owner, Terms};
+use super::{HostInput, IssuerView, Owner, Terms, companion};
 use crate::core::{
     finding::Finding,
     knowledge::Bind,
-    policy::Target,
+    policy::{Issuance, Profile, Target},
     reason::Reason,
     verdict::{Method, Request},
 };
@@ -39,6 +39,9 @@ pub fn standing(input: &HostInput<'_>, terms: &Terms, bind: Option<&Bind>) -> St
     }
     if let Some(name) = foreign(input) {
         return noted(Reason::SecretNameTaken, name);
+    }
+    if input.name_taken && (terms.issuance == Issuance::Companion || terms.profile == Profile::RainbondV5) {
+        return noted(Reason::CompanionNameTaken, &companion::name(host));
     }
     by_issuer(input, terms)
 }

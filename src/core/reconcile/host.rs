@@ -347,7 +347,11 @@ fn follow(input: &HostInput<'_>, lead: &Claim<'_>, terms: &Terms, plan: &mut Hos
 fn write_companion(input: &HostInput<'_>, terms: &Terms, bind: Option<&Bind>, open: bool, plan: &mut HostPlan) {
     match (companion::desired(input, terms, bind, open), input.companion) {
         (Some(desired), Some(present)) if present.is_as(&desired) => {}
-        (Some(desired), _) => plan.effects.push(Effect::WriteCompanion(Box::new(desired))),
+        (Some(_), None) if input.name_taken => {}
+        (Some(desired), present) => {
+            let uid = present.map(|present| present.uid.clone()).unwrap_or_default();
+            plan.effects.push(Effect::WriteCompanion(Box::new(companion::Companion { uid, ..desired })));
+        }
         (None, Some(present)) => plan.effects.push(present.delete()),
         (None, None) => {}
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::twin;
 use crate::core::{
     decide::decide,
-    finding::Lang,
+    finding::{Finding, Lang},
     host::Host,
     ingress::Ingress,
     knowledge::Knowledge,
@@ -38,6 +38,18 @@ pub struct Trouble {
     pub reason: Reason,
     /// In a sentence.
     pub message: String,
+}
+
+// === impl IngressPlan ===
+
+impl IngressPlan {
+    /// An Ingress that is not certgate's has the name of its twin, where it is to have one.
+    pub fn lacks_twin(&mut self, ingress: &str) {
+        let Some((host, name)) = self.twin.as_ref().zip(twin::name(ingress)) else { return };
+        let finding = Finding::new(Reason::CompanionNameTaken, host).note(name);
+        let (host, reason, message) = (host.to_string(), finding.reason, finding.sentence(Lang::En));
+        self.trouble.push(Trouble { host, reason, message });
+    }
 }
 
 /// Plans for an Ingress as last seen.

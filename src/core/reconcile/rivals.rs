@@ -1,8 +1,10 @@
 //! Whose a host is that several namespaces claim: one holds it, and the others are told that it is taken.
 
-use std::cmp::Ordering;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+
+pub mod zone;
 
 /// Something that wants a certificate for a host: an Ingress, a route of Rainbond 6, or a Certificate of its switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,20 +21,35 @@ pub struct Claimant<'a> {
     pub since: Timestamp,
 }
 
+/// How a claimant stands among others; the lesser goes first: who holds the name before who would like to, what is in use
+/// before what is not, then the older, then by namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    /// It does not hold the name already.
+    pub waits: bool,
+    /// No certificate was let through for it.
+    pub unused: bool,
+    /// Since when it claims the name.
+    pub since: Timestamp,
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
 // === impl Claimant ===
 
 impl Claimant<'_> {
-    /// Whether it goes before another: who holds the host before who would like to, what is in use before what is not,
-    /// then the older, then by namespace and name.
-    fn precedence(&self, other: &Self) -> Ordering {
-        let rank = |one: &Self| (!one.holds, !one.in_use, one.since);
-        rank(self).cmp(&rank(other)).then_with(|| (self.namespace, self.name).cmp(&(other.namespace, other.name)))
+    /// How it stands among others.
+    pub fn rank(&self) -> Rank {
+        let Self { namespace, name, holds, in_use, since } = *self;
+        Rank { waits: !holds, unused: !in_use, since, namespace: namespace.into(), name: name.into() }
     }
 }
 
 /// The claimant that holds the host, of all in all namespaces.
 pub fn holder<'a>(claimants: impl IntoIterator<Item = Claimant<'a>>) -> Option<Claimant<'a>> {
-    claimants.into_iter().min_by(Claimant::precedence)
+    claimants.into_iter().min_by_key(Claimant::rank)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ fn kept(cluster: &Cluster) -> [usize; 3] {
             + ns.issuers.len()
             + objects.iter().filter(|empty| !**empty).count()
     };
-    [world.namespaces.values().map(of).sum(), world.namespaces_of.len(), world.budget.sizes().iter().sum()]
+    [world.namespaces.values().map(of).sum(), world.shared.len(), world.budget.sizes().iter().sum()]
 }
 
 #[test]

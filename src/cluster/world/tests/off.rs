@@ -41,6 +41,9 @@ fn an_ingress_that_gains_or_loses_the_companions_label_is_what_it_is_now() {
     let mut companion = cluster.get("Ingress", "shop").unwrap().clone();
     companion["metadata"]["labels"] = json!({"certgate.dev/companion-of": HOST});
     companion["spec"]["ingressClassName"] = json!("certgate-companion");
+    let uid = cluster.get("Domain", HOST).unwrap()["metadata"]["uid"].clone();
+    companion["metadata"]["ownerReferences"] = json!([
+        {"apiVersion": "certgate.dev/v1alpha1", "kind": "Domain", "name": HOST, "uid": uid, "controller": true}]);
     cluster.put("Ingress", companion.clone());
     cluster.pass(5);
     assert!(cluster.world.ingress("team-a", "shop").is_none());

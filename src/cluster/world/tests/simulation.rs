@@ -373,6 +373,9 @@ impl Cluster {
                 let original = &self.objects[&("Ingress", namespace.to_owned(), ingress.to_owned())];
                 let mut twin = twin::object(original, &host).unwrap();
                 twin["metadata"]["namespace"] = json!(namespace);
+                let domain = &self.objects[&("Domain", namespace.to_owned(), host.object_name())];
+                twin["metadata"]["ownerReferences"] = json!([{"apiVersion": "certgate.dev/v1alpha1", "kind": "Domain",
+                    "name": host.object_name(), "uid": domain["metadata"]["uid"], "controller": true}]);
                 // A write that changes nothing is none.
                 let there = self.get("Ingress", twin["metadata"]["name"].as_str().unwrap());
                 if there.is_none_or(|there| there["spec"] != twin["spec"]) {

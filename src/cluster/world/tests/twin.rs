@@ -75,6 +75,8 @@ fn an_ingress_of_the_twins_name_is_left_alone() {
     cluster.put("Ingress", rainbond("rule", HOST));
     cluster.settle();
     assert_eq!(cluster.get("Ingress", TWIN).unwrap()["spec"]["rules"][0]["host"], "other.example.com");
+    let (_, plan) = cluster.world.plan_ingress("team-a", "rule", cluster.now).unwrap();
+    assert!(plan.trouble.iter().any(|trouble| trouble.reason == Reason::CompanionNameTaken), "{:?}", plan.trouble);
 }
 
 #[test]

@@ -66,6 +66,7 @@ fn plan(
         certified: Vec::new(),
         gateway: &GatewayTarget::default(),
         companion: None,
+        name_taken: false,
         checks: &Checks::default(),
         notes: &Notes::default(),
         gated: None,
