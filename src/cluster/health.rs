@@ -28,12 +28,14 @@ pub struct Watches(Mutex<BTreeMap<String, Arc<Health>>>);
 pub struct Health {
     kind: String,
     failing: watch::Sender<Option<Failing>>,
+    /// When the API server last said something; `None`: it never did.
+    heard: Mutex<Option<Instant>>,
 }
 
 /// A watch that is not open.
 #[derive(Clone, Debug)]
 pub struct Failing {
-    /// When it was first seen not to be.
+    /// When the API server was last heard before that; where it never was, when it was first seen not to be open.
     pub since: Instant,
     why: String,
 }
@@ -74,7 +76,7 @@ impl Watches {
 impl Health {
     /// The health of a watch that belongs to no role's [`Watches`]; `kind` is what the log calls it.
     pub fn new(kind: &str) -> Self {
-        Self { kind: kind.to_owned(), failing: watch::Sender::new(None) }
+        Self { kind: kind.to_owned(), failing: watch::Sender::new(None), heard: Mutex::default() }
     }
 
     /// Is told whenever the watch begins to fail or is well again.
@@ -82,8 +84,14 @@ impl Health {
         self.failing.subscribe()
     }
 
+    /// The API server said something, if only that nothing happened.
+    pub fn heard(&self) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
     /// The watch is open, or its kind was listed.
     pub fn well(&self) {
+        self.heard();
         if self.calm() {
             tracing::info!(kind = self.kind, "watching again");
         }
@@ -97,6 +105,8 @@ impl Health {
     /// The watch cannot be opened, or broke. One line of the log for a series of failures.
     pub fn failing(&self, error: &(dyn Error + 'static)) {
         let why = words(error);
+        // A server that goes silent is found out only after a while, and what is known is as old as its last word.
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         self.failing.send_if_modified(|failing| {
             let since = failing.as_ref().map(|failing| failing.since);
             if since.is_some() {
@@ -104,7 +114,7 @@ impl Health {
             } else {
                 tracing::warn!(kind = self.kind, why, "watch failed; trying again");
             }
-            *failing = Some(Failing { since: since.unwrap_or_else(Instant::now), why });
+            *failing = Some(Failing { since: since.or(heard).unwrap_or_else(Instant::now), why });
             since.is_none()
         });
     }
@@ -177,6 +187,20 @@ mod tests {
         assert!(watches.failing_for(later).iter().all(|(_, long)| long.is_zero()));
         watches.clear();
         assert!(watches.failing_for(later).is_empty());
+    }
+
+    #[test]
+    fn how_old_what_is_known_is_counts_from_the_servers_last_word() {
+        let watches = Watches::default();
+        let health = watches.of("Domain");
+        health.well();
+        let word = *health.heard.lock().unwrap();
+        for _ in 0..2 {
+            health.failing(&watcher::Error::InitialListFailed(forbidden()));
+            assert_eq!(health.failing.borrow().as_ref().map(|failing| failing.since), word);
+        }
+        health.well();
+        assert!(*health.heard.lock().unwrap() > word && watches.remarks(Instant::now()).is_empty());
     }
 
     #[test]

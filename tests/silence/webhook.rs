@@ -47,6 +47,8 @@ async fn answers_go_on_from_memory_and_how_old_it_is_is_told() -> Result<()> {
     }
     let said = stale().await?;
     ensure!(said.starts_with("HTTP/1.1 200"), "it goes on answering, so it is ready: {said}");
+    let age = said.split("cannot be watched for ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+    ensure!(age.parse::<u64>()? >= 30, "what is known is as old as the silence, not as its being noticed: {said}");
     let failing = app.metric(&webhook, "certgate_index_watch_failing_seconds").await?;
     ensure!(failing > 0.0, "the metric says so too: {failing}");
 

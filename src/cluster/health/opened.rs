@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use http::Request;
+use http_body_util::BodyExt as _;
 use kube::{Client, client::Body};
 
 use super::Health;
@@ -19,10 +20,18 @@ pub fn heard_by(client: Client, health: Arc<Health>) -> Client {
         async move {
             let watch = is_watch(request.uri());
             let response = client.send(request).await?;
-            if watch && response.status().is_success() {
+            let opened = watch && response.status().is_success();
+            if opened {
                 health.well();
             }
-            Ok::<_, kube::Error>(response)
+            // Bookmarks count: a calm watch is a word from the server now and then.
+            let heard = opened.then_some(health);
+            Ok::<_, kube::Error>(response.map(|body| {
+                body.map_frame(move |frame| {
+                    heard.iter().for_each(|health| health.heard());
+                    frame
+                })
+            }))
         }
     });
     Client::new(service, namespace)
