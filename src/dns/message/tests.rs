@@ -139,7 +139,6 @@ fn a_refusal_need_not_repeat_the_question() {
 #[rstest]
 #[case::short_a(Kind::A, RecordType::A, &[1, 2, 3])]
 #[case::long_aaaa(Kind::Aaaa, RecordType::AAAA, &[0; 17])]
-#[case::caa_without_tag(Kind::Caa, RecordType::CAA, &[0])]
 #[case::tag_beyond_the_end(Kind::Caa, RecordType::CAA, &[0, 9, b'i'])]
 #[case::text_beyond_the_end(Kind::Txt, RecordType::TXT, &[9, b'x'])]
 #[case::name_beyond_the_end(Kind::Ns, RecordType::NS, &[9, b'x'])]
@@ -149,6 +148,20 @@ fn malformed_data_spoils_the_answer(#[case] kind: Kind, #[case] of: RecordType, 
     let question = question(kind);
     let bytes = response(&question, |message| message.answers.push(record("www.example.com", 60, unknown(of, data))));
     assert!(matches!(decode(&bytes, 7, &question), Err(NoReply::Malformed(_))), "{bytes:?}");
+}
+
+/// As the CA's codec reads it: the record is there, and names nobody.
+#[test]
+fn a_caa_record_that_ends_before_its_tag_has_none() {
+    let question = question(Kind::Caa);
+    for data in [&[][..], &[128]] {
+        let of = unknown(RecordType::CAA, data);
+        let bytes = response(&question, |message| message.answers.push(record("www.example.com", 60, of.clone())));
+        let reply = decode(&bytes, 7, &question).unwrap();
+        let expected =
+            Caa { flags: data.first().copied().unwrap_or_default(), tag: String::new(), value: String::new() };
+        assert_eq!(reply.answers.iter().map(|record| record.data.clone()).collect::<Vec<_>>(), [Data::Caa(expected)]);
+    }
 }
 
 #[test]
