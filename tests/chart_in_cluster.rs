@@ -260,9 +260,10 @@ async fn fixtures(calls: &Calls) -> Result<()> {
                 let name = file.display();
                 let called = calls.of_create(&for_create(&object), "team").await.with_context(|| name.to_string())?;
                 let mut documents = Documents::default();
-                documents.add("fixture", &object.to_string())?;
+                documents.add("fixture", &object.to_string());
+                ensure!(documents.faults.is_empty(), "{name}: {:?}", documents.faults);
                 let now = "2026-11-24T12:00:00Z".parse()?;
-                let report: Value = serde_json::from_str(&render::json(&explain(&documents, &policy, now, true)?)?)?;
+                let report: Value = serde_json::from_str(&render::json(&explain(&documents, &policy, now, true).0)?)?;
                 let patch = &report["decisions"][0]["patch"];
                 match called {
                     Some(true) => seen += 1,

@@ -218,7 +218,7 @@ fn a_switch_that_policy_does_not_heed_is_said_to_be_ignored() {
         "{text}"
     );
     assert!(text.contains("(Certificate of Rainbond's switch)\n"), "{text}");
-    assert_eq!(text.matches("but not heeded: `rainbond.routes` is off in the policy").count(), 2, "{text}");
+    assert_eq!(text.matches("but ignored: `rainbond.routes` is off in the policy").count(), 2, "{text}");
     let chinese = String::from_utf8(rainbond(&SWITCHED, off, &["--lang", "zh-CN"]).stdout).unwrap();
     assert_eq!(chinese.matches("被忽略：策略中的 `rainbond.routes`").count(), 2, "{chinese}");
     // Where the switch is off there is nothing to ignore.
@@ -297,10 +297,13 @@ fn unusable_input_is_one_line_and_exit_code_two() {
     fs::write(&policy, "autoIsue: all\n").unwrap();
     let good = fixture("v5/http-custom-domain.yaml");
     let service = fixture("v5/service-outer-shop-web-1-5000out.yaml");
-    let rows: [(Vec<&str>, &str); 5] = [
+    let empty = folder.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    let rows: [(Vec<&str>, &str); 6] = [
         (vec!["-f", "/does/not/exist.yaml"], "/does/not/exist.yaml: cannot be read"),
-        (vec!["-f", broken.to_str().unwrap()], "broken.yaml: neither YAML nor JSON"),
-        (vec!["-f", wrong_type.to_str().unwrap()], "wrong.json, document 1: not a usable Ingress"),
+        (vec!["-f", broken.to_str().unwrap()], "broken.yaml:2: neither YAML nor JSON"),
+        (vec!["-f", wrong_type.to_str().unwrap()], "wrong.json:1: Ingress a: invalid type: integer `7`"),
+        (vec!["-f", empty.to_str().unwrap()], "a folder without a .yaml, .yml or .json file"),
         (vec!["-f", service.to_str().unwrap()], "no Ingress or ApisixRoute"),
         (vec!["-f", good.to_str().unwrap(), "--policy", policy.to_str().unwrap()], "did you mean `autoIssue`"),
     ];
@@ -311,4 +314,98 @@ fn unusable_input_is_one_line_and_exit_code_two() {
         assert!(message.contains(expected), "{message}");
         assert_eq!(message.trim_end().lines().count(), 1, "{message}");
     }
+}
+
+/// What `kubectl get ingress -A -o yaml` prints, an object whose name is made up, a review, and Helm's rendering.
+const AS_PEOPLE_HAVE_IT: &str = r#"
+apiVersion: v1
+items:
+- apiVersion: networking.k8s.io/v1
+  kind: Ingress
+  metadata: {name: one, namespace: team-a, annotations: {certgate.dev/auto-issue: "true"}}
+  spec: {rules: [{host: one.shop-example.com}]}
+  status: {loadBalancer: {}}
+kind: List
+metadata: {resourceVersion: ""}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {generateName: gen-, namespace: team-a, annotations: {certgate.dev/auto-issue: "true"}}
+spec: {rules: [{host: two.shop-example.com}]}
+---
+{"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {"uid": "u", "operation": "CREATE",
+  "namespace": "team-b", "name": "", "object": {"kind": "Ingress", "apiVersion": "networking.k8s.io/v1",
+  "metadata": {"generateName": "new-"}, "spec": {"rules": [{"host": "three.shop-example.com"}]}}, "oldObject": null}}
+---
+# Source: shop/templates/serviceaccount.yaml
+---
+# Source: shop/templates/service.yaml
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+---
+# Source: shop/templates/ingress.yaml
+apiVersion: extensions/v1beta1
+kind: Ingress
+metadata: {name: old, labels: null, annotations: null}
+spec: {tls: null, rules: [{host: four.shop-example.com, http: null}]}
+"#;
+
+#[test]
+fn what_people_have_is_read_as_they_have_it() {
+    let policy = policy();
+    let arguments = ["-f", "-", "-o", "json", "--policy", policy.to_str().unwrap(), "--assume-verified"];
+    let document = decisions(&explain(&arguments, AS_PEOPLE_HAVE_IT));
+    let told: Vec<(&str, &str, &str)> = document["decisions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (&one["name"], &one["hosts"][0]["host"], &one["hosts"][0]["action"]))
+        .map(|(name, host, action)| (name.as_str().unwrap(), host.as_str().unwrap(), action.as_str().unwrap()))
+        .collect();
+    let expected = [
+        ("one", "one.shop-example.com", "inject"),
+        ("gen-*", "two.shop-example.com", "inject"),
+        ("new-*", "three.shop-example.com", "inject"),
+        ("old", "four.shop-example.com", "inject"),
+    ];
+    assert_eq!(told, expected);
+    let remark = document["decisions"][3]["remark"].as_str().unwrap();
+    assert!(remark.contains("networking.k8s.io/v1"), "{remark}");
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_the_rest_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let ingress = |name: &str, rest: &str| {
+        format!(
+            "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: {name}, namespace: shop}}\n{rest}\n"
+        )
+    };
+    fs::write(
+        folder.path().join("a.yaml"),
+        format!("{}---\n{}", ingress("bad", "spec: {rules: 7}"), ingress("good", "")),
+    )
+    .unwrap();
+    fs::write(
+        folder.path().join("b.json"),
+        r#"{"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "json"}}"#,
+    )
+    .unwrap();
+    // As PowerShell writes it.
+    let utf16: Vec<u8> =
+        format!("\u{feff}{}", ingress("windows", "")).encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(folder.path().join("c.yml"), utf16).unwrap();
+    fs::write(folder.path().join("README.md"), "kind: [").unwrap();
+    let output = explain(&["-f", folder.path().to_str().unwrap(), "-o", "json"], "");
+    assert_eq!(output.status.code(), Some(2), "for scripts");
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let names: Vec<&str> =
+        document["decisions"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["good", "json", "windows"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.contains("a.yaml:1: Ingress shop/bad: invalid type: integer `7`") && told.lines().count() == 1,
+        "{told}"
+    );
 }

@@ -12,19 +12,21 @@ use crate::{
     core::{finding::Lang, policy::Policy},
     explain::{
         self,
-        documents::{Documents, DocumentsError, MAX_FILE_OCTETS},
+        documents::{Documents, Fault},
         render,
+        text::{self, MAX_FILE_OCTETS},
     },
 };
 
 /// Tell for each host in the files what certgate does, why, and who must act.
 ///
 /// The files may hold any mix of Ingress, ApisixRoute, Namespace, Domain, Issuer, ClusterIssuer, Certificate and
-/// Secret documents, YAML or JSON, or AdmissionReviews. Nothing is looked up: without a Domain in the
-/// files a flagged host is one that has not been checked yet.
+/// Secret documents, YAML or JSON: what `kubectl get -o yaml` or `helm template` print, or AdmissionReviews. Other kinds
+/// are passed over. Nothing is looked up: without a Domain in the files a flagged host is one that has not been
+/// checked yet. What cannot be read is named on standard error, and the exit code is then 2.
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
-    /// Files to read; `-` for standard input.
+    /// Files to read, or folders of .yaml, .yml and .json files; `-` for standard input.
     #[arg(short, long = "file", required = true, num_args = 1.., value_name = "FILE")]
     file: Vec<PathBuf>,
     /// Policy file; without it nothing is flagged but by annotations, labels and Domains.
@@ -75,9 +77,31 @@ impl From<LangArg> for Lang {
 /// Why nothing can be explained.
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
-    /// A file is unusable.
-    #[error(transparent)]
-    Documents(#[from] DocumentsError),
+    /// A file cannot be read.
+    #[error("{file}: cannot be read: {source}")]
+    Unreadable {
+        /// The file's name as given.
+        file: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file is no text, or a folder is empty.
+    #[error("{file}: {why}")]
+    Unusable {
+        /// The file's name as given.
+        file: String,
+        /// Why.
+        why: String,
+    },
+    /// Files are larger than is read.
+    #[error("{file}: more than {} MiB; split it", MAX_FILE_OCTETS / 1024 / 1024)]
+    TooLarge {
+        /// The file's name as given.
+        file: String,
+    },
+    /// Nothing of what is there can be used.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Faults(Vec<Fault>),
     /// The policy is unusable.
     #[error(transparent)]
     Policy(#[from] crate::config::ConfigError),
@@ -101,17 +125,27 @@ pub enum ExplainError {
 /// Unusable input, naming file and place.
 pub fn run(args: &ExplainArgs) -> Result<ExitCode, ExplainError> {
     let mut documents = Documents::default();
-    for file in &args.file {
+    let mut octets = 0;
+    for file in files(&args.file)? {
         let name = file.display().to_string();
-        let text = read(file).map_err(|source| DocumentsError::Unreadable { file: name.clone(), source })?;
-        documents.add(&name, &text)?;
+        let read = read(&file).map_err(|source| ExplainError::Unreadable { file: name.clone(), source })?;
+        octets += read.len();
+        if octets > MAX_FILE_OCTETS {
+            return Err(ExplainError::TooLarge { file: name });
+        }
+        let text = text::decode(read).map_err(|why| ExplainError::Unusable { file: name.clone(), why })?;
+        documents.add(&name, &text);
     }
     let policy = match &args.policy {
         Some(path) => crate::config::load(path)?,
         None => Policy::default(),
     };
     let now = jiff::Timestamp::now();
-    let explained = explain::explain(&documents, &policy, now, args.assume_verified)?;
+    let (explained, faults) = explain::explain(&documents, &policy, now, args.assume_verified);
+    let faults: Vec<Fault> = documents.faults.into_iter().chain(faults).collect();
+    if explained.is_empty() && !faults.is_empty() {
+        return Err(ExplainError::Faults(faults));
+    }
     if explained.is_empty() {
         let names: Vec<_> = args.file.iter().map(|file| file.display().to_string()).collect();
         return Err(ExplainError::Nothing(names.join(", ")));
@@ -122,16 +156,48 @@ pub fn run(args: &ExplainArgs) -> Result<ExitCode, ExplainError> {
         Output::Yaml => render::yaml(&explained)?,
     };
     anstream::stdout().write_all(text.as_bytes())?;
-    Ok(ExitCode::SUCCESS)
+    for fault in &faults {
+        writeln!(anstream::stderr(), "{fault}")?;
+    }
+    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) })
 }
 
-fn read(file: &std::path::Path) -> std::io::Result<String> {
-    let mut text = String::new();
+/// The files that are asked for: those of a folder are the ones that `kubectl apply -f` takes.
+fn files(asked: &[PathBuf]) -> Result<Vec<PathBuf>, ExplainError> {
+    let mut all = Vec::new();
+    for path in asked {
+        if path.as_os_str() == "-" || !path.is_dir() {
+            all.push(path.clone());
+            continue;
+        }
+        let file = path.display().to_string();
+        let unreadable = |source| ExplainError::Unreadable { file: file.clone(), source };
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?.path();
+            let extension = entry.extension().and_then(std::ffi::OsStr::to_str);
+            if matches!(extension, Some("yaml" | "yml" | "json")) && !entry.is_dir() {
+                found.push(entry);
+            }
+        }
+        if found.is_empty() {
+            let why = "a folder without a .yaml, .yml or .json file".to_owned();
+            return Err(ExplainError::Unusable { file, why });
+        }
+        found.sort_unstable();
+        all.extend(found);
+    }
+    Ok(all)
+}
+
+/// No more than is taken.
+fn read(file: &std::path::Path) -> std::io::Result<Vec<u8>> {
+    let mut octets = Vec::new();
     let limit = MAX_FILE_OCTETS as u64 + 1;
     if file.as_os_str() == "-" {
-        std::io::stdin().take(limit).read_to_string(&mut text)?;
+        std::io::stdin().take(limit).read_to_end(&mut octets)?;
     } else {
-        std::fs::File::open(file)?.take(limit).read_to_string(&mut text)?;
+        std::fs::File::open(file)?.take(limit).read_to_end(&mut octets)?;
     }
-    Ok(text)
+    Ok(octets)
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use super::rainbond::Fate;
+use super::{documents::Document, rainbond::Fate};
 use crate::core::{
     decision::Decision,
     finding::{Finding, Lang},
@@ -37,7 +37,7 @@ pub struct Explained {
     objects: Option<(Value, Value)>,
 }
 
-/// What else is to be said of an object of Rainbond 6.
+/// What else is to be said of an object.
 #[derive(Clone, Debug)]
 pub enum Remark {
     /// Policy does not heed the switch.
@@ -46,6 +46,8 @@ pub enum Remark {
     OtherIssuer(String),
     /// Nothing is held back.
     GateOff,
+    /// Kubernetes no longer serves the version in which an Ingress is written.
+    OldVersion,
 }
 
 // === impl Remark ===
@@ -55,17 +57,23 @@ impl Remark {
     fn sentence(&self, lang: Lang) -> String {
         match (self, lang) {
             (Self::RoutesOff, Lang::En) => {
-                "Rainbond's switch is on, but not heeded: `rainbond.routes` is off in the policy".to_owned()
+                "Rainbond's switch is on, but ignored: `rainbond.routes` is off in the policy".to_owned()
             }
             (Self::RoutesOff, Lang::ZhCn) => {
-                "Rainbond 的自动签发已开启，但被忽略：策略中的 `rainbond.routes` 未启用".to_owned()
+                "Rainbond 的自动签发已开启，但被忽略：策略中的 `rainbond.routes` 未开启".to_owned()
             }
             (Self::OtherIssuer(issuer), Lang::En) => format!("the policy does not name its issuer {issuer}"),
             (Self::OtherIssuer(issuer), Lang::ZhCn) => format!("策略未指定其签发者 {issuer}"),
             (Self::GateOff, Lang::En) => {
-                "it is checked and told of, but no order is held back: `gate.mode` is off in the policy".to_owned()
+                "it is checked and reported, but no order is held back: `gate.mode` is off in the policy".to_owned()
             }
-            (Self::GateOff, Lang::ZhCn) => "仅检查并提示，不会暂缓签发：策略中的 `gate.mode` 为 off".to_owned(),
+            (Self::OldVersion, Lang::En) => "Kubernetes 1.22 and later do not take this apiVersion; write \
+                networking.k8s.io/v1 (`kubectl convert` does it). It is decided on as if it were that"
+                .to_owned(),
+            (Self::OldVersion, Lang::ZhCn) => "Kubernetes 1.22 及以上版本不再接受此 apiVersion，请改为 \
+                networking.k8s.io/v1（可用 `kubectl convert` 转换）；这里按该版本处理"
+                .to_owned(),
+            (Self::GateOff, Lang::ZhCn) => "仅检查并提示，不会暂缓签发：策略中的 `gate.mode` 未开启".to_owned(),
         }
     }
 }
@@ -97,7 +105,7 @@ struct Report<'a> {
 
 impl Explained {
     /// Takes what is printed from a decision.
-    pub fn new(ingress: &Ingress<'_>, decision: &Decision<'_>, before: Value, after: Value) -> Self {
+    pub fn new(found: &Document, ingress: &Ingress<'_>, decision: &Decision<'_>, after: Value) -> Self {
         let hosts = decision
             .hosts
             .iter()
@@ -105,13 +113,13 @@ impl Explained {
         Self {
             kind: "Ingress",
             namespace: ingress.metadata.namespace.to_string(),
-            name: ingress.metadata.name.to_string(),
+            name: found.name(),
             profile: decision.profile.as_str(),
             lead: decision.lead,
             hosts: hosts.collect(),
             patch: decision.patch.clone(),
-            remark: None,
-            objects: Some((before, after)),
+            remark: found.is_old().then_some(Remark::OldVersion),
+            objects: Some((found.object.clone(), after)),
         }
     }
 
@@ -196,7 +204,10 @@ pub fn person(explained: &[Explained], lang: Lang) -> Result<String, serde_saphy
             let (sentence, name) = (finding.sentence(lang), readable(&host.host));
             // What is wrong with the issuer, say, names no host.
             let of = if sentence.contains(&*name) { String::new() } else { format!("{name}: ") };
-            let _ = writeln!(out, "  {style}{:<8}{style:#} {of}{sentence}", host.action);
+            let _ = match lang {
+                Lang::En => writeln!(out, "  {style}{:<8}{style:#} {of}{sentence}", host.action),
+                Lang::ZhCn => writeln!(out, "  {style}{}{style:#}  {of}{sentence}", in_chinese(host.action)),
+            };
             if *who != WhoActs::Nobody {
                 let label = if lang == Lang::En { "who acts" } else { "处理人" };
                 let _ = writeln!(out, "           {label}: {}  [{}]", text::who(*who, lang), host.reason);
@@ -219,6 +230,19 @@ pub fn person(explained: &[Explained], lang: Lang) -> Result<String, serde_saphy
         }
     }
     Ok(out)
+}
+
+/// The word for what is done, each of two characters.
+fn in_chinese(action: &str) -> &str {
+    match action {
+        "inject" => "签发",
+        "hold" => "暂缓",
+        "skip" => "跳过",
+        "withdraw" => "撤除",
+        "approve" => "批准",
+        "tell" => "提示",
+        other => other,
+    }
 }
 
 fn readable(host: &str) -> Cow<'_, str> {

@@ -9,7 +9,7 @@ use kube::{api::ObjectMeta, core::PartialObjectMeta};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::documents::{Document, Documents, DocumentsError};
+use super::documents::{Document, Documents};
 use crate::{
     api::{
         domain::{Domain, DomainSpec},
@@ -39,34 +39,31 @@ const ASSUMED: std::time::Duration = std::time::Duration::from_secs(3600);
 /// Ready and solves HTTP-01: nothing is looked up. `assume_verified`: every
 /// question to DNS is answered well. `instead`: the index of an Ingress that
 /// stands for all others of its name.
-///
-/// # Errors
-/// Where a document's fields have wrong types, naming file and place.
 pub fn world(
     documents: &Documents,
     policy: &Policy,
     now: Timestamp,
     assume_verified: bool,
     instead: Option<usize>,
-) -> Result<World, DocumentsError> {
+) -> World {
     let mut world = World::new(Arc::new(policy.clone()));
-    see::<PartialObjectMeta<v1::Namespace>>(&documents.namespaces, "Namespace", &mut world)?;
-    see::<PartialObjectMeta<v1::Secret>>(&documents.secrets, "Secret", &mut world)?;
-    see::<Domain>(&documents.domains, "Domain", &mut world)?;
-    see::<Certificate>(&documents.certificates, "Certificate", &mut world)?;
-    see::<ApisixRoute>(&documents.routes, "ApisixRoute", &mut world)?;
+    see::<PartialObjectMeta<v1::Namespace>>(&documents.namespaces, &mut world);
+    see::<PartialObjectMeta<v1::Secret>>(&documents.secrets, &mut world);
+    see::<Domain>(&documents.domains, &mut world);
+    see::<Certificate>(&documents.certificates, &mut world);
+    see::<ApisixRoute>(&documents.routes, &mut world);
     // A Certificate alone is not one that no route needs.
     ApisixRoute::listed(&mut world, !documents.routes.is_empty());
     for found in &documents.issuers {
         let one = std::slice::from_ref(found);
         match found.object.get("kind").and_then(serde_json::Value::as_str) {
-            Some("Issuer") => see::<issuer::Issuer>(one, "Issuer", &mut world)?,
-            _ => see::<issuer::ClusterIssuer>(one, "ClusterIssuer", &mut world)?,
+            Some("Issuer") => see::<issuer::Issuer>(one, &mut world),
+            _ => see::<issuer::ClusterIssuer>(one, &mut world),
         }
     }
-    see::<ingress::Ingress>(&documents.ingresses, "Ingress", &mut world)?;
+    see::<ingress::Ingress>(&documents.ingresses, &mut world);
     if let Some(instead) = instead.and_then(|index| documents.ingresses.get(index)) {
-        see::<ingress::Ingress>(std::slice::from_ref(instead), "Ingress", &mut world)?;
+        see::<ingress::Ingress>(std::slice::from_ref(instead), &mut world);
     }
     assume_issuers(documents, policy, &mut world);
     if assume_verified {
@@ -78,24 +75,21 @@ pub fn world(
             break;
         }
     }
-    Ok(world)
+    world
 }
 
-fn see<K: Kept + DeserializeOwned>(
-    found: &[Document],
-    what: &'static str,
-    world: &mut World,
-) -> Result<(), DocumentsError> {
+fn see<K: Kept + DeserializeOwned>(found: &[Document], world: &mut World) {
     for document in found {
-        let mut object = document.object.clone();
+        let mut object = document.named();
         // Files have no order in time; what is read last is what there is.
         if let Some(metadata) = object.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
             metadata.remove("resourceVersion");
         }
-        let object: K = serde_json::from_value(object).map_err(|error| document.origin.unusable(what, &error))?;
-        object.see(world);
+        // Those that cannot be read were told of when they were sorted in.
+        if let Ok(object) = serde_json::from_value::<K>(object) {
+            object.see(world);
+        }
     }
-    Ok(())
 }
 
 /// Adds the policy's issuers that no document describes.
