@@ -56,3 +56,21 @@ fn an_ingress_that_gains_or_loses_the_companions_label_is_what_it_is_now() {
     assert_eq!(cluster.reason(HOST, "Ready").as_deref(), Some("True Issued"));
     assert_eq!(cluster.orders.len(), 1);
 }
+
+#[test]
+fn a_certificate_that_another_ingress_asks_for_is_not_deleted_again_and_again() {
+    // It names our Secret, and no rule of it the host: deleted, its Certificate would be made anew at once, for ever.
+    let mut cluster = Cluster::new(POLICY);
+    let mut object = ingress("theirs", "other.example.net");
+    object["metadata"]["annotations"] = json!({"cert-manager.io/cluster-issuer": "le"});
+    object["spec"]["tls"] = json!([{"hosts": [HOST], "secretName": SECRET}]);
+    cluster.put("Ingress", object);
+    cluster.pass(600);
+    assert!(cluster.get("Certificate", SECRET).is_some());
+    assert_eq!(cluster.orders, [HOST], "by cert-manager, for whom its owner asked");
+    // Once nobody asks any more, it goes.
+    cluster.shim_is_down = true;
+    cluster.put("Ingress", ingress("theirs", "other.example.net"));
+    cluster.pass(600);
+    assert_eq!(cluster.get("Certificate", SECRET), None);
+}
