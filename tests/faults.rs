@@ -11,6 +11,8 @@
 #[path = "support/cluster.rs"]
 #[allow(dead_code, reason = "each test binary uses its part of it")]
 mod cluster;
+#[path = "faults/objects.rs"]
+mod objects;
 
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+use k8s_openapi::api::core::v1;
+use kube::core::PartialObjectMeta;
 use serde_json::json;
 
 use super::*;
@@ -319,4 +321,33 @@ async fn what_is_deleted_or_nudged_is_what_the_plan_was_made_for() {
     let ours: Vec<_> = asked[before..].iter().map(|(method, _, body)| (method.as_str(), body)).collect();
     assert!(ours.iter().any(|(method, body)| *method == "DELETE" && body["preconditions"]["uid"] == "of-the-plan"));
     assert!(ours.iter().any(|(method, body)| *method == "PATCH" && body["metadata"]["uid"] == "of-the-plan"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_is_not_woken_for_what_another_one_announced() {
+    let written = json!({"apiVersion": "certgate.dev/v1alpha1", "kind": "VerifiedHosts",
+        "metadata": {"name": "certgate", "namespace": "x"}, "spec": {"issuer": "internal"}});
+    let mut fixture = guarded(std::iter::repeat_n((200, written), 3), true);
+    fixture.worker.abort();
+    let _ = (&mut fixture.worker).await;
+    let shared = &fixture.shared;
+    for name in ["a", "b"] {
+        let namespace: PartialObjectMeta<v1::Namespace> = object(json!({"metadata": {"name": name}}));
+        shared.change(|world| namespace.see(world));
+    }
+    let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+    let announced = verified::Announced::since(Instant::now());
+    shared.announced.lock().unwrap().insert((a.clone(), Host::parse("www.example.com").unwrap()), announced);
+    // What comes at once is taken; what is left waits for its time.
+    let left = async || {
+        while let Ok(Some(key)) = tokio::time::timeout(Duration::from_secs(2), shared.queue.next()).await {
+            shared.queue.done(&key);
+        }
+        shared.queue.depth().waiting
+    };
+    assert_eq!(left().await, 0);
+    shared.verified(&b).await.unwrap();
+    assert_eq!(left().await, 0, "it has nothing to come back for");
+    shared.verified(&a).await.unwrap();
+    assert_eq!(left().await, 1);
 }

@@ -46,6 +46,15 @@ pub(super) struct Announced {
     written: Option<Instant>,
 }
 
+#[cfg(test)]
+impl Announced {
+    /// One that waits to be written.
+    pub(super) fn since(since: Instant) -> Self {
+        let entry = Entry { secret: "s".to_owned(), issuer: None };
+        Self { entry, since, written: None }
+    }
+}
+
 /// By namespace and host.
 pub(super) type Announcements = HashMap<(Arc<str>, Host), Announced>;
 
