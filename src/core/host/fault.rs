@@ -88,7 +88,7 @@ mod tests {
     #[case("-www.example.com", Some(Fault::EdgeHyphen("-www")))]
     #[case("qa--checkout.example.com", Some(Fault::Hyphens("qa--checkout")))]
     #[case("*.qa--checkout.example.com", Some(Fault::Hyphens("qa--checkout")))]
-    #[case("xn--a.example.com", Some(Fault::Punycode("xn--a")))]
+    #[case("xn--999999b.example.com", Some(Fault::Punycode("xn--999999b")))]
     #[case("a.b.c.d.e.f.g.h.i.example.com", Some(Fault::Labels(11)))]
     #[case("www.example.com", None)]
     #[case("a--b.example.com", None)]
