@@ -48,10 +48,16 @@ use self::{
     layout::Frame,
     query::Query,
 };
-use crate::{core::finding::Lang, status::Row};
+use crate::{
+    core::finding::Lang,
+    server::{house::Guarded, seats::Bounds},
+    status::Row,
+};
 
 /// Browsers that follow at one time.
 const VIEWERS: usize = 64;
+/// The most connections, those of viewers among them.
+const CONNECTIONS: usize = 256;
 /// How often a quiet stream shows that it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
@@ -114,7 +120,8 @@ impl Page {
     /// # Errors
     /// The socket fails.
     pub async fn serve(self, socket: TcpListener) -> std::io::Result<()> {
-        axum::serve(socket, self.router()).await
+        let bounds = Bounds { all: CONNECTIONS, unanswered: CONNECTIONS / 2 };
+        axum::serve(Guarded::new(socket, bounds), self.router()).await
     }
 
     /// The hosts, and what they are shown in: both of one moment.

@@ -16,7 +16,7 @@ mod support;
 
 use std::{
     sync::{Arc, Mutex, mpsc},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -25,19 +25,22 @@ use certgate::{
     server::{
         client_auth::{ClientNames, verifier},
         http::{Application, MAX_BODY, Reply},
+        seats::Bounds,
     },
 };
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use prometheus_client::registry::Registry;
 use rstest::rstest;
+use rustls_pki_types::ServerName;
 use support::*;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     sync::Notify,
     time::timeout,
 };
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 const SOON: Duration = Duration::from_millis(200);
 
@@ -205,14 +208,118 @@ async fn what_is_no_tls_is_turned_away_and_costs_the_others_nothing() {
 #[tokio::test]
 async fn connections_are_bounded_and_a_place_becomes_free() {
     let mut setup = Setup::default();
-    setup.limits.connections = 2;
+    setup.limits.connections = Bounds { all: 2, unanswered: 2 };
     let server = serve(setup).await;
-    let (mut first, second) = (server.connect().await, server.connect().await);
+    let mut first = server.connect().await;
     first.ask("1", "www.example.com").await;
-    assert!(server.dial().await.is_err(), "the third is turned away");
-    first.ask("2", "www.example.com").await;
-    drop(second);
-    eventually("a place", async || server.dial().await.is_ok()).await;
+    let mut second = server.dial().await.unwrap();
+    let mut third = server.connect().await;
+    assert_eq!(until_closed(&mut second).await, b"", "who never asked anything goes");
+    third.ask("2", "www.example.com").await;
+    first.ask("3", "www.example.com").await;
+    let metrics = server.metrics();
+    assert!(metrics.contains(r#"certgate_server_refusals_total{why="connections"} 1"#), "{metrics}");
+    eventually("the gauge", async || server.metrics().contains("certgate_server_connections 2\n")).await;
+}
+
+/// A connection from another address of this machine, as another Pod's.
+async fn from_elsewhere(server: &Served, last: u8) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, last], 0).into()).unwrap();
+    socket.connect(server.address).await.unwrap()
+}
+
+/// The same after its handshake.
+async fn tls_from_elsewhere(server: &Served, last: u8) -> TlsStream<TcpStream> {
+    let stream = from_elsewhere(server, last).await;
+    let connector = TlsConnector::from(Arc::new(server.trust().with_no_client_auth()));
+    connector.connect(ServerName::try_from(NAME).unwrap(), stream).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_house_full_of_idle_connections_keeps_the_api_server_out_for_no_moment() {
+    // No clock helps: whoever is idle may stay for as long as there is room. Both ends are in this process.
+    let files = certgate::server::descriptors::limit().unwrap_or(usize::MAX);
+    let bounds = Bounds::default().within(files / 2);
+    let mut setup = Setup::default();
+    setup.limits.connections = bounds;
+    for limit in
+        [&mut setup.limits.connection.handshake, &mut setup.limits.connection.first, &mut setup.limits.connection.head]
+    {
+        *limit = 10 * DEADLINE;
+    }
+    let server = serve(setup).await;
+    let mut kept = server.connect().await;
+    kept.ask("before", "www.example.com").await;
+
+    // From two Pods: handshakes that never go on, ones that are done, heads and bodies that do not come.
+    let mut crowd = Vec::new();
+    for number in 0..bounds.all + 100 {
+        crowd.push(from_elsewhere(&server, if number % 2 == 0 { 8 } else { 9 }).await);
+    }
+    let mut idle = Vec::new();
+    for number in 0..90 {
+        let mut stream = tls_from_elsewhere(&server, 8 + number % 2).await;
+        let sent: &[u8] = match number % 3 {
+            0 => b"",
+            1 => b"POST /mutate HTTP/1.1\r\nhost: x\r\n",
+            _ => b"POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{",
+        };
+        stream.write_all(sent).await.unwrap();
+        idle.push(stream);
+    }
+    let refused = || {
+        let metrics = server.metrics();
+        let line =
+            metrics.lines().find_map(|line| line.strip_prefix(r#"certgate_server_refusals_total{why="connections"} "#));
+        line.and_then(|count| count.parse::<usize>().ok()).unwrap_or_default()
+    };
+    eventually("the house is full", async || refused() >= 191).await;
+
+    let begun = Instant::now();
+    for round in 0..20 {
+        server.connect().await.ask(&format!("new-{round}"), "www.example.com").await;
+        kept.ask(&format!("kept-{round}"), "www.example.com").await;
+    }
+    assert!(begun.elapsed() < DEADLINE / 2, "{:?} for twenty new connections", begun.elapsed());
+}
+
+#[tokio::test]
+async fn nor_does_one_that_is_full_of_connections_that_asked_once() {
+    let mut setup = Setup::default();
+    setup.limits.connections = Bounds { all: 16, unanswered: 8 };
+    let server = serve(setup).await;
+    let mut kept = server.connect().await;
+    kept.ask("before", "www.example.com").await;
+    let mut crowd = Vec::new();
+    for number in 0..40 {
+        let mut one = Connection::over(tls_from_elsewhere(&server, 9).await).await;
+        one.ask(&format!("crowd-{number}"), "www.example.com").await;
+        crowd.push(one);
+    }
+    let mut new = Vec::new();
+    for round in 0..6 {
+        let mut one = server.connect().await;
+        one.ask(&format!("new-{round}"), "www.example.com").await;
+        new.push(one);
+    }
+    // However long it has been idle.
+    kept.ask("after", "www.example.com").await;
+    for one in &mut new {
+        one.ask("again", "www.example.com").await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_never_asks_is_closed_soon_and_one_that_did_is_kept() {
+    let mut setup = Setup::default();
+    setup.limits.connection.first = SOON;
+    let server = serve(setup).await;
+    let mut kept = server.connect().await;
+    kept.ask("before", "www.example.com").await;
+    let mut unused = server.dial().await.unwrap();
+    assert_eq!(until_closed(&mut unused).await, b"");
+    kept.ask("after", "www.example.com").await;
 }
 
 #[tokio::test]
@@ -238,6 +345,27 @@ async fn large_bodies_share_a_budget_and_small_ones_need_none() {
     // The budget is whole again.
     let large = server.connect().await.send(post(review_padded("u", "www.example.com", 900_000))).await.unwrap();
     assert_eq!(large.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn bodies_that_trickle_in_keep_no_large_one_waiting() {
+    let mut setup = Setup::default();
+    setup.limits.request.budget = 1 << 20;
+    setup.limits.connection.body = 10 * DEADLINE;
+    let server = serve(setup).await;
+    let head = "POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 4000000\r\n\r\n";
+    let mut stalled = Vec::new();
+    for _ in 0..4 {
+        let mut stream = server.dial().await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b' '; 600_000]).await.unwrap();
+        stalled.push(stream);
+    }
+    for _ in 0..3 {
+        let large = post(review_padded("u", "www.example.com", 900_000));
+        let answer = timeout(DEADLINE, server.connect().await.send(large)).await.expect("not kept waiting").unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
 }
 
 /// Answers a large body, of whose arrival it tells, once a small one has been answered.

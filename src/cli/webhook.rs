@@ -26,6 +26,7 @@ use crate::{
         admin::Admin,
         certificate::ServingCertificate,
         client_auth::{self, ClientAuthError, ClientNames},
+        descriptors,
         listener::{self, Limits, ListenError, Listener},
         readiness::{PublishedTrust, Readiness},
         shutdown::{Grace, Phase, Shutdown, Signals},
@@ -221,8 +222,11 @@ impl Webhook {
             AdmissionMetrics::register(registry),
             args.approver(),
         );
-        let listener =
-            Listener::new(socket, tls, clients, admission, Limits::default(), metrics.clone(), shutdown.clone());
+        let mut limits = Limits::default();
+        if let Some(files) = descriptors::limit() {
+            limits.connections = limits.connections.within(files);
+        }
+        let listener = Listener::new(socket, tls, clients, admission, limits, metrics.clone(), shutdown.clone());
         let trust = PublishedTrust::new(args.webhook_configuration.clone(), args.namespace.clone(), files.is_some());
         let approval = args.approval_configuration.as_ref();
         let approval = approval.map(|name| PublishedTrust::new(name.clone(), args.namespace.clone(), files.is_some()));

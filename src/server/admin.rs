@@ -9,12 +9,18 @@ use prometheus_client::{encoding::text::encode, registry::Registry};
 use tokio::net::TcpListener;
 
 use super::{
+    house::Guarded,
     readiness::Readiness,
+    seats::Bounds,
     shutdown::{Phase, Shutdown},
 };
 
 /// What `/metrics` is written in.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The most connections: the kubelet and Prometheus need one each, and whoever else comes takes none of the webhook's
+/// file descriptors.
+const CONNECTIONS: usize = 64;
 
 /// What the admin server tells of.
 pub struct Admin {
@@ -45,7 +51,8 @@ impl Admin {
     /// # Errors
     /// The socket fails.
     pub async fn serve(self: Arc<Self>, socket: TcpListener) -> std::io::Result<()> {
-        axum::serve(socket, self.router()).await
+        let bounds = Bounds { all: CONNECTIONS, unanswered: CONNECTIONS / 2 };
+        axum::serve(Guarded::new(socket, bounds), self.router()).await
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -35,6 +35,9 @@ const MAX_BUFFER: usize = 256 * 1024;
 pub struct ConnectionLimits {
     /// For the TLS handshake.
     pub handshake: Duration,
+    /// From then to the first octet of the first request. Go's client opens connections ahead of need, and opens another
+    /// where one was closed before its use.
+    pub first: Duration,
     /// For the head of a request, from its first octet.
     pub head: Duration,
     /// For the body of a request, waiting for the byte budget included.
@@ -61,6 +64,7 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             handshake: Duration::from_secs(10),
+            first: Duration::from_secs(10),
             head: Duration::from_secs(10),
             body: Duration::from_secs(15),
             idle: Duration::from_secs(150),
@@ -68,24 +72,31 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// Serves one connection until it ends.
+/// Serves one connection until it ends. `answered`: told when the first request has been answered.
 pub async fn serve<A: Application, S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     gate: &Gate<A>,
     limits: ConnectionLimits,
     shutdown: &Shutdown,
+    clock: &Arc<Clock>,
+    answered: impl Fn(),
 ) -> End {
-    let clock = Arc::new(Clock::new());
+    clock.note(Waiting::First);
+    let known = AtomicBool::new(false);
     let service = service_fn(|request| {
         clock.note(Waiting::Body);
-        let clock = &clock;
+        let (known, answered) = (&known, &answered);
         async move {
             let response = gate.serve(request, shutdown.phase() != Phase::Running).await;
             clock.note(Waiting::Idle);
+            if !known.load(Ordering::Relaxed) && response.status().is_success() {
+                known.store(true, Ordering::Relaxed);
+                answered();
+            }
             Ok::<_, Infallible>(response)
         }
     });
-    let io = TokioIo::new(Timed { stream, clock: Arc::clone(&clock) });
+    let io = TokioIo::new(Timed { stream, clock: Arc::clone(clock) });
     let mut connection = pin!(
         http1::Builder::new()
             .header_read_timeout(None)
@@ -118,11 +129,13 @@ enum Waiting {
     Head,
     Body,
     Idle,
+    First,
 }
 
 /// What a connection waits for and since when, in one atomic: milliseconds
 /// since `start` times four, plus the kind.
-struct Clock {
+#[derive(Debug)]
+pub struct Clock {
     start: Instant,
     state: AtomicU64,
 }
@@ -137,16 +150,33 @@ struct Timed<S> {
 
 impl ConnectionLimits {
     fn tick(&self) -> Duration {
-        (self.head.min(self.body).min(self.idle) / 4).max(Duration::from_millis(10))
+        (self.head.min(self.body).min(self.idle).min(self.first) / 4).max(Duration::from_millis(10))
     }
 }
 
 // === impl Clock ===
 
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Clock {
-    fn new() -> Self {
-        // Idle, not waiting for a head: Go's client opens connections ahead of need.
-        Self { start: Instant::now(), state: AtomicU64::new(Waiting::Idle as u64) }
+    /// Of a connection that has just come.
+    pub fn new() -> Self {
+        Self { start: Instant::now(), state: AtomicU64::new(Waiting::First as u64) }
+    }
+
+    /// How long it has been waiting for its peer.
+    pub fn waited(&self) -> Duration {
+        let state = self.state.load(Ordering::Relaxed);
+        Duration::from_millis(self.millis().saturating_sub(state >> 2))
+    }
+
+    /// It is between requests from now on.
+    pub(super) fn rest(&self) {
+        self.note(Waiting::Idle);
     }
 
     fn millis(&self) -> u64 {
@@ -158,7 +188,8 @@ impl Clock {
     }
 
     fn is_idle(&self) -> bool {
-        self.state.load(Ordering::Relaxed) & 3 == Waiting::Idle as u64
+        let kind = self.state.load(Ordering::Relaxed) & 3;
+        kind == Waiting::Idle as u64 || kind == Waiting::First as u64
     }
 
     fn overdue(&self, limits: &ConnectionLimits) -> Option<End> {
@@ -167,6 +198,7 @@ impl Clock {
         let (limit, end) = match state & 3 {
             kind if kind == Waiting::Head as u64 => (limits.head, End::Head),
             kind if kind == Waiting::Body as u64 => (limits.body, End::Body),
+            kind if kind == Waiting::First as u64 => (limits.first, End::Idle),
             _ => (limits.idle, End::Idle),
         };
         (waited >= limit).then_some(end)

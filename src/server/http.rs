@@ -1,6 +1,15 @@
 //! One request: its path, method, type and size are checked, its body is read
 //! within a budget, and the [`Application`] answers it.
 
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
@@ -10,7 +19,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, SizeHint};
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
-    sync::{Semaphore, SemaphorePermit},
+    sync::{Notify, Semaphore, SemaphorePermit},
 };
 
 use crate::telemetry::metrics::{Refusal, ServerMetrics};
@@ -51,11 +60,17 @@ pub struct RequestLimits {
 /// times the bound on connections is what small bodies can cost.
 const SMALL_BODY: usize = 64 * 1024;
 
+/// How long a large body takes that comes from an API server, and more than that.
+const LONG_UPLOAD: Duration = Duration::from_millis(500);
+/// How often it is looked, while the budget is used up, who has been at it for that long.
+const SHORTAGE: Duration = Duration::from_millis(100);
+
 /// Stands between connections and the application.
 pub struct Gate<A> {
     application: A,
     limits: RequestLimits,
     budget: Semaphore,
+    uploads: Uploads,
     metrics: ServerMetrics,
 }
 
@@ -95,7 +110,7 @@ impl<A: Application> Gate<A> {
     /// A gate in front of `application`.
     pub fn new(application: A, limits: RequestLimits, metrics: ServerMetrics) -> Self {
         let budget = Semaphore::new(limits.budget.min(Semaphore::MAX_PERMITS));
-        Self { application, limits, budget, metrics }
+        Self { application, limits, budget, uploads: Uploads::default(), metrics }
     }
 
     /// Answers one request. Never an error: what goes wrong is a status code.
@@ -142,6 +157,26 @@ impl<A: Application> Gate<A> {
         }
     }
 
+    /// Waits for a part of the budget. Whoever has been sending for long ends for whoever needs it.
+    async fn pay(&self, due: u32, upload: &Upload<'_>) -> Result<SemaphorePermit<'_>, Refusal> {
+        let mut permit = std::pin::pin!(self.budget.acquire_many(due));
+        loop {
+            tokio::select! {
+                biased;
+                permit = permit.as_mut() => return permit.map_err(|_| Refusal::Budget),
+                () = upload.ended() => return Err(Refusal::Budget),
+                // Not ready at once: there is no room.
+                () = std::future::ready(()) => self.uploads.end_longest(upload.number),
+            }
+            tokio::select! {
+                biased;
+                permit = permit.as_mut() => return permit.map_err(|_| Refusal::Budget),
+                () = upload.ended() => return Err(Refusal::Budget),
+                () = tokio::time::sleep(SHORTAGE) => {}
+            }
+        }
+    }
+
     /// Reads a body. What arrives beyond [`SMALL_BODY`] is paid from the budget as it
     /// arrives, so an announcement alone costs nobody anything.
     async fn read<B: Body<Data = Bytes> + Unpin>(
@@ -151,7 +186,16 @@ impl<A: Application> Gate<A> {
         let mut first = Bytes::new();
         let mut whole = BytesMut::new();
         let mut paid: Option<SemaphorePermit<'_>> = None;
-        while let Some(frame) = body.frame().await {
+        let mut upload: Option<Upload<'_>> = None;
+        loop {
+            let frame = match &upload {
+                None => body.frame().await,
+                Some(upload) => tokio::select! {
+                    frame = body.frame() => frame,
+                    () = upload.ended() => return Err(Refusal::Budget),
+                },
+            };
+            let Some(frame) = frame else { break };
             let Ok(data) = frame.map_err(|_| Refusal::Body)?.into_data() else { continue };
             let size = first.len() + whole.len() + data.len();
             if size > self.limits.body {
@@ -160,7 +204,8 @@ impl<A: Application> Gate<A> {
             let due = size.saturating_sub(SMALL_BODY) - paid.as_ref().map_or(0, SemaphorePermit::num_permits);
             if due > 0 {
                 let due = u32::try_from(due).map_err(|_| Refusal::TooLarge)?;
-                let permit = self.budget.acquire_many(due).await.map_err(|_| Refusal::Budget)?;
+                let upload = upload.get_or_insert_with(|| self.uploads.begin());
+                let permit = self.pay(due, upload).await?;
                 match &mut paid {
                     Some(paid) => paid.merge(permit),
                     None => paid = Some(permit),
@@ -179,6 +224,61 @@ impl<A: Application> Gate<A> {
             whole.extend_from_slice(&data);
         }
         Ok((if whole.is_empty() { first } else { whole.freeze() }, paid))
+    }
+}
+
+/// The large bodies under way, the longest first.
+#[derive(Default)]
+struct Uploads {
+    under_way: Mutex<BTreeMap<u64, (Instant, Arc<Notify>)>>,
+    next: AtomicU64,
+}
+
+/// One of them.
+struct Upload<'u> {
+    uploads: &'u Uploads,
+    number: u64,
+    end: Arc<Notify>,
+}
+
+// === impl Uploads ===
+
+impl Uploads {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, (Instant, Arc<Notify>)>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self) -> Upload<'_> {
+        let (number, end) = (self.next.fetch_add(1, Ordering::Relaxed), Arc::new(Notify::new()));
+        self.lock().insert(number, (Instant::now(), end.clone()));
+        Upload { uploads: self, number, end }
+    }
+
+    /// Ends the one that has been under way longest, if that is long for an API server, and another than `own`.
+    fn end_longest(&self, own: u64) {
+        let mut under_way = self.lock();
+        let longest = under_way.iter().next().map(|(number, (begun, _))| (*number, begun.elapsed()));
+        if let Some((number, elapsed)) = longest
+            && number != own
+            && elapsed >= LONG_UPLOAD
+            && let Some((_, end)) = under_way.remove(&number)
+        {
+            end.notify_one();
+        }
+    }
+}
+
+// === impl Upload ===
+
+impl Upload<'_> {
+    async fn ended(&self) {
+        self.end.notified().await;
+    }
+}
+
+impl Drop for Upload<'_> {
+    fn drop(&mut self) {
+        self.uploads.lock().remove(&self.number);
     }
 }
 

@@ -6,7 +6,6 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     task::JoinSet,
     time::timeout,
 };
@@ -14,8 +13,10 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     client_auth::ClientNames,
-    connection::{self, ConnectionLimits, End},
+    connection::{self, Clock, ConnectionLimits, End},
+    house::{House, Seat, is_of_one_connection},
     http::{Application, Gate, RequestLimits},
+    seats::Bounds,
     shutdown::{Grace, Phase, Shutdown},
 };
 use crate::telemetry::{
@@ -24,13 +25,13 @@ use crate::telemetry::{
 };
 
 /// The pause after an accept that failed for want of something (descriptors, memory).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// Bounds on what the listener takes on.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Open connections.
-    pub connections: usize,
+    pub connections: Bounds,
     /// Times of a connection.
     pub connection: ConnectionLimits,
     /// Bounds on requests.
@@ -71,7 +72,11 @@ struct Shared<A> {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 2048, connection: ConnectionLimits::default(), request: RequestLimits::default() }
+        Self {
+            connections: Bounds::default(),
+            connection: ConnectionLimits::default(),
+            request: RequestLimits::default(),
+        }
     }
 }
 
@@ -122,7 +127,7 @@ impl<A: Application> Listener<A> {
     /// connection has ended or `grace.closing` is over.
     pub async fn run(self, grace: Grace) {
         let mut connections = JoinSet::new();
-        let places = Arc::new(Semaphore::new(self.limits.connections));
+        let house = House::new(self.limits.connections);
         let shutdown = self.shared.shutdown.clone();
         let mut closing = std::pin::pin!(shutdown.reached(Phase::Closing));
         loop {
@@ -131,19 +136,24 @@ impl<A: Application> Listener<A> {
                 () = closing.as_mut() => break,
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
                 accepted = self.socket.accept() => match accepted {
-                    Ok((stream, _)) => match Arc::clone(&places).try_acquire_owned() {
-                        Ok(place) => {
-                            let serve = serve(stream, self.acceptor.clone(), self.clients.clone(), self.limits.connection, Arc::clone(&self.shared));
-                            connections.spawn(async move {
-                                serve.await;
-                                drop(place);
-                            });
+                    Ok((stream, peer)) => {
+                        let clock = Arc::new(Clock::new());
+                        let (seat, for_another) = house.admit(peer.ip(), Arc::clone(&clock));
+                        if for_another {
+                            self.shared.turn_away(Refusal::Connections, "too many connections: another had to go");
                         }
-                        Err(_) => self.shared.turn_away(Refusal::Connections, "too many connections"),
-                    },
+                        let number = seat.number();
+                        let serve = serve(stream, self.acceptor.clone(), self.clients.clone(), self.limits.connection, Arc::clone(&self.shared), clock, seat);
+                        let task = connections.spawn(serve);
+                        house.leave_by(number, move || task.abort());
+                    }
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(error) => {
                         tracing::warn!(%error, "connections cannot be accepted");
+                        // With one less there may be what was wanting.
+                        if house.evict() {
+                            self.shared.metrics.refuse(Refusal::Connections);
+                        }
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 },
@@ -157,18 +167,14 @@ impl<A: Application> Listener<A> {
     }
 }
 
-/// Whether an accept failed for a fault of the one connection.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
 async fn serve<A: Application>(
     stream: TcpStream,
     acceptor: TlsAcceptor,
     clients: Option<ClientNames>,
     limits: ConnectionLimits,
     shared: Arc<Shared<A>>,
+    clock: Arc<Clock>,
+    seat: Seat,
 ) {
     // Answers are one write each; waiting to fill a segment only delays them.
     let _ = stream.set_nodelay(true);
@@ -183,7 +189,8 @@ async fn serve<A: Application>(
         return shared.turn_away(Refusal::ClientName, &error.to_string());
     }
     let _open = Open::new(&shared.metrics);
-    match connection::serve(stream, &shared.gate, limits, &shared.shutdown).await {
+    let answered = || seat.answered();
+    match connection::serve(stream, &shared.gate, limits, &shared.shutdown, &clock, answered).await {
         End::Head => shared.turn_away(Refusal::Head, "the head of a request took too long"),
         End::Body => shared.turn_away(Refusal::Body, "the body of a request took too long"),
         End::Closed | End::Idle => {}
