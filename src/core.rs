@@ -31,4 +31,5 @@ pub mod record;
 pub mod schedule;
 pub mod settings;
 pub mod text;
+pub mod turns;
 pub mod verdict;

@@ -31,7 +31,7 @@ use crate::{
         reason::Reason,
         verdict::{Check, CheckStatus, Method, Request, Verdict, reserved},
     },
-    dns::Preflight,
+    dns::{Asker, Preflight},
 };
 
 /// How many of a host's addresses are tried.
@@ -43,6 +43,7 @@ const DEADLINE: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub struct Reach {
     preflight: Preflight,
+    asker: Asker,
     mode: HttpReach,
     ports: Ports,
 }
@@ -66,7 +67,13 @@ enum Outcome {
 impl Reach {
     /// A prober that resolves redirects through `preflight`.
     pub fn new(preflight: Preflight, mode: HttpReach) -> Self {
-        Self { preflight, mode, ports: Ports::default() }
+        Self { preflight, asker: Asker::default(), mode, ports: Ports::default() }
+    }
+
+    /// The same for somebody in particular.
+    #[must_use]
+    pub fn asked_by(self, asker: Asker) -> Self {
+        Self { asker, ..self }
     }
 
     /// The same on other ports than 80 and 443, as labs have them.
@@ -197,7 +204,9 @@ impl Reach {
         let addresses = match url.host()? {
             url::Host::Ipv4(ip) => vec![ip.into()],
             url::Host::Ipv6(ip) => vec![ip.into()],
-            url::Host::Domain(name) => self.preflight.addresses(&name.trim_end_matches('.').to_ascii_lowercase()).await,
+            url::Host::Domain(name) => {
+                self.preflight.addresses(&self.asker, &name.trim_end_matches('.').to_ascii_lowercase()).await
+            }
         };
         addresses.into_iter().find(|ip| lenient || reserved(*ip).is_none())
     }

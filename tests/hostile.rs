@@ -16,3 +16,5 @@ mod claims;
 mod cluster;
 #[path = "hostile/gate.rs"]
 mod gate;
+#[path = "hostile/neighbours.rs"]
+mod neighbours;

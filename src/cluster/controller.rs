@@ -2,8 +2,7 @@
 
 use std::{convert::Infallible, fmt::Debug, pin::Pin, sync::Arc};
 
-use futures::{StreamExt as _, channel::mpsc};
-use jiff::Timestamp;
+use futures::channel::mpsc;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{Client, core::PartialObjectMeta, runtime::watcher};
 use serde::de::DeserializeOwned;
@@ -11,7 +10,6 @@ use tokio::{
     sync::{oneshot, watch},
     task::JoinSet,
 };
-use tracing::{Instrument as _, Span};
 
 use super::{
     apply::Writer,
@@ -20,9 +18,10 @@ use super::{
     gateway,
     lease::{self, LeaseSettings},
     metrics::ControllerMetrics,
+    preflight,
     stage::{Stage, Stages},
     watch::{self as kinds, Presence},
-    worker::{self, Job, Shared},
+    worker::{self, Shared},
     world::{World, intake::Kept},
 };
 use crate::{
@@ -38,17 +37,10 @@ use crate::{
         },
         verified_hosts::VerifiedHosts,
     },
-    core::{
-        policy::Policy,
-        verdict::{Request, Verdict},
-    },
-    telemetry::trace,
+    core::{policy::Policy, verdict::Request},
+    dns::{Asker, Looked},
 };
 
-/// Plans made and written side by side.
-const WORKERS: usize = 8;
-/// Hosts checked side by side; the questions to each DNS server are limited apart from this.
-const CHECKS: usize = 64;
 /// How many objects a listing asks for at once: an answer is in memory twice, as text and as objects.
 const PAGE: u32 = 100;
 /// What is missing where the kinds of cert-manager are.
@@ -60,8 +52,10 @@ const OWN_CRDS: &str = "certgate's CRDs (certgate crd | kubectl apply -f -)";
 
 /// Answers whether a CA would be able to validate a host.
 pub trait Preflight: Clone + Send + Sync + 'static {
-    /// Looks now. Never fails: trouble is a verdict.
-    fn check(&self, request: &Request) -> impl Future<Output = Verdict> + Send;
+    /// Looks now, for somebody. Never fails: trouble is a verdict.
+    fn look(&self, asker: &Asker, request: &Request) -> impl Future<Output = Looked> + Send;
+    /// How many hosts may be looked at side by side.
+    fn width(&self) -> usize;
 }
 
 /// Why the controller ended.
@@ -171,10 +165,10 @@ impl<P: Preflight> Controller<P> {
                 name
             });
         };
-        for _ in 0..WORKERS {
+        for _ in 0..worker::WORKERS {
             spawn("worker", Box::pin(worker::run(shared.clone())));
         }
-        spawn("pre-flight", Box::pin(answer(questions, preflight.clone(), shared.clone())));
+        spawn("pre-flight", Box::pin(preflight::answer(questions, preflight.clone(), shared.clone())));
         let console = ConsoleSync::new(
             client.clone(),
             own_namespace.clone(),
@@ -218,30 +212,6 @@ impl Drop for Leading {
         self.0.leads(false);
         self.1.enter(Stage::Waiting);
     }
-}
-
-/// Answers the workers' questions, many side by side.
-async fn answer<P: Preflight>(questions: mpsc::UnboundedReceiver<Job>, preflight: P, shared: Arc<Shared>) {
-    questions
-        .map(|job| {
-            let preflight = preflight.clone();
-            let span = tracing::info_span!(
-                target: trace::TARGET, "check",
-                namespace = %job.namespace, host = %job.host, reason = tracing::field::Empty
-            );
-            let checked = async move {
-                let verdict = preflight.check(&job.request).await;
-                Span::current().record("reason", verdict.finding.reason.as_str());
-                (job, verdict)
-            };
-            checked.instrument(span)
-        })
-        .buffer_unordered(CHECKS)
-        .for_each(|(job, verdict)| {
-            shared.answered(job, verdict, Timestamp::now());
-            std::future::ready(())
-        })
-        .await;
 }
 
 fn name_of(ended: Option<Result<&'static str, tokio::task::JoinError>>) -> ControllerError {

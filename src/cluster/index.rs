@@ -72,6 +72,8 @@ struct Space {
     seen: u32,
     /// By host.
     domains: HashMap<Box<str>, Entry>,
+    /// Hosts by the name of their Domain, where that was cut and does not tell the host.
+    cut: HashMap<Box<str>, Box<str>>,
     /// How many hosts are served by a gateway of each kind.
     profiles: [u32; 3],
 }
@@ -274,6 +276,7 @@ impl State {
         let space = self.space(namespace);
         space.count(facts.profile, 1);
         let entry = Entry { facts, seen };
+        space.note_cut(host, true);
         let before = match space.domains.get_mut(host) {
             Some(place) => Some(std::mem::replace(place, entry)),
             None => space.domains.insert(host.into(), entry),
@@ -283,14 +286,10 @@ impl State {
 
     fn remove_domain(&mut self, namespace: &str, name: &str) {
         let Some(space) = self.namespaces.get_mut(namespace) else { return };
-        // A Domain is mostly named like its host; a search serves the others.
-        let is_named = |host: &str| Host::parse(host).is_ok_and(|host| host.object_name() == name);
-        let host = if space.domains.contains_key(name) && is_named(name) {
-            Some(name.into())
-        } else {
-            space.domains.keys().find(|host| is_named(host)).cloned()
-        };
-        if let Some(entry) = host.and_then(|host: Box<str>| space.domains.remove(&host)) {
+        let told = Host::of_object(name).filter(|host| space.domains.contains_key(host.as_str()));
+        let host = space.cut.get(name).cloned().or_else(|| told.map(|host| host.as_str().into()));
+        if let Some((host, entry)) = host.and_then(|host: Box<str>| space.domains.remove_entry(&host)) {
+            space.note_cut(&host, false);
             space.count(entry.facts.profile, -1);
         }
         self.drop_if_empty(namespace);
@@ -317,13 +316,21 @@ impl State {
         let list = self.domain_list;
         let Some(space) = self.namespaces.get_mut(namespace) else { return };
         let mut gone: [i32; 3] = [0; 3];
-        space.domains.retain(|_, entry| {
+        let mut cut = false;
+        space.domains.retain(|host, entry| {
             let keep = entry.seen == list;
+            if !keep && is_cut(host) {
+                cut = true;
+            }
             if !keep && let Some(count) = entry.facts.profile.and_then(|profile| gone.get_mut(profile as usize)) {
                 *count += 1;
             }
             keep
         });
+        if cut {
+            let domains = &space.domains;
+            space.cut.retain(|_, host| domains.contains_key(host));
+        }
         for (count, gone) in space.profiles.iter_mut().zip(gone) {
             *count = count.saturating_add_signed(-gone);
         }
@@ -343,9 +350,28 @@ impl State {
     }
 }
 
+/// Whether the name of a host's Domain may be a cut one: it is longer than the host by a prefix.
+fn is_cut(host: &str) -> bool {
+    host.len() > 240
+}
+
 // === impl Space ===
 
 impl Space {
+    /// A Domain whose name does not tell its host came or went.
+    fn note_cut(&mut self, host: &str, known: bool) {
+        let Some(host) = Some(host).filter(|host| is_cut(host)).and_then(|host| Host::parse(host).ok()) else { return };
+        let name = host.object_name();
+        if Host::of_object(&name).as_ref() == Some(&host) {
+            return;
+        }
+        if known {
+            self.cut.insert(name.into(), host.as_str().into());
+        } else {
+            self.cut.remove(name.as_str());
+        }
+    }
+
     fn count(&mut self, profile: Option<Profile>, change: i32) {
         if let Some(count) = profile.and_then(|profile| self.profiles.get_mut(profile as usize)) {
             *count = count.saturating_add_signed(change);

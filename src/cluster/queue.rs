@@ -1,11 +1,8 @@
-//! [`Queue`]: whose turn it is. A key is in it once, at the earliest time asked
-//! for; while it is worked on it is given to nobody else, and asked for again
-//! it comes back afterwards.
+//! [`Queue`]: the workers' way to the [`Agenda`], which decides whose turn it is; here are the clock and the waiting.
 //!
-//! Not kube's scheduler, which cannot tell how many wait and for how long.
+//! Not kube's scheduler, which knows no turns and cannot tell how many wait and for how long.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
     hash::Hash,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -13,19 +10,16 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-/// A deduplicating delay queue. Shared by reference.
+use crate::core::turns::agenda::{Agenda, Grouped};
+
+/// A deduplicating delay queue in which namespaces take turns. Shared by reference.
 pub struct Queue<K> {
     state: Mutex<State<K>>,
     changed: Notify,
 }
 
 struct State<K> {
-    /// When each waiting key is due.
-    due: HashMap<K, Instant>,
-    /// The same by time.
-    order: BTreeSet<(Instant, K)>,
-    /// Keys being worked on.
-    active: HashSet<K>,
+    agenda: Agenda<K, Instant>,
     closed: bool,
 }
 
@@ -44,14 +38,13 @@ pub struct Depth {
 
 // === impl Queue ===
 
-impl<K: Clone + Ord + Hash> Default for Queue<K> {
-    fn default() -> Self {
-        let state = State { due: HashMap::new(), order: BTreeSet::new(), active: HashSet::new(), closed: false };
+impl<K: Grouped + Clone + Ord + Hash> Queue<K> {
+    /// An empty one. `share`: the most keys of one namespace that are worked on at once.
+    pub fn new(share: usize) -> Self {
+        let state = State { agenda: Agenda::new(share), closed: false };
         Self { state: Mutex::new(state), changed: Notify::new() }
     }
-}
 
-impl<K: Clone + Ord + Hash> Queue<K> {
     fn lock(&self) -> MutexGuard<'_, State<K>> {
         // The state is whole between any two statements that could panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -59,18 +52,7 @@ impl<K: Clone + Ord + Hash> Queue<K> {
 
     /// Asks for a key at a time, or earlier if it was asked for earlier.
     pub fn add(&self, key: K, at: Instant) {
-        let mut state = self.lock();
-        match state.due.get(&key) {
-            Some(earlier) if *earlier <= at => return,
-            Some(later) => {
-                let old = (*later, key.clone());
-                state.order.remove(&old);
-            }
-            None => {}
-        }
-        state.order.insert((at, key.clone()));
-        state.due.insert(key, at);
-        drop(state);
+        self.lock().agenda.add(key, at);
         self.changed.notify_one();
     }
 
@@ -83,18 +65,13 @@ impl<K: Clone + Ord + Hash> Queue<K> {
                 if state.closed {
                     return None;
                 }
-                let now = Instant::now();
-                let ready = state.order.iter().take_while(|(at, _)| *at <= now);
-                let free = ready.filter(|(_, key)| !state.active.contains(key)).map(|(_, key)| key.clone()).next();
-                if let Some(key) = free {
-                    state.take(&key);
-                    state.active.insert(key.clone());
+                if let Some(key) = state.agenda.next(Instant::now()) {
                     drop(state);
                     // There may be more; one waiter wakes the next.
                     self.changed.notify_one();
                     return Some(key);
                 }
-                state.order.iter().map(|(at, _)| *at).find(|at| *at > now)
+                state.agenda.wake()
             };
             match wait {
                 None => changed.await,
@@ -108,7 +85,7 @@ impl<K: Clone + Ord + Hash> Queue<K> {
 
     /// Work on a key has ended.
     pub fn done(&self, key: &K) {
-        self.lock().active.remove(key);
+        self.lock().agenda.done(key);
         self.changed.notify_one();
     }
 
@@ -121,23 +98,13 @@ impl<K: Clone + Ord + Hash> Queue<K> {
 
     /// How full the queue is.
     pub fn depth(&self) -> Depth {
-        let state = self.lock();
         let now = Instant::now();
-        let ready = || state.order.iter().take_while(|(at, _)| *at <= now);
-        let count = ready().count();
+        let fill = self.lock().agenda.fill(now);
         Depth {
-            ready: count,
-            waiting: state.order.len() - count,
-            active: state.active.len(),
-            lag: ready().next().map_or(Duration::ZERO, |(at, _)| now - *at),
-        }
-    }
-}
-
-impl<K: Clone + Ord + Hash> State<K> {
-    fn take(&mut self, key: &K) {
-        if let Some(at) = self.due.remove(key) {
-            self.order.remove(&(at, key.clone()));
+            ready: fill.ready,
+            waiting: fill.waiting,
+            active: fill.active,
+            lag: fill.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures::channel::mpsc;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -27,12 +27,11 @@ use crate::{
     core::{
         host::Host,
         patch,
-        reconcile::{Asked, Checks, Effect, Fresh, HostPlan, Notes, ingress::Trouble},
-        schedule,
-        verdict::{Request, Verdict},
+        reconcile::{Asked, Checks, Effect, HostPlan, Notes, ingress::Trouble},
     },
 };
 
+mod asking;
 mod contest;
 pub mod limits;
 mod requests;
@@ -42,6 +41,7 @@ mod turn;
 mod twin;
 mod verified;
 
+pub use self::asking::Job;
 use self::troubles::Troubles;
 
 /// The first wait after a plan whose writes failed; doubles up to the last.
@@ -49,22 +49,13 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 /// The longest while the API server does not answer: it will be back for all at once.
 const LAST_UNAVAILABLE: Duration = Duration::from_secs(8);
-/// How long changes of a namespace's hosts are gathered before VerifiedHosts is written.
-const VERIFIED_DELAY: Duration = Duration::from_millis(200);
 
+/// Plans made and written side by side.
+pub const WORKERS: usize = 8;
+/// Of those, of one namespace: however long its writes take, the others go on.
+const SHARE: usize = WORKERS / 2;
 /// How often metrics of the whole are reckoned.
 const SHOW_PERIOD: Duration = Duration::from_secs(5);
-
-/// A question to pre-flight, on its way.
-pub struct Job {
-    /// Whose.
-    pub namespace: Arc<str>,
-    /// About which host.
-    pub host: Host,
-    /// What.
-    pub request: Request,
-    asked: Asked,
-}
 
 /// What all tasks of a leading controller share.
 pub struct Shared {
@@ -97,6 +88,8 @@ struct Memory {
     notes: Notes,
     /// Checks in a row that ended with a failing server.
     failing: u32,
+    /// What the last check was asked, where a server did not answer it in time.
+    slow: Option<Asked>,
 }
 
 // === impl Shared ===
@@ -121,7 +114,7 @@ impl Shared {
             told: Mutex::default(),
             guarded: false,
             announced: Mutex::default(),
-            queue: Queue::default(),
+            queue: Queue::new(SHARE),
             jobs,
             writer,
             teller,
@@ -159,14 +152,13 @@ impl Shared {
 
     /// Changes the world, and has made again what that may alter.
     pub fn change(&self, change: impl FnOnce(&mut World) -> Touched) {
-        let (touched, everything) = {
+        let touched = {
             let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
             let touched = change(&mut world);
             if !world.is_settled() {
                 return;
             }
-            let everything = if touched.everything { world.all_keys() } else { Default::default() };
-            (touched, everything)
+            touched
         };
         if !touched.edited.is_empty() {
             let mut memory = self.memory();
@@ -174,8 +166,16 @@ impl Shared {
                 memory.entry(host).or_default().checks.edited = true;
             }
         }
-        for key in touched.keys.into_iter().chain(everything) {
+        for key in touched.keys {
             self.enqueue(key);
+        }
+        if touched.everything {
+            // The world is held for one namespace at a time.
+            let namespaces = self.world().all_namespaces();
+            for namespace in namespaces {
+                let keys = self.world().keys_in(&namespace);
+                keys.into_iter().for_each(|key| self.enqueue(key));
+            }
         }
     }
 
@@ -198,36 +198,11 @@ impl Shared {
     }
 
     fn enqueue(&self, key: Key) {
-        let delay = if matches!(key, Key::Verified(_)) { VERIFIED_DELAY } else { Duration::ZERO };
-        self.queue.add(key, Instant::now() + delay);
-    }
-
-    /// A verdict has been reached.
-    pub fn answered(&self, job: Job, mut verdict: Verdict, at: Timestamp) {
-        let Job { namespace, host, asked, .. } = job;
-        self.metrics.checked(verdict.finding.reason);
-        let (held_for, policy) = {
-            let world = self.world();
-            let status = world.domain_object(&namespace, &host).and_then(|seen| seen.domain.status.as_ref());
-            let held_since = status.and_then(|status| status.held_since.as_ref()).map(|time| time.0);
-            let held_for = held_since.map_or(SignedDuration::ZERO, |since| since.duration_until(at));
-            (Duration::try_from(held_for).unwrap_or_default(), world.policy().clone())
+        let delay = match key {
+            Key::Ingress(..) | Key::Verified(_) => self.world().gathers(&key),
+            _ => Duration::ZERO,
         };
-        {
-            let mut memory = self.memory();
-            let entry = memory.entry((namespace.clone(), host.clone())).or_default();
-            let transient = schedule::is_transient(verdict.finding.reason);
-            entry.failing = if transient { entry.failing.saturating_add(1) } else { 0 };
-            let jitter = fastrand::f64() * 2.0 - 1.0;
-            verdict.next_check = schedule::next_check(&verdict, held_for, entry.failing, jitter, &policy.dns);
-            tracing::debug!(
-                %namespace, %host, reason = %verdict.finding.reason,
-                next_check = verdict.next_check.as_secs_f32(), "checked"
-            );
-            entry.checks.running = None;
-            entry.checks.fresh = Some(Fresh { asked, verdict, at: whole_seconds(at) });
-        }
-        self.enqueue(Key::Host(namespace, host));
+        self.queue.add(key, Instant::now() + delay);
     }
 
     fn wake(&self, key: Key, at: Timestamp) {
@@ -414,17 +389,6 @@ impl Shared {
             }
         }
         Ok(())
-    }
-
-    fn ask(&self, namespace: &Arc<str>, host: &Host, request: Request, asked: Asked) {
-        {
-            let mut memory = self.memory();
-            let checks = &mut memory.entry((namespace.clone(), host.clone())).or_default().checks;
-            checks.running = Some(asked.clone());
-            checks.edited = false;
-        }
-        // The receiver lives as long as the controller leads.
-        let _ = self.jobs.unbounded_send(Job { namespace: namespace.clone(), host: host.clone(), request, asked });
     }
 
     async fn ingress(&self, namespace: &Arc<str>, name: &Arc<str>) -> Result<(), WriteError> {

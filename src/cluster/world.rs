@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -20,27 +21,40 @@ use crate::{
         policy::{IssuerRef, Policy, Profile},
         reconcile::companion::Companion,
         record::Present,
+        turns::agenda::Grouped,
         verdict::GatewayTarget,
     },
 };
 
 use self::attempts::Attempts;
+use self::links::{Links, Survey};
 use self::requests::Requests;
 use self::routes::Routes;
 use super::gateway::{self, Found, Source};
 
 pub mod attempts;
 mod certified;
+mod change;
 pub mod console;
 mod contested;
 pub mod gate;
 pub mod intake;
 pub mod issuers;
 pub mod limits;
+mod links;
 mod requests;
 mod rivals;
 pub mod routes;
 pub mod view;
+
+/// Up to so many hosts each change is written at once.
+const FEW_HOSTS: usize = 16;
+/// For how long changes are gathered for each of more hosts, and at most.
+const EACH_HOST: Duration = Duration::from_micros(500);
+const LONGEST_INGRESS: Duration = Duration::from_secs(5);
+const LONGEST_VERIFIED: Duration = Duration::from_secs(2);
+/// How long changes of a namespace's hosts are gathered before VerifiedHosts is written.
+const VERIFIED_DELAY: Duration = Duration::from_millis(200);
 
 /// An Ingress' namespace and name.
 pub type IngressId = (Arc<str>, Arc<str>);
@@ -80,6 +94,8 @@ pub struct World {
     gateway: GatewayTarget,
     found: BTreeMap<Source, Found>,
     namespaces: HashMap<Arc<str>, Namespace>,
+    /// Counts changes of what all namespaces' Ingresses are read by.
+    generation: u64,
     cluster_issuers: HashMap<String, IssuerFacts>,
     /// All kinds have been listed; before that nothing plans, so nothing is touched.
     settled: bool,
@@ -120,6 +136,9 @@ struct Namespace {
     secrets: HashMap<String, SeenSecret>,
     issuers: HashMap<String, IssuerFacts>,
     verified: Option<VerifiedHostsSpec>,
+    links: Links,
+    /// Counts changes of what the namespace's Ingresses are read by.
+    generation: u64,
 }
 
 /// A namespace's metadata.
@@ -148,6 +167,8 @@ pub struct SeenIngress {
     pub root: bool,
     /// The addresses in its status.
     pub addresses: Vec<::core::net::IpAddr>,
+    /// What it says of each of its hosts.
+    survey: Survey,
 }
 
 /// A Domain, whole and reduced.
@@ -164,6 +185,20 @@ struct SeenSecret {
     version: String,
     certificate: Option<String>,
     rainbond: bool,
+}
+
+// === impl Key ===
+
+impl Grouped for Key {
+    fn group(&self) -> &Arc<str> {
+        match self {
+            Self::Host(namespace, _)
+            | Self::Ingress(namespace, _)
+            | Self::Verified(namespace)
+            | Self::Request(namespace, _)
+            | Self::Stray(namespace, _) => namespace,
+        }
+    }
 }
 
 // === impl Touched ===
@@ -235,6 +270,7 @@ impl World {
         let policy = gateway::with_suffixes(&self.written, self.found.values());
         let news = self.policy != policy;
         self.policy = policy;
+        self.generation += 1;
         let gateway = gateway::target(&self.policy, self.found.values());
         if news {
             self.survey_zones();
@@ -260,13 +296,42 @@ impl World {
         self.settled
     }
 
+    /// The namespaces of which anything is known.
+    pub fn all_namespaces(&self) -> Vec<Arc<str>> {
+        self.namespaces.keys().cloned().collect()
+    }
+
+    /// Every plan there is to make in a namespace.
+    pub fn keys_in(&self, namespace: &Arc<str>) -> BTreeSet<Key> {
+        self.namespaces.get(namespace).map(|ns| ns.all_keys(namespace).collect()).unwrap_or_default()
+    }
+
     /// Every plan there is to make.
     pub fn all_keys(&self) -> BTreeSet<Key> {
-        let mut keys = BTreeSet::new();
-        for (name, namespace) in &self.namespaces {
-            keys.extend(namespace.all_keys(name));
+        self.namespaces.iter().flat_map(|(name, namespace)| namespace.all_keys(name)).collect()
+    }
+
+    /// For how long changes are gathered before a plan is made, so that what is written anew as a whole for each of many
+    /// hosts is not written for every single one.
+    pub fn gathers(&self, key: &Key) -> Duration {
+        let many = |count: usize, each: Duration, most: Duration| {
+            if count <= FEW_HOSTS {
+                Duration::ZERO
+            } else {
+                (each * u32::try_from(count).unwrap_or(u32::MAX)).min(most)
+            }
+        };
+        match key {
+            Key::Ingress(namespace, name) => {
+                let hosts = self.ingress(namespace, name).map_or(0, |seen| seen.hosts.len());
+                many(hosts, EACH_HOST, LONGEST_INGRESS)
+            }
+            Key::Verified(namespace) => {
+                let hosts = self.namespaces.get(namespace).map_or(0, |ns| ns.domains.len());
+                VERIFIED_DELAY + many(hosts, EACH_HOST, LONGEST_VERIFIED)
+            }
+            _ => Duration::ZERO,
         }
-        keys
     }
 }
 
@@ -280,15 +345,18 @@ impl Knowledge for World {
     }
 
     fn has_profile(&self, namespace: &str, profile: Profile) -> bool {
-        self.namespaces
-            .get(namespace)
-            .is_some_and(|ns| ns.domains.values().any(|domain| domain.facts.profile == Some(profile)))
+        self.namespaces.get(namespace).is_some_and(|ns| ns.links.served_by(profile) > 0)
     }
 }
 
 // === impl Namespace ===
 
 impl Namespace {
+    /// Whether a host is one of them.
+    fn has(&self, host: &Host) -> bool {
+        self.by_host.contains_key(host) || self.domains.contains_key(host) || self.routes.name(host)
+    }
+
     /// The hosts that Ingresses or routes name or Domains are about.
     fn hosts(&self) -> BTreeSet<&Host> {
         self.by_host.keys().chain(self.domains.keys()).chain(self.routes.hosts()).collect()

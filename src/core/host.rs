@@ -175,6 +175,20 @@ impl Host {
         bounded_name(name)
     }
 
+    /// The host whose Domain has that name. `None`: none has, or the name was cut, so that nothing tells the host.
+    pub fn of_object(name: &str) -> Option<Self> {
+        let host = match name.strip_prefix("wildcard.") {
+            Some(base) => Self::parse(&format!("*.{base}")),
+            None => Self::parse(name.strip_prefix("literal.").unwrap_or(name)),
+        };
+        host.ok().filter(|host| host.object_name() == name)
+    }
+
+    /// The host whose Secret has that name, likewise.
+    pub fn of_secret(name: &str) -> Option<Self> {
+        Self::of_object(name.strip_prefix("certgate-")?).filter(|host| host.secret_name() == name)
+    }
+
     /// The name of the Secret, and so of the Certificate, that holds this
     /// host's chain. The same after every re-creation, so that cert-manager
     /// reuses the Secret instead of ordering again.

@@ -96,14 +96,16 @@ pub struct TlsEntry<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CowStr<'a>(pub Cow<'a, str>);
 
-/// Key and value pairs in document order.
+/// Key and value pairs: a few as they come, many in the order of their keys, in which they are found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Labels<'a>(pub Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
 /// The annotations that certgate reads, and how many there are in all.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Annotations<'a> {
-    /// Those it reads, in document order.
+    /// Those it reads: a few as they come, many in the order of their keys.
     pub read: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     /// The number of all.
     pub total: usize,
@@ -151,12 +153,40 @@ impl<'a> Ingress<'a> {
     }
 }
 
+/// Up to so many pairs are looked through one by one.
+const FEW: usize = 16;
+
+/// Many pairs in the order of their keys. API servers write them so; whoever does not must not make each look-up a walk
+/// through all of them, once for each host.
+fn in_order<'a>(mut pairs: Pairs<'a>) -> Pairs<'a> {
+    if pairs.len() > FEW && !pairs.is_sorted_by(|(one, _), (other, _)| one <= other) {
+        pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
+    }
+    pairs
+}
+
+fn look_up<'p>(pairs: &'p [(Cow<'_, str>, Cow<'_, str>)], key: &str) -> Option<&'p str> {
+    let found = if pairs.len() > FEW {
+        pairs.get(pairs.partition_point(|(one, _)| &**one < key)).filter(|(one, _)| one == key)
+    } else {
+        pairs.iter().find(|(one, _)| one == key)
+    };
+    found.map(|(_, value)| value.as_ref())
+}
+
 // === impl Labels ===
+
+impl<'a> Labels<'a> {
+    /// These pairs.
+    pub fn new(pairs: Pairs<'a>) -> Self {
+        Self(in_order(pairs))
+    }
+}
 
 impl Labels<'_> {
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_ref())
+        look_up(&self.0, key)
     }
 }
 
@@ -170,7 +200,7 @@ impl Annotations<'_> {
 
     /// The value of a key that is read.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.read.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_ref())
+        look_up(&self.read, key)
     }
 }
 
@@ -218,7 +248,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Labels<'a> {
                 while let Some((key, value)) = map.next_entry::<CowStr<'de>, CowStr<'de>>()? {
                     pairs.push((key.0, value.0));
                 }
-                Ok(Labels(pairs))
+                Ok(Labels::new(pairs))
             }
         }
         deserializer.deserialize_map(LabelsVisitor)
@@ -247,6 +277,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
                         annotations.octets += map.next_value::<&'de RawValue>()?.get().len();
                     }
                 }
+                annotations.read = in_order(annotations.read);
                 Ok(annotations)
             }
         }
@@ -281,6 +312,23 @@ mod tests {
         assert!(ingress.metadata.labels.0.iter().all(|(k, v)| matches!((k, v), (Cow::Borrowed(_), Cow::Borrowed(_)))));
         assert_eq!(ingress.metadata.annotations.as_ref().map(|a| (a.total, a.read.len())), Some((2, 1)));
         assert_eq!(ingress.annotation("certgate.dev/auto-issue"), Some("true"));
+        Ok(())
+    }
+
+    #[test]
+    fn many_are_found_in_whatever_order_they_came() -> Result<(), serde_json::Error> {
+        for count in [3, 40] {
+            let pairs = (0..count).map(|n| (n * 7) % count);
+            let map: Vec<String> = pairs.map(|n| format!(r#""certgate.dev/k{n}":"{n}""#)).collect();
+            let json = format!(r#"{{"metadata":{{"labels":{{{0}}},"annotations":{{{0}}}}}}}"#, map.join(","));
+            let ingress: Ingress<'_> = serde_json::from_str(&json)?;
+            for n in 0..count {
+                let (key, value) = (format!("certgate.dev/k{n}"), n.to_string());
+                assert_eq!(ingress.annotation(&key), Some(value.as_str()));
+                assert_eq!(ingress.label(&key), Some(value.as_str()));
+            }
+            assert_eq!((ingress.annotation("certgate.dev/"), ingress.label("z")), (None, None));
+        }
         Ok(())
     }
 

@@ -12,10 +12,11 @@ use std::{
 use moka::{Expiry, future::Cache};
 use tracing::Instrument as _;
 
-use super::{exchange::exchange, limits::Limits, message::Mode};
+use super::{Asker, exchange::exchange, limits::Limits, message::Mode};
 use crate::{
     core::{
         policy::Dns,
+        turns::checks::Lane,
         verdict::answers::{Kind, Outcome, Question, Rcode},
     },
     telemetry::{dns::DnsMetrics, trace},
@@ -45,6 +46,11 @@ const REMEMBER_PROBE: Duration = Duration::from_secs(600);
 const MAX_PROBED: u64 = 64;
 /// How often it is asked.
 const PROBES: usize = 2;
+/// How long a short look waits for an answer: what takes longer is looked at in the slow lane.
+const QUICK: Duration = Duration::from_secs(1);
+/// For how long a question is not put twice for one namespace, and for how many that is known.
+const ONCE: Duration = Duration::from_secs(1);
+const MAX_ONCE: u64 = 10_000;
 /// How long a failure is remembered (RFC 9520 §3.2 asks for one second at least).
 const REMEMBER_FAILURE: Duration = Duration::from_secs(1);
 
@@ -69,6 +75,8 @@ pub(super) struct Client {
     /// Servers of zones that were silent of late.
     silent: Cache<SocketAddr, ()>,
     opinions: Opinions,
+    /// What is being asked, for each namespace by itself: a question that waits for a stranger's turn helps nobody.
+    asking: Cache<(Asker, Question, Mode), Arc<Said>>,
     metrics: DnsMetrics,
     started: Instant,
 }
@@ -98,6 +106,7 @@ impl Client {
             probed: Cache::builder().max_capacity(MAX_PROBED).time_to_live(REMEMBER_PROBE).build(),
             silent: Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(SILENT).build(),
             opinions: Opinions::default(),
+            asking: Cache::builder().max_capacity(MAX_ONCE).time_to_live(ONCE).build(),
             metrics,
             started: Instant::now(),
         }
@@ -109,31 +118,36 @@ impl Client {
     }
 
     /// Asks the recursive resolvers.
-    pub(super) async fn recursive(&self, question: &Question, mode: Mode, left: Duration) -> Said {
+    pub(super) async fn recursive(&self, asker: &Asker, question: &Question, mode: Mode, left: Duration) -> Said {
         let order = self.order();
-        self.any_of(&order, question, mode, left).await
+        self.any_of(asker, &order, question, mode, left).await
     }
 
-    /// The same, but an answer that somebody got moments ago will do, and one
-    /// that somebody waits for is waited for.
-    pub(super) async fn shared(&self, question: &Question, mode: Mode, left: Duration) -> Said {
+    /// The same, but an answer that somebody got moments ago will do.
+    pub(super) async fn shared(&self, asker: &Asker, question: &Question, mode: Mode, left: Duration) -> Said {
+        if let Some(said) = self.remembered.get(&(question.clone(), mode)).await {
+            return Said { took: Duration::ZERO, ..Said::clone(&said) };
+        }
         let mine = Arc::new(AtomicU64::new(0));
         let counted = mine.clone();
-        let said = self
-            .remembered
-            .get_with((question.clone(), mode), async move {
-                let said = self.recursive(question, mode, left).await;
-                counted.store(said.took.as_millis().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
-                Arc::new(said)
-            })
-            .await;
+        let ask = async move {
+            let said = self.recursive(asker, question, mode, left).await;
+            counted.store(said.took.as_millis().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+            let said = Arc::new(said);
+            // That a short look found no answer says little to a longer one.
+            if asker.lane == Lane::Slow || matches!(said.outcome, Outcome::Reply(_)) {
+                self.remembered.insert((question.clone(), mode), said.clone()).await;
+            }
+            said
+        };
+        let said = self.asking.get_with((asker.clone(), question.clone(), mode), ask).await;
         let took = Duration::from_millis(mine.load(Ordering::Relaxed));
         Said { took, ..Said::clone(&said) }
     }
 
     /// Asks one recursive resolver about a name that is known not to validate. What it says is a trait of the resolver,
     /// so it is remembered for long.
-    pub(super) async fn probe(&self, server: SocketAddr, question: &Question, left: Duration) -> Said {
+    pub(super) async fn probe(&self, asker: &Asker, server: SocketAddr, question: &Question, left: Duration) -> Said {
         let key = (server, question.clone());
         let said = self
             .probed
@@ -142,7 +156,7 @@ impl Client {
                 // Not waited for long: where there is no way out, this is the one name that nobody answers.
                 for _ in 0..PROBES {
                     let limit = self.limits.of(server);
-                    let turn = limit.turn().await;
+                    let turn = limit.turn(asker).await;
                     let begun = Instant::now();
                     outcome = exchange(server, question, Mode::Recursive, OPINION.min(self.patience).min(left)).await;
                     drop(turn);
@@ -159,20 +173,32 @@ impl Client {
     }
 
     /// Asks a zone's server at one of its addresses.
-    pub(super) async fn authoritative(&self, addresses: &[SocketAddr], question: &Question, left: Duration) -> Said {
-        self.any_of(addresses, question, Mode::Iterative, left).await
+    pub(super) async fn authoritative(
+        &self,
+        asker: &Asker,
+        addresses: &[SocketAddr],
+        question: &Question,
+        left: Duration,
+    ) -> Said {
+        self.any_of(asker, addresses, question, Mode::Iterative, left).await
     }
 
     /// The same, where no answer is no loss: asked once, not waited for long, and not at all for a while after many
     /// servers were silent, as where no packet leaves the cluster.
-    pub(super) async fn opinion(&self, addresses: &[SocketAddr], question: &Question, left: Duration) -> Said {
+    pub(super) async fn opinion(
+        &self,
+        asker: &Asker,
+        addresses: &[SocketAddr],
+        question: &Question,
+        left: Duration,
+    ) -> Said {
         let nothing = |server| Said { server, outcome: Outcome::Timeout, took: Duration::ZERO };
         let Some(server) = addresses.first().copied() else { return nothing(NOBODY) };
         if self.opinions.are_in_vain(self.started.elapsed()) || self.silent.contains_key(&server) {
             return nothing(server);
         }
         let turn = self.limits.of(server);
-        let turn = turn.turn().await;
+        let turn = turn.turn(asker).await;
         let begun = Instant::now();
         let outcome = exchange(server, question, Mode::Iterative, OPINION.min(self.patience).min(left)).await;
         drop(turn);
@@ -186,7 +212,18 @@ impl Client {
         Said { server, outcome, took }
     }
 
-    async fn any_of(&self, servers: &[SocketAddr], question: &Question, mode: Mode, left: Duration) -> Said {
+    async fn any_of(
+        &self,
+        asker: &Asker,
+        servers: &[SocketAddr],
+        question: &Question,
+        mode: Mode,
+        left: Duration,
+    ) -> Said {
+        let left = match asker.lane {
+            Lane::Quick => left.min(QUICK),
+            Lane::Slow => left,
+        };
         let mut last: Option<Said> = None;
         let mut took = Duration::ZERO;
         let tries = if mode == Mode::Iterative { TRIES - 1 } else { TRIES };
@@ -196,7 +233,7 @@ impl Client {
                 break;
             }
             let limit = self.limits.of(*server);
-            let turn = limit.turn().await;
+            let turn = limit.turn(asker).await;
             let begun = Instant::now();
             let span = tracing::info_span!(
                 target: trace::TARGET, "dns question", %server, name = question.name, kind = ?question.kind

@@ -267,7 +267,7 @@ impl<'a> Raw<'a> {
     }
 
     fn soa(&self) -> Result<Soa, NoReply> {
-        let (_, after_primary) = self.name_at(self.at)?;
+        let (primary, after_primary) = self.name_at(self.at)?;
         let (_, after_mailbox) = self.name_at(after_primary)?;
         let numbers = self.message.get(after_mailbox..self.at + self.data.len()).unwrap_or_default();
         let minimum = <&[u8; 20]>::try_from(numbers)
@@ -275,7 +275,7 @@ impl<'a> Raw<'a> {
             .and_then(|numbers| numbers.last_chunk::<4>())
             .ok_or(NoReply::Malformed("a SOA record has not five numbers"))?;
         let minimum = sane_ttl(u32::from_be_bytes(*minimum));
-        Ok(Soa { name: self.name.clone(), negative_ttl: sane_ttl(self.ttl).min(minimum) })
+        Ok(Soa { name: self.name.clone(), primary, negative_ttl: sane_ttl(self.ttl).min(minimum) })
     }
 
     fn txt(&self) -> Result<String, NoReply> {

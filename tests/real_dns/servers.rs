@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use certgate::dns::Preflight;
+use certgate::dns::{Asker, Preflight};
 use tempfile::TempDir;
 
 const PROGRAMS: [&str; 5] = ["knotd", "knotc", "unbound", "dnssec-keygen", "dnssec-signzone"];
@@ -181,7 +181,7 @@ impl Servers {
     /// Waits for the first answer that took both.
     pub(crate) async fn wait_until_they_answer(&self, preflight: &Preflight) {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-        while preflight.addresses("www.plain.com").await.is_empty() {
+        while preflight.addresses(&Asker::default(), "www.plain.com").await.is_empty() {
             let log = |name: &str| fs::read_to_string(self.directory.path().join(name)).unwrap_or_default();
             assert!(tokio::time::Instant::now() < deadline, "no answer\n{}\n{}", log("knotd.log"), log("unbound.log"));
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -145,7 +145,7 @@ impl Ingress {
                 name: Cow::Owned(meta.name.unwrap_or_default()),
                 namespace: Cow::Owned(meta.namespace.unwrap_or_default()),
                 uid: Cow::Owned(meta.uid.unwrap_or_default()),
-                labels: core::Labels(labels.into_iter().map(|(k, v)| (Cow::Owned(k), Cow::Owned(v))).collect()),
+                labels: core::Labels::new(labels.into_iter().map(|(k, v)| (Cow::Owned(k), Cow::Owned(v))).collect()),
                 annotations,
                 deletion_timestamp: meta.deletion_timestamp.map(|time| owned(time.0.to_string())),
             },

@@ -5,8 +5,11 @@ use serde_json::json;
 use super::*;
 use crate::{
     api::partial::ingress::Ingress,
-    cluster::scripted::{Script, script, status, terminating},
-    core::policy::Policy,
+    cluster::{
+        preflight::Awaits as _,
+        scripted::{Script, script, status, terminating},
+    },
+    core::{policy::Policy, verdict::Verdict},
 };
 
 /// A controller with one flagged Ingress in its world, and an API server by script.

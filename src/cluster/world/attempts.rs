@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use kube::{ResourceExt as _, api::ObjectMeta};
 
-use super::{Key, Namespace, Touched, World, intake::Kept};
+use super::{Key, Namespace, Touched, World, intake::Kept, links::Many};
 use crate::{
     api::partial::{
         certificate_request::CertificateRequest,
@@ -21,12 +21,20 @@ use crate::{
 /// What of a namespace is under way. Nothing is kept of Certificates that are not ours.
 #[derive(Default)]
 pub(super) struct Attempts {
-    /// By name of the CertificateRequest.
+    /// By name of the CertificateRequest; the names by Certificate.
     requests: BTreeMap<String, Request>,
+    requests_of: Many<String, String>,
     /// By name of the Order.
-    orders: BTreeMap<String, Step>,
+    orders: Steps,
     /// By name of the Challenge.
-    challenges: BTreeMap<String, Step>,
+    challenges: Steps,
+}
+
+/// Objects of one kind, by name and by what controls them.
+#[derive(Default)]
+struct Steps {
+    all: BTreeMap<String, Step>,
+    of: Many<String, String>,
 }
 
 struct Request {
@@ -46,17 +54,17 @@ struct Step {
 
 impl Attempts {
     pub(super) fn is_empty(&self) -> bool {
-        self.requests.is_empty() && self.orders.is_empty() && self.challenges.is_empty()
+        self.requests.is_empty() && self.orders.all.is_empty() && self.challenges.all.is_empty()
     }
 
     /// The latest attempt to issue a Certificate.
     pub(super) fn latest(&self, certificate: &str) -> Attempt<'_> {
-        let requests = self.requests.iter().filter(|(_, request)| request.certificate == certificate);
+        let requests = self.requests_of.of(certificate).filter_map(|name| self.requests.get_key_value(name));
         let Some((name, request)) = requests.max_by_key(|(_, request)| request.created) else {
             return Attempt::default();
         };
-        let order = latest_of(&self.orders, name);
-        let challenges = order.into_iter().flat_map(|(order, _)| owned(&self.challenges, order));
+        let order = self.orders.owned(name).max_by_key(|(_, step)| step.created);
+        let challenges = order.into_iter().flat_map(|(order, _)| self.challenges.owned(order));
         let challenge = challenges.max_by_key(|(_, step)| (issuance::is_failed(&step.status.state), step.created));
         Attempt {
             request_failure: request.failure.as_deref(),
@@ -79,17 +87,46 @@ impl Attempts {
         self.of_request(&self.orders.get(order)?.owner)
     }
 
+    fn keep_request(&mut self, name: String, seen: Request) {
+        self.lose_request(&name);
+        self.requests_of.insert(seen.certificate.clone(), name.clone());
+        self.requests.insert(name, seen);
+    }
+
+    /// The Certificate that a request was for which is gone.
+    fn lose_request(&mut self, name: &str) -> Option<String> {
+        let old = self.requests.remove(name)?;
+        self.requests_of.remove(&old.certificate, &name.to_owned());
+        Some(old.certificate)
+    }
+
     fn of_request(&self, request: &str) -> Option<&str> {
         self.requests.get(request).map(|request| request.certificate.as_str())
     }
 }
 
-fn owned<'s>(steps: &'s BTreeMap<String, Step>, owner: &str) -> impl Iterator<Item = (&'s String, &'s Step)> {
-    steps.iter().filter(move |(_, step)| step.owner == owner)
-}
+// === impl Steps ===
 
-fn latest_of<'s>(steps: &'s BTreeMap<String, Step>, owner: &str) -> Option<(&'s String, &'s Step)> {
-    owned(steps, owner).max_by_key(|(_, step)| step.created)
+impl Steps {
+    fn get(&self, name: &str) -> Option<&Step> {
+        self.all.get(name)
+    }
+
+    fn owned(&self, owner: &str) -> impl Iterator<Item = (&String, &Step)> {
+        self.of.of(owner).filter_map(|name| self.all.get_key_value(name))
+    }
+
+    fn insert(&mut self, name: String, step: Step) {
+        self.remove(&name);
+        self.of.insert(step.owner.clone(), name.clone());
+        self.all.insert(name, step);
+    }
+
+    fn remove(&mut self, name: &str) {
+        if let Some(old) = self.all.remove(name) {
+            self.of.remove(&old.owner, &name.to_owned());
+        }
+    }
 }
 
 /// Whether a name is one that a Certificate, and all that comes of it, has of us.
@@ -144,14 +181,14 @@ pub(super) fn see_request(request: &CertificateRequest, world: &mut World) -> To
     let name = request.name_any();
     world.attempt(meta.namespace.as_deref().unwrap_or_default(), |attempts| {
         let certificate = seen.certificate.clone();
-        attempts.requests.insert(name, seen);
+        attempts.keep_request(name, seen);
         Some(certificate)
     })
 }
 
 /// The CertificateRequest is gone.
 pub(super) fn lose_request(world: &mut World, namespace: &str, name: &str) -> Touched {
-    world.attempt(namespace, |attempts| attempts.requests.remove(name).map(|request| request.certificate))
+    world.attempt(namespace, |attempts| attempts.lose_request(name))
 }
 
 impl Kept for Order {
@@ -214,7 +251,8 @@ impl Namespace {
     /// How many objects of attempts are kept.
     #[cfg(test)]
     pub(super) fn attempts_kept(&self) -> usize {
-        self.attempts.requests.len() + self.attempts.orders.len() + self.attempts.challenges.len() + self.orders_kept()
+        let Attempts { requests, orders, challenges, .. } = &self.attempts;
+        requests.len() + orders.all.len() + challenges.all.len() + self.orders_kept()
     }
 }
 

@@ -54,13 +54,13 @@ pub fn hosts(certificate: &Certificate) -> impl Iterator<Item = Host> + '_ {
 
 fn owned_labels(labels: Option<&BTreeMap<String, String>>) -> Labels<'static> {
     let pairs = labels.into_iter().flatten();
-    Labels(pairs.map(|(key, value)| (Cow::Owned(key.clone()), Cow::Owned(value.clone()))).collect())
+    Labels::new(pairs.map(|(key, value)| (Cow::Owned(key.clone()), Cow::Owned(value.clone()))).collect())
 }
 
 /// The labels of an object as core reads them.
 pub(super) fn labels(object: &impl kube::Resource<DynamicType = ()>) -> Labels<'_> {
     let pairs = object.meta().labels.iter().flatten();
-    Labels(pairs.map(|(key, value)| (Cow::Borrowed(key.as_str()), Cow::Borrowed(value.as_str()))).collect())
+    Labels::new(pairs.map(|(key, value)| (Cow::Borrowed(key.as_str()), Cow::Borrowed(value.as_str()))).collect())
 }
 
 /// What an object itself says: annotation before label.

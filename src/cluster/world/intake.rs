@@ -1,12 +1,14 @@
 //! How objects enter and leave the world.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use k8s_openapi::api::core::v1;
 use kube::{Resource, ResourceExt, api::ObjectMeta, core::PartialObjectMeta};
 
 use super::{
-    Key, Namespace, NamespaceMeta, SeenDomain, SeenIngress, SeenSecret, Touched, World, gate, issuers, rivals,
+    Key, Namespace, NamespaceMeta, SeenDomain, SeenIngress, SeenSecret, Survey, Touched, World,
+    change::{self, Change},
+    gate, issuers, rivals,
 };
 use crate::{
     api::{
@@ -118,7 +120,9 @@ impl Kept for Ingress {
         };
         hosts.sort_unstable();
         hosts.dedup();
-        let seen = SeenIngress { ingress, present, hosts, resource_version, generation, created, root, addresses };
+        let survey = Survey::default();
+        let seen =
+            SeenIngress { ingress, present, hosts, resource_version, generation, created, root, addresses, survey };
 
         let mut touched = ns.drop_companion(&namespace, &name);
         let old = ns.ingresses.get(&name);
@@ -128,18 +132,28 @@ impl Kept for Ingress {
         }) {
             return touched;
         }
-        let edited = old.is_none_or(|old| {
-            old.ingress.metadata.uid != seen.ingress.metadata.uid
-                || old.generation != seen.generation
-                || old.ingress.annotation(names::AUTO_ISSUE) != seen.ingress.annotation(names::AUTO_ISSUE)
-        });
-        if edited {
-            touched.edited.extend(seen.hosts.iter().map(|host| (namespace.clone(), host.clone())));
-        }
-        ns.unlink(&namespace, &name, &mut touched);
-        for host in &seen.hosts {
-            ns.by_host.entry(host.clone()).or_default().insert(name.clone());
-            touched.keys.insert(Key::Host(namespace.clone(), host.clone()));
+        let change = old.map_or(Change::All { edited: true }, |old| change::between(old, &seen));
+        let place = |host: &Host| (namespace.clone(), host.clone());
+        match change {
+            Change::All { edited } => {
+                ns.unlink(&namespace, &name, &mut touched);
+                for host in &seen.hosts {
+                    ns.by_host.entry(host.clone()).or_default().insert(name.clone());
+                    touched.keys.insert(Key::Host(namespace.clone(), host.clone()));
+                }
+                if edited {
+                    touched.edited.extend(seen.hosts.iter().map(place));
+                }
+            }
+            Change::Some { gone, new, other } => {
+                gone.iter().for_each(|host| ns.unlink_host(host, &name));
+                for host in &new {
+                    ns.by_host.entry(host.clone()).or_default().insert(name.clone());
+                }
+                touched.edited.extend(new.iter().map(place));
+                let concerned = gone.into_iter().chain(new).chain(other);
+                touched.keys.extend(concerned.map(|host| Key::Host(namespace.clone(), host)));
+            }
         }
         touched.keys.extend(companions_host(&namespace, &name));
         touched.keys.insert(Key::Ingress(namespace, name.clone()));
@@ -169,16 +183,22 @@ fn twins_original(namespace: &Arc<str>, twin: &str) -> Option<Key> {
 }
 
 impl Namespace {
-    /// Takes an Ingress out of the index of hosts.
-    fn unlink(&mut self, namespace: &Arc<str>, name: &Arc<str>, touched: &mut Touched) {
-        let Some(old) = self.ingresses.get(name) else { return };
+    /// Forgets an Ingress, and takes it out of the index of hosts.
+    /// Whether there was one.
+    fn unlink(&mut self, namespace: &Arc<str>, name: &Arc<str>, touched: &mut Touched) -> bool {
+        let Some(old) = self.ingresses.remove(name) else { return false };
         for host in &old.hosts {
             touched.keys.insert(Key::Host(namespace.clone(), host.clone()));
-            if let Some(named) = self.by_host.get_mut(host) {
-                named.remove(name);
-                if named.is_empty() {
-                    self.by_host.remove(host);
-                }
+            self.unlink_host(host, name);
+        }
+        true
+    }
+
+    fn unlink_host(&mut self, host: &Host, ingress: &Arc<str>) {
+        if let Some(named) = self.by_host.get_mut(host) {
+            named.remove(ingress);
+            if named.is_empty() {
+                self.by_host.remove(host);
             }
         }
     }
@@ -186,8 +206,7 @@ impl Namespace {
     /// Takes an application's Ingress out. Its own turn comes too: its twin goes, and what was told of it is forgotten.
     fn drop_ingress(&mut self, namespace: &Arc<str>, name: &Arc<str>) -> Touched {
         let mut touched = Touched::default();
-        self.unlink(namespace, name, &mut touched);
-        if self.ingresses.remove(name).is_some() {
+        if self.unlink(namespace, name, &mut touched) {
             touched.keys.insert(Key::Ingress(namespace.clone(), name.clone()));
         }
         touched
@@ -229,6 +248,7 @@ impl Namespace {
     /// Takes a Certificate out of the index of hosts.
     fn drop_certificate(&mut self, namespace: &Arc<str>, name: &str, touched: &mut Touched) {
         let Some(old) = self.certificates.remove(name) else { return };
+        self.links.drop(&old);
         self.concerned(namespace, &old, touched);
         for host in gate::hosts(&old) {
             if let Some(named) = self.certificates_of.get_mut(&host) {
@@ -244,18 +264,14 @@ impl Namespace {
     fn concerned(&self, namespace: &Arc<str>, certificate: &Certificate, touched: &mut Touched) {
         let key = |host: &Host| Key::Host(namespace.clone(), host.clone());
         touched.keys.extend(own_host(certificate).as_ref().map(key));
-        for name in &certificate.spec.dns_names {
-            let Ok(name) = Host::parse(name) else { continue };
-            if name.is_wildcard() {
-                touched.keys.extend(self.hosts().into_iter().filter(|host| name.covers(host)).map(key));
-            }
-            touched.keys.insert(key(&name));
+        let named: HashSet<Host> = gate::hosts(certificate).collect();
+        touched.keys.extend(named.iter().map(key));
+        if named.iter().any(Host::is_wildcard) {
+            let covered = |host: &&Host| host.wildcard().is_some_and(|wildcard| named.contains(&wildcard));
+            touched.keys.extend(self.hosts().into_iter().filter(covered).map(key));
         }
-        let object = certificate.metadata.name.as_deref();
-        let bound = self.domains.iter().filter(|(_, domain)| {
-            domain.facts.bind.as_ref().is_some_and(|bind| Some(bind.certificate.as_str()) == object)
-        });
-        touched.keys.extend(bound.map(|(host, _)| key(host)));
+        let object = certificate.metadata.name.as_deref().unwrap_or_default();
+        touched.keys.extend(self.links.bound_to(object).map(key));
     }
 }
 
@@ -298,7 +314,7 @@ impl Kept for Domain {
                 .extend(ns.requests.for_host(&host).map(|request| Key::Request(namespace.clone(), request.clone())));
         }
         touched.keys.insert(Key::Host(namespace, host.clone()));
-        ns.domains.insert(host, Box::new(SeenDomain { domain: self, facts }));
+        ns.put_domain(&host, SeenDomain { domain: self, facts });
         world.shared(touched)
     }
 
@@ -306,12 +322,11 @@ impl Kept for Domain {
         let (namespace_name, ns) = world.enter(namespace);
         let mut touched = Touched::default();
         ns.strays.remove(name);
-        let host = ns.domains.iter().find(|(_, seen)| seen.domain.name_any() == name).map(|(host, _)| host.clone());
-        let Some(host) = host else {
+        let Some(host) = ns.host_of_domain(name) else {
             world.leave_if_empty(namespace);
             return touched;
         };
-        ns.domains.remove(&host);
+        ns.take_domain(&host);
         let named = ns.by_host.get(&host).into_iter().flatten();
         touched.keys.extend(named.map(|ingress| Key::Ingress(namespace_name.clone(), ingress.clone())));
         touched.keys.insert(Key::Host(namespace_name.clone(), host));
@@ -331,6 +346,7 @@ impl Kept for PartialObjectMeta<v1::Namespace> {
         let mut touched = Touched::default();
         if ns.meta.as_ref() != Some(&meta) {
             ns.meta = Some(meta);
+            ns.generation += 1;
             touched.keys.extend(ns.all_keys(&name));
         }
         world.shared(touched)
@@ -339,6 +355,7 @@ impl Kept for PartialObjectMeta<v1::Namespace> {
     fn lose(world: &mut World, _: &str, name: &str) -> Touched {
         let (_, ns) = world.enter(name);
         ns.meta = None;
+        ns.generation += 1;
         world.leave_if_empty(name);
         Touched::default()
     }
@@ -372,18 +389,11 @@ impl Kept for PartialObjectMeta<v1::Secret> {
 impl Namespace {
     /// The hosts that a Secret of that name concerns.
     fn secret_touches(&self, namespace: &Arc<str>, name: &str) -> Touched {
-        let ours = name.starts_with("certgate-");
         let mut touched = Touched::default();
-        for host in self.hosts() {
-            let bound = || {
-                let domain = self.domains.get(host)?;
-                Some(domain.facts.bind.as_ref()?.secret_name == name)
-            };
-            if (ours && host.secret_name() == name) || bound() == Some(true) {
-                touched.keys.insert(Key::Host(namespace.clone(), host.clone()));
-            }
-        }
-        for certificate in self.certificates.values().filter(|certificate| certificate.spec.secret_name == name) {
+        let own = self.links.host_of_secret(name).filter(|host| self.has(host));
+        let hosts = own.into_iter().chain(self.links.bound_in(name).cloned());
+        touched.keys.extend(hosts.map(|host| Key::Host(namespace.clone(), host)));
+        for certificate in self.certificates_in(name) {
             self.concerned(namespace, certificate, &mut touched);
         }
         touched
@@ -404,6 +414,7 @@ impl Kept for Certificate {
         for host in gate::hosts(&self) {
             ns.certificates_of.entry(host).or_default().insert(name.clone());
         }
+        ns.links.keep(&self);
         ns.certificates.insert(name, self);
         world.shared(touched)
     }
@@ -425,6 +436,7 @@ impl Kept for issuer::Issuer {
         let facts = issuers::read(self.body);
         if ns.issuers.get(&name) != Some(&facts) {
             ns.issuers.insert(name, facts);
+            ns.generation += 1;
             touched.keys.extend(ns.all_keys(&namespace));
             world.recount(Some(&namespace));
         }
@@ -435,6 +447,7 @@ impl Kept for issuer::Issuer {
         let (namespace_name, ns) = world.enter(namespace);
         let mut touched = Touched::default();
         if ns.issuers.remove(name).is_some() {
+            ns.generation += 1;
             touched.keys.extend(ns.all_keys(&namespace_name));
         }
         world.leave_if_empty(namespace);
@@ -449,6 +462,7 @@ impl Kept for issuer::ClusterIssuer {
         let news = world.cluster_issuers.get(&name) != Some(&facts);
         world.cluster_issuers.insert(name, facts);
         if news {
+            world.generation += 1;
             world.recount(None);
             world.survey_zones();
         }
@@ -458,6 +472,7 @@ impl Kept for issuer::ClusterIssuer {
     fn lose(world: &mut World, _: &str, name: &str) -> Touched {
         let news = world.cluster_issuers.remove(name).is_some();
         if news {
+            world.generation += 1;
             world.survey_zones();
         }
         Touched { everything: news, ..Touched::default() }

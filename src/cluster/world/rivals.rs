@@ -118,7 +118,11 @@ impl World {
         let mut rivals = BTreeSet::new();
         for key in &touched.keys {
             let Key::Host(namespace, host) = key else { continue };
-            let known = self.namespaces.get(namespace).is_some_and(|ns| ns.knows(host));
+            let known = self.namespaces.get_mut(namespace).is_some_and(|ns| {
+                let known = ns.knows(host);
+                ns.links.knows(host, known);
+                known
+            });
             self.shared.know(namespace, host, known);
             let others = self.shared.namespaces(host).filter(|other| *other != namespace);
             rivals.extend(others.map(|other| Key::Host(other.clone(), host.clone())));

@@ -13,6 +13,7 @@ mod gate;
 mod hostile;
 mod kept;
 mod limits;
+mod many;
 mod off;
 mod rivals;
 mod routes;

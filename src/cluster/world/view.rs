@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{IngressId, Namespace, SeenDomain, SeenIngress, World, gate, issuers};
+use super::{IngressId, Namespace, SeenDomain, SeenIngress, World, issuers};
 use crate::{
     api::{
         domain::{Domain, DomainStatus},
@@ -20,7 +20,8 @@ use crate::{
             CertificateView, Checks, Claim, DomainView, HostInput, HostPlan, IssuerView, Notes, Owner, SecretView,
             Terms, Want,
             checked::Gated,
-            claim, companion, host,
+            claim::{self, Stated},
+            companion, host,
             ingress::{self, IngressPlan, Trouble},
             lead, twin,
             verified::{self, Verified, Wanted},
@@ -189,15 +190,15 @@ impl World {
     /// The Ingresses of a namespace that a host is on, oldest first.
     pub(super) fn claims<'w>(&'w self, namespace: &str, ns: &'w Namespace, host: &Host) -> Vec<Claim<'w>> {
         let named = ns.by_host.get(host).into_iter().flatten().filter_map(|name| ns.ingresses.get(name));
-        let secret = host.secret_name();
         let mut claims: Vec<Claim<'w>> = named
-            .map(|seen| Claim {
+            .map(|seen| (seen, self.stated(seen, host)))
+            .map(|(seen, Stated { want, refers })| Claim {
                 name: &seen.ingress.metadata.name,
                 uid: &seen.ingress.metadata.uid,
                 created: seen.created,
-                want: self.want(seen, host),
+                want,
                 bears: seen.present.secret(host.as_str()),
-                refers: seen.ingress.tls().iter().any(|entry| entry.secret_name.as_deref() == Some(secret.as_str())),
+                refers,
                 annotated: [names::CLUSTER_ISSUER, names::ISSUER]
                     .iter()
                     .any(|key| seen.ingress.annotation(key).is_some()),
@@ -211,13 +212,26 @@ impl World {
     }
 
     fn want(&self, seen: &SeenIngress, host: &Host) -> Want {
-        if !seen.hosts.contains(host) {
-            return Want::No(Reason::HostRemoved);
+        self.stated(seen, host).want
+    }
+
+    /// What an Ingress says of one of its hosts. All of them are read at once, and again only when something changes.
+    fn stated(&self, seen: &SeenIngress, host: &Host) -> Stated {
+        let none = Stated { want: Want::No(Reason::HostRemoved), refers: false };
+        let Ok(index) = seen.hosts.binary_search(host) else { return none };
+        let namespace = &*seen.ingress.metadata.namespace;
+        let needs_public_name =
+            |issuer: &IssuerRef| self.issuer_facts(namespace, issuer).is_none_or(|facts| facts.acme.is_some());
+        let survey =
+            |hosts: &[Host]| claim::survey(&seen.ingress, &seen.present, hosts, self, &self.policy, needs_public_name);
+        if seen.hosts.len() <= super::FEW_HOSTS {
+            return survey().into_iter().nth(index).unwrap_or(none);
         }
-        let namespace = &seen.ingress.metadata.namespace;
-        claim::want(&seen.ingress, &seen.present, host, self, &self.policy, |issuer| {
-            self.issuer_facts(namespace, issuer).is_none_or(|facts| facts.acme.is_some())
-        })
+        let generation = (self.generation, self.namespaces.get(namespace).map_or(0, |ns| ns.generation));
+        let stated = seen.survey.get(index, generation, survey).unwrap_or(none);
+        #[cfg(test)]
+        assert_eq!(survey().get(index), Some(&stated), "{host}: as if nothing were remembered");
+        stated
     }
 
     pub(super) fn issuer_facts(&self, namespace: &str, issuer: &IssuerRef) -> Option<&IssuerFacts> {
@@ -328,7 +342,11 @@ impl Namespace {
         let by_wildcard = wildcard.into_iter().flatten().filter_map(|name| self.certificates.get(name));
         let named = self.certificates_of.get(host).into_iter().flatten().filter_map(|name| self.certificates.get(name));
         // One that names both counts once.
-        named.chain(by_wildcard.filter(|one| !gate::hosts(one).any(|name| name == *host)))
+        let names_it = |one: &Certificate| {
+            let name = one.metadata.name.as_ref();
+            name.zip(self.certificates_of.get(host)).is_some_and(|(name, named)| named.contains(name))
+        };
+        named.chain(by_wildcard.filter(move |one| !names_it(one)))
     }
 
     /// Whether the owner of a Certificate is an Ingress that does not claim the host, and asks for it by a TLS entry.

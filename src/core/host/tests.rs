@@ -108,6 +108,28 @@ fn secret_names_fit_kubernetes_at_any_length() {
 }
 
 #[test]
+fn names_of_objects_tell_their_host_unless_they_were_cut() {
+    let label = "a".repeat(63);
+    let long = format!("{0}.{0}.{0}.{1}", label, "b".repeat(50) + ".com");
+    for text in [
+        "www.example.com",
+        "*.example.com",
+        "wildcard.example.com",
+        "literal.wildcard.example.com",
+        "literal.example.com",
+    ] {
+        assert_eq!(Host::of_object(&host(text).object_name()), Some(host(text)));
+        assert_eq!(Host::of_secret(&host(text).secret_name()), Some(host(text)));
+    }
+    let wild = host(&format!("*.{long}"));
+    assert_ne!(Host::of_object(&wild.object_name()).as_ref(), Some(&wild), "cut");
+    assert_ne!(Host::of_secret(&host(&long).secret_name()), Some(host(&long)), "cut");
+    for none in ["", "wildcard.", "literal.www.example.com", "WWW.example.com", "certgate-", "*.example.com"] {
+        assert_eq!((Host::of_object(none), Host::of_secret(none)), (None, None), "{none}");
+    }
+}
+
+#[test]
 fn punycode_is_shown_readable() {
     assert_eq!(host("商城.例子.测试").readable(), "商城.例子.测试");
     assert_eq!(host("*.xn--fsqu00a.com").readable(), "*.例子.com");

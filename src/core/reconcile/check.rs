@@ -79,8 +79,9 @@ pub fn due(
     issued: bool,
     now: Timestamp,
 ) -> Due {
-    if checks.running.is_some() {
-        return Due::Running;
+    // What is asked anew takes the place of what was asked before.
+    if let Some(running) = &checks.running {
+        return if running == asked { Due::Running } else { Due::Now };
     }
     let (Some(last), Some(next), Some(verdict)) = (&status.last_check_time, &status.next_check_time, &status.verdict)
     else {

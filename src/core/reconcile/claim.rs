@@ -3,9 +3,12 @@
 
 use jiff::Timestamp;
 
+use std::collections::{HashMap, HashSet};
+
 use super::{Terms, Want};
 use crate::core::{
     decide::decide,
+    decision::HostDecision,
     host::Host,
     ingress::Ingress,
     knowledge::{DomainFacts, Knowledge},
@@ -15,11 +18,19 @@ use crate::core::{
     settings::{Scope, UserIssuer, user_issuer},
 };
 
+/// What an Ingress says of one of its hosts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stated {
+    /// Whether it wants a certificate for it.
+    pub want: Want,
+    /// Whether any of its TLS entries names the host's Secret.
+    pub refers: bool,
+}
+
 /// [`Knowledge`] of flags alone: no verdict, no certificate, no lead.
 struct FlagsOnly<'k, K> {
     inner: &'k K,
-    host: &'k str,
-    facts: Option<DomainFacts>,
+    facts: HashMap<&'k str, DomainFacts>,
 }
 
 // === impl FlagsOnly ===
@@ -30,7 +41,7 @@ impl<K: Knowledge> Knowledge for FlagsOnly<'_, K> {
     }
 
     fn domain(&self, _: &str, host: &str) -> Option<&DomainFacts> {
-        self.facts.as_ref().filter(|_| host == self.host)
+        self.facts.get(host)
     }
 
     fn has_profile(&self, _: &str, _: Profile) -> bool {
@@ -38,39 +49,63 @@ impl<K: Knowledge> Knowledge for FlagsOnly<'_, K> {
     }
 }
 
-/// Whether `ingress` wants a certificate for `host`.
+/// What `ingress` says of each of `hosts`, in their order: one decision for all of them, so that an Ingress of many hosts
+/// costs no more for each than one of a few.
 ///
 /// `needs_public_name`: whether an issuer can only issue for public names, as ACME CAs do.
-pub fn want<K: Knowledge>(
+pub fn survey<K: Knowledge>(
     ingress: &Ingress<'_>,
     present: &Present,
-    host: &Host,
+    hosts: &[Host],
     knowledge: &K,
     policy: &Policy,
     needs_public_name: impl Fn(&IssuerRef) -> bool,
-) -> Want {
-    let domain = knowledge.domain(&ingress.metadata.namespace, host.as_str());
-    let facts = domain.map(|domain| DomainFacts {
-        auto_issue: domain.auto_issue,
-        issuer: domain.issuer.clone(),
+) -> Vec<Stated> {
+    let secrets: HashSet<&str> = ingress.tls().iter().filter_map(|entry| entry.secret_name.as_deref()).collect();
+    let wants = wants(ingress, present, hosts, knowledge, policy, needs_public_name);
+    let stated = |(host, want): (&Host, Want)| Stated { want, refers: secrets.contains(host.secret_name().as_str()) };
+    hosts.iter().zip(wants).map(stated).collect()
+}
+
+/// The hosts of one Ingress have no say in each other's [`Want`]: what they share is one issuer, and who is in the way of
+/// that is held, and still wants.
+fn wants<K: Knowledge>(
+    ingress: &Ingress<'_>,
+    present: &Present,
+    hosts: &[Host],
+    knowledge: &K,
+    policy: &Policy,
+    needs_public_name: impl Fn(&IssuerRef) -> bool,
+) -> Vec<Want> {
+    let flags = |host: &Host| {
+        let domain = knowledge.domain(&ingress.metadata.namespace, host.as_str())?;
+        let (auto_issue, issuer) = (domain.auto_issue, domain.issuer.clone());
         // What was bound is not the user's own.
-        injected_secrets: domain.entries_for().cloned().collect(),
-        ..DomainFacts::default()
-    });
-    let flags = FlagsOnly { inner: knowledge, host: host.as_str(), facts };
+        let injected_secrets = domain.entries_for().cloned().collect();
+        Some(DomainFacts { auto_issue, issuer, injected_secrets, ..DomainFacts::default() })
+    };
+    let facts = hosts.iter().filter_map(|host| Some((host.as_str(), flags(host)?))).collect();
+    let flags = FlagsOnly { inner: knowledge, facts };
     let decision = decide(ingress, &flags, policy, Timestamp::UNIX_EPOCH);
-    let Some(decided) = decision.hosts.iter().find(|decided| decided.host == host.as_str()) else {
-        // An Ingress that is exempt as a whole names its hosts too; one that does not name the host has dropped it.
-        return Want::No(Reason::HostRemoved);
+    let mut decided: HashMap<&str, &HostDecision<'_>> = HashMap::with_capacity(decision.hosts.len());
+    for one in &decision.hosts {
+        decided.entry(&one.host).or_insert(one);
+    }
+    let want = |host: &Host| {
+        let Some(decided) = decided.get(host.as_str()) else {
+            // An Ingress that is exempt as a whole names its hosts too; one that does not name the host has dropped it.
+            return Want::No(Reason::HostRemoved);
+        };
+        let terms = terms(ingress, present, host, &flags, policy);
+        let out = match decided.reason() {
+            Reason::NotPublicName | Reason::IsPublicSuffix | Reason::HostInvalid => {
+                terms.issuer.as_ref().is_none_or(&needs_public_name)
+            }
+            _ => matches!(decided.action, Action::Skip | Action::Withdraw),
+        };
+        if out { Want::No(decided.reason()) } else { Want::Yes(terms) }
     };
-    let terms = terms(ingress, present, host, &flags, policy);
-    let out = match decided.reason() {
-        Reason::NotPublicName | Reason::IsPublicSuffix | Reason::HostInvalid => {
-            terms.issuer.as_ref().is_none_or(&needs_public_name)
-        }
-        _ => matches!(decided.action, Action::Skip | Action::Withdraw),
-    };
-    if out { Want::No(decided.reason()) } else { Want::Yes(terms) }
+    hosts.iter().map(want).collect()
 }
 
 fn terms<K: Knowledge>(
@@ -84,7 +119,7 @@ fn terms<K: Knowledge>(
     let profile = scope.profile();
     let issuer = match user_issuer(ingress, |key| present.record.annotations.contains_key(key)) {
         UserIssuer::One(issuer) => Some(issuer),
-        _ => scope.issuer(host.as_str(), knowledge.facts.as_ref()).cloned(),
+        _ => scope.issuer(host.as_str(), knowledge.facts.get(host.as_str())).cloned(),
     };
     Terms { issuer, profile, issuance: scope.issuance(host.as_str(), profile) }
 }

@@ -162,6 +162,9 @@ pub struct Caa {
 pub struct Soa {
     /// The zone's apex.
     pub name: String,
+    /// The name server that the zone calls its primary (MNAME).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub primary: String,
     /// Seconds that the negative answer may be cached: the lesser of the record's TTL and its MINIMUM (RFC 2308 §5).
     pub negative_ttl: u32,
 }

@@ -97,7 +97,10 @@ fn the_negative_ttl_is_the_lesser_of_ttl_and_minimum() {
         });
         let reply = decode(&bytes, 7, &question).unwrap();
         assert_eq!(reply.rcode, Rcode::NAME_ERROR);
-        assert_eq!(reply.soa, Some(Soa { name: "example.com".into(), negative_ttl: expected }));
+        assert_eq!(
+            reply.soa,
+            Some(Soa { name: "example.com".into(), primary: "ns.example.com".into(), negative_ttl: expected })
+        );
     }
 }
 

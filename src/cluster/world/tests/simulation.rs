@@ -239,7 +239,7 @@ impl Cluster {
     /// Plans and writes until nothing is left to do now.
     pub(super) fn settle(&mut self) {
         self.take_turns();
-        for _ in 0..200 {
+        for _ in 0..2000 {
             let due: Vec<Key> =
                 self.wakes.iter().filter(|(_, at)| **at <= self.now).map(|(key, _)| key.clone()).collect();
             for key in due {

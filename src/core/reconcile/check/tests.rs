@@ -84,7 +84,8 @@ fn another_question_is_asked_at_once() {
     let seen = DomainStatus { checked_now: Some("1".into()), ..status };
     assert_eq!(due(&seen, &pushed, Some(&issuer), &Checks::default(), false, now), Due::At(at(1060)));
     let running = Checks { running: Some(same.clone()), ..Checks::default() };
-    assert_eq!(due(&seen, &pushed, Some(&issuer), &running, false, now), Due::Running, "one at a time");
+    assert_eq!(due(&seen, &same, Some(&issuer), &running, false, now), Due::Running, "one at a time");
+    assert_eq!(due(&seen, &pushed, Some(&issuer), &running, false, now), Due::Now, "in place of what is out of date");
 }
 
 #[test]

@@ -28,7 +28,8 @@ fn asks(ingress: &serde_json::Value, known: &Known, policy: serde_json::Value, a
     let ingress: Ingress<'_> = serde_json::from_str(&text).unwrap();
     let policy: Policy = serde_json::from_value(policy).unwrap();
     let host = ingress.rule_hosts().next().and_then(|host| Host::parse(host).ok()).unwrap();
-    want(&ingress, &Present::claimed(&ingress), &host, known, &policy, |_| acme)
+    let stated = survey(&ingress, &Present::claimed(&ingress), &[host], known, &policy, |_| acme);
+    stated.into_iter().next().unwrap().want
 }
 
 fn flagged(host: &str) -> serde_json::Value {

@@ -188,11 +188,11 @@ impl Script {
             .filter(|(zone, _)| zone.is_empty() || name == zone || name.ends_with(&format!(".{zone}")))
             .max_by_key(|(zone, _)| zone.len());
         if let Some((zone, ttl)) = declared {
-            return Some(Soa { name: zone.clone(), negative_ttl: *ttl });
+            return Some(Soa { name: zone.clone(), primary: String::new(), negative_ttl: *ttl });
         }
         let labels: Vec<&str> = name.split('.').collect();
         let zone = labels[labels.len().saturating_sub(2)..].join(".");
-        Some(Soa { name: zone, negative_ttl: 300 })
+        Some(Soa { name: zone, primary: String::new(), negative_ttl: 300 })
     }
 }
 
