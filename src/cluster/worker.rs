@@ -54,6 +54,9 @@ const LAST_UNAVAILABLE: Duration = Duration::from_secs(8);
 pub const WORKERS: usize = 8;
 /// Of those, of one namespace: however long its writes take, the others go on.
 const SHARE: usize = WORKERS / 2;
+/// The Events about the hosts of an Ingress that are published in one turn, and until the next.
+const EVENTS_A_TURN: usize = 16;
+const EVENTS_PAUSE: Duration = Duration::from_secs(2);
 /// How often metrics of the whole are reckoned.
 const SHOW_PERIOD: Duration = Duration::from_secs(5);
 
@@ -186,7 +189,7 @@ impl Shared {
             let world = self.world();
             let mut troubles = self.troubles();
             for (ingress, uid, trouble) in world.standing_troubles(Timestamp::now()) {
-                troubles.news(ingress, uid, trouble);
+                troubles.news(ingress, uid, trouble, usize::MAX);
             }
             self.told().standing(&world, Timestamp::now());
         }
@@ -426,7 +429,10 @@ impl Shared {
 
     /// Tells of what no Domain tells, once for each Ingress, host and reason.
     async fn tell_trouble(&self, namespace: &Arc<str>, name: &Arc<str>, uid: &str, trouble: Vec<Trouble>) {
-        let news = self.troubles().news((namespace.clone(), name.clone()), uid, trouble);
+        let (news, more) = self.troubles().news((namespace.clone(), name.clone()), uid, trouble, EVENTS_A_TURN);
+        if more {
+            self.queue.add(Key::Ingress(namespace.clone(), name.clone()), Instant::now() + EVENTS_PAUSE);
+        }
         for trouble in news {
             let Trouble { host, reason, message } = trouble;
             tracing::info!(%namespace, ingress = %name, host, %reason, "host cannot be served");
