@@ -222,8 +222,7 @@ impl World {
         let namespace = &*seen.ingress.metadata.namespace;
         let needs_public_name =
             |issuer: &IssuerRef| self.issuer_facts(namespace, issuer).is_none_or(|facts| facts.acme.is_some());
-        let survey =
-            |hosts: &[Host]| claim::survey(&seen.ingress, &seen.present, hosts, self, &self.policy, needs_public_name);
+        let survey = || claim::survey(&seen.ingress, &seen.present, &seen.hosts, self, &self.policy, needs_public_name);
         if seen.hosts.len() <= super::FEW_HOSTS {
             return survey().into_iter().nth(index).unwrap_or(none);
         }

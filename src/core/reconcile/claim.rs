@@ -1,9 +1,9 @@
 //! Whether an Ingress wants a certificate for a host: asked of [`decide`]
 //! itself, with all hidden that the controller has yet to find out.
 
-use jiff::Timestamp;
-
 use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
 
 use super::{Terms, Want};
 use crate::core::{
