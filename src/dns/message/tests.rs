@@ -163,7 +163,7 @@ fn a_caa_record_that_ends_before_its_tag_has_none() {
         let reply = decode(&bytes, 7, &question).unwrap();
         let expected =
             Caa { flags: data.first().copied().unwrap_or_default(), tag: String::new(), value: String::new() };
-        assert_eq!(reply.answers.iter().map(|record| record.data.clone()).collect::<Vec<_>>(), [Data::Caa(expected)]);
+        assert_eq!(reply.records.into_iter().map(|record| record.data).collect::<Vec<_>>(), [Data::Caa(expected)]);
     }
 }
 
