@@ -26,7 +26,10 @@ use certgate::{
     core::policy::Policy,
     doctor::{observed::Names, permissions::needed},
 };
-use certgate_lab::{App, Identity, Lab, LabOptions, certgate as installed};
+use certgate_lab::{
+    App, Identity, Lab, LabOptions, certgate as installed,
+    dns::{Answer, RecordType},
+};
 use cluster::program;
 use serde_json::{Value, json};
 
@@ -62,6 +65,8 @@ async fn doctor(kubeconfig: &Path) -> Result<Said> {
 
 /// What kubelets, the Deployment controller, helm and a gateway would have written: a lab has none of them.
 async fn play(lab: &Lab, app: &App) -> Result<()> {
+    // What every resolver of the public DNS knows, and one that does not is told of.
+    lab.dns().set("com", RecordType::NS, Answer::new().ns("a.gtld-servers.net"));
     lab.namespace("cert-manager").await?;
     let labels = json!({ "app.kubernetes.io/name": "cert-manager", "app.kubernetes.io/component": "controller",
         "app.kubernetes.io/version": "v1.21.1" });
