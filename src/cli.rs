@@ -43,7 +43,7 @@ enum Command {
 /// Runs the sub-command.
 ///
 /// # Errors
-/// Unusable input or configuration, in one line that says what and how to mend it.
+/// Unusable input or configuration, in one line that says what and how to fix it.
 pub fn run(cli: Cli) -> Result<ExitCode, Box<dyn std::error::Error>> {
     match cli.command {
         Command::Webhook(args) => block_on(serving().build()?, webhook::run(*args)),

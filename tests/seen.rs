@@ -219,7 +219,9 @@ async fn out_of_reach(watcher: &Watcher<'_>, team: &Team<'_>, road: &mut Road) -
     watcher.lab.dns().a(&host, watcher.lab.ip());
     team.create(plain(AWAY, &[&host])).await?;
     watcher.sees(team, &host, "Issuing", "nobody", "is being issued").await?;
-    watcher.sees(team, &host, "CaUnreachable", "cluster-admin", "check the cluster's way out").await?;
+    watcher
+        .sees(team, &host, "CaUnreachable", "cluster-admin", "check whether the cluster can reach the internet")
+        .await?;
     road.open().await?;
     try_again(team, &host).await?;
     watcher.sees(team, &host, "Issued", "nobody", "has its certificate").await

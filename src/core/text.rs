@@ -4,10 +4,21 @@
 mod en;
 mod zh;
 
+use std::borrow::Cow;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::finding::{ALIAS, Finding, Lang};
+use super::host::Host;
 use super::reason::WhoActs;
+
+/// A DNS name for people: A-labels as Unicode, as everywhere else that hosts are shown. Records to set keep theirs.
+fn readable(name: &str) -> Cow<'_, str> {
+    match Host::parse(name) {
+        Ok(host) if name.contains("xn--") => Cow::Owned(host.readable().into_owned()),
+        _ => Cow::Borrowed(name),
+    }
+}
 
 /// The sentence of a finding. States what is seen, then what to do.
 pub fn sentence(finding: &Finding, lang: Lang) -> String {
@@ -30,8 +41,8 @@ pub const fn who(who: WhoActs, lang: Lang) -> &'static str {
         (Lang::ZhCn, WhoActs::DomainOwner) => "域名所有者",
         (Lang::ZhCn, WhoActs::DnsHost) => "域名的 DNS 服务商",
         (Lang::ZhCn, WhoActs::AppDeveloper) => "应用开发者",
-        (Lang::ZhCn, WhoActs::ClusterAdmin) => "集群管理员",
-        (Lang::ZhCn, WhoActs::Ca) => "证书颁发机构",
+        (Lang::ZhCn, WhoActs::ClusterAdmin) => "平台管理员",
+        (Lang::ZhCn, WhoActs::Ca) => "证书机构",
     }
 }
 
@@ -181,7 +192,7 @@ mod tests {
             Finding::new(Reason::AccountRateLimited, "www.example.com").observed([issuer, limit]).note(note)
         };
         let timed = refused("ClusterIssuer/le", "2026-11-25 13:38 UTC").sentence(Lang::En);
-        insta::assert_snapshot!(timed, @r#"the CA refused the ACME account of ClusterIssuer/le for its limits: "too many new registrations (10) from this IP address in the last 3h0m0s"; from 2026-11-25 13:38 UTC the cluster's administrator must edit the issuer, e.g. `kubectl annotate clusterissuer le retry="$(date +%s)" --overwrite`, because cert-manager does not ask again by itself for up to ten hours"#);
+        insta::assert_snapshot!(timed, @r#"the CA refused the ACME account of ClusterIssuer/le because of its rate limits: "too many new registrations (10) from this IP address in the last 3h0m0s"; from 2026-11-25 13:38 UTC the cluster's administrator must edit the issuer, e.g. `kubectl annotate clusterissuer le retry="$(date +%s)" --overwrite`, because cert-manager does not ask again by itself for up to ten hours"#);
         let paused = refused("Issuer/le", "https://portal.example/unpause?jwt=x");
         for lang in [Lang::En, Lang::ZhCn] {
             let told = paused.sentence(lang);

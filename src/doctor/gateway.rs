@@ -33,8 +33,8 @@ pub(super) fn addresses(observed: &Observed, report: &mut Report) {
             Some(None) => report.fail(
                 check,
                 "GatewayServiceMissing",
-                Text::new(format!("there is no {name}"), format!("没有 {name}")),
-                Text::new("mend policy.gateway.service", "请修正 policy.gateway.service"),
+                Text::new(format!("there is no {name}"), format!("找不到 {name}")),
+                Text::new("fix policy.gateway.service", "请修正 policy.gateway.service"),
             ),
             None => {}
         }
@@ -67,7 +67,7 @@ pub(super) fn addresses(observed: &Observed, report: &mut Report) {
             "NoGatewayName",
             Text::new(
                 "gateway.target is cname, but no name is known: hosts are held (NoGatewayAddress)",
-                "gateway.target 为 cname，但没有已知的名称：域名会被暂缓（NoGatewayAddress）",
+                "gateway.target 为 cname，但没有已知的名称：域名会暂缓签发（NoGatewayAddress）",
             ),
             Text::new("set policy.gateway.cnames", "请设置 policy.gateway.cnames"),
         );
@@ -81,7 +81,7 @@ pub(super) fn addresses(observed: &Observed, report: &mut Report) {
             "NoGatewayAddress",
             Text::new(
                 "it is not known where the gateway is reached: hosts are held (NoGatewayAddress)",
-                "尚不知道网关的对外地址：域名会被暂缓（NoGatewayAddress）",
+                "尚不知道网关的对外地址：域名会暂缓签发（NoGatewayAddress）",
             ),
             set(),
         );
@@ -154,7 +154,7 @@ pub(super) fn resolvers(observed: &Observed, report: &mut Report) {
         return report.ok(
             check,
             "the Pods' own, which cannot be asked from here; a host held by ResolverUnreachable would tell",
-            "使用 Pod 自身的解析器，无法从此处测试；若其不可用，会有域名以 ResolverUnreachable 被暂缓",
+            "使用 Pod 自身的解析器，无法从此处测试；若其不可用，会有域名因 ResolverUnreachable 暂缓签发",
         );
     };
     let private = observed.policy().is_some_and(|policy| policy.gateway.allow_reserved);
@@ -201,7 +201,7 @@ fn manners(server: &str, manner: &Manner, private: bool, report: &mut Report) {
             "ResolverFaulty",
             Text::new(
                 format!("{server} says that com does not exist, so it knows nothing of the public DNS: hosts are held"),
-                format!("{server} 称 com 不存在，即无法解析公网域名：域名会被暂缓"),
+                format!("{server} 称 com 不存在，即无法解析公网域名：域名会暂缓签发"),
             ),
             Text::new(
                 "name resolvers of the public DNS in policy.dns.servers",
@@ -218,7 +218,7 @@ fn manners(server: &str, manner: &Manner, private: bool, report: &mut Report) {
                      hosts of signed domains are held (ResolverNotValidating)"
                 ),
                 format!(
-                    "{server} 不验证 DNSSEC：对签名有误的 policy.dns.bogusName 仍给出应答；启用了 DNSSEC 的域名会被暂缓（ResolverNotValidating）"
+                    "{server} 不验证 DNSSEC：对签名有误的 policy.dns.bogusName 仍给出应答；启用了 DNSSEC 的域名会暂缓签发（ResolverNotValidating）"
                 ),
             ),
             Text::new(
@@ -304,7 +304,7 @@ pub(super) fn network(observed: &Observed, report: &mut Report) {
         .filter(|policy| policy.metadata.name.as_ref().is_some_and(|name| own.contains(name)))
         .collect();
     if ours.is_empty() {
-        return report.ok(check, "none of the chart's", "未启用 chart 的网络策略");
+        return report.ok(check, "none of the chart's", "未开启 chart 的网络策略");
     }
     let Some(slices) = report.look(check, "the API server's EndpointSlice", &observed.api_endpoints) else { return };
     let ports: Vec<i32> = (slices.into_iter().flatten())

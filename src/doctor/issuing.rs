@@ -151,7 +151,7 @@ pub(super) fn issuers(observed: &Observed, report: &mut Report) {
             "IssuerUnset",
             Text::new(
                 "policy names no issuer: hosts are held (IssuerUnset) where nothing else does",
-                "策略未指定签发者：若别处也未指定，域名会被暂缓（IssuerUnset）",
+                "策略未指定签发者：若别处也未指定，域名会暂缓签发（IssuerUnset）",
             ),
             Text::new("set policy.issuer.name to a ClusterIssuer", "请将 policy.issuer.name 设为一个 ClusterIssuer"),
         );
@@ -186,7 +186,7 @@ fn issuer(name: &IssuerRef, seen: Option<&DynamicObject>, report: &mut Report) {
             "IssuerMissing",
             Text::new(
                 format!("there is no {name}: hosts are held (IssuerMissing)"),
-                format!("{name} 不存在：域名会被暂缓（IssuerMissing）"),
+                format!("{name} 不存在：域名会暂缓签发（IssuerMissing）"),
             ),
             Text::new("create it, or name another in policy.issuer", "请创建它，或在 policy.issuer 中指定其他签发者"),
         );
@@ -211,7 +211,7 @@ fn issuer(name: &IssuerRef, seen: Option<&DynamicObject>, report: &mut Report) {
             "AccountRateLimited",
             Text::new(
                 format!("the CA refused the ACME account of {name} for its limits: {message}"),
-                format!("证书机构因频率限制拒绝了 {name} 的 ACME 账户：{message}"),
+                format!("证书机构因速率限制拒绝了 {name} 的 ACME 账户：{message}"),
             ),
             Text::new(
                 format!("once the time it names is over, edit the issuer, e.g. `{touch}`"),
@@ -309,11 +309,11 @@ fn http01(name: &IssuerRef, ingress: &Value, observed: &Observed, report: &mut R
                     "SolverClassUnknown",
                     Text::new(
                         format!("{name} answers http01 challenges by class {class}, and there is no such IngressClass"),
-                        format!("{name} 用类 {class} 应答 http01 验证，但没有该 IngressClass"),
+                        format!("{name} 使用 IngressClass {class} 应答 http01 验证，但找不到它"),
                     ),
                     Text::new(
                         "name the class of your gateway in http01.ingress.ingressClassName",
-                        "请在 http01.ingress.ingressClassName 中填写网关的类",
+                        "请在 http01.ingress.ingressClassName 中填写网关的 IngressClass",
                     ),
                 );
             }
@@ -334,11 +334,13 @@ fn http01(name: &IssuerRef, ingress: &Value, observed: &Observed, report: &mut R
                         format!(
                             "{name} answers http01 challenges by Ingresses without a class, and no class is the default"
                         ),
-                        format!("{name} 用不带类的 Ingress 应答 http01 验证，而集群没有默认类"),
+                        format!(
+                            "{name} 用不指定 IngressClass 的 Ingress 应答 http01 验证，而集群没有默认的 IngressClass"
+                        ),
                     ),
                     Text::new(
                         "name the class of your gateway in http01.ingress.ingressClassName",
-                        "请在 http01.ingress.ingressClassName 中填写网关的类",
+                        "请在 http01.ingress.ingressClassName 中填写网关的 IngressClass",
                     ),
                 );
             }

@@ -32,7 +32,7 @@ pub(super) fn policy_file(observed: &Observed, report: &mut Report) {
                 format!("{why}；重启之前仍沿用先前的策略"),
             ),
             Text::new(
-                "mend the field that is named; docs/policy.md lists them all",
+                "fix the field that is named; docs/policy.md lists them all",
                 "请修正所指字段；全部字段见 docs/policy.md",
             ),
         ),
@@ -61,11 +61,11 @@ pub(super) fn approval(observed: &Observed, report: &mut Report) {
             );
             return report.fail(check, "ApprovalMissing", what, upgrade());
         }
-        return report.ok(check, "off", "未启用");
+        return report.ok(check, "off", "未开启");
     };
     if !gated {
         let what =
-            Text::new(format!("gate.mode is off, but {name} is there"), format!("gate.mode 未启用，但存在 {name}"));
+            Text::new(format!("gate.mode is off, but {name} is there"), format!("gate.mode 未开启，但存在 {name}"));
         return report.warn(check, "ApprovalLeft", what, upgrade());
     }
     for hook in configuration.webhooks.iter().flatten() {
@@ -86,7 +86,7 @@ pub(super) fn approval(observed: &Observed, report: &mut Report) {
     }
     ungated(observed, report);
     if report.is_well(check) {
-        report.ok(check, "on, and trusted", "已启用，且受信任");
+        report.ok(check, "on, and trusted", "已开启，且受信任");
     }
 }
 
@@ -149,7 +149,7 @@ fn unguarded(observed: &Observed, report: &mut Report) {
         ),
         Text::new(
             "the controller makes one in each within a second: see that it leads, and its log",
-            "控制器会在一秒内为每个命名空间创建：请确认有主副本，并查看其日志",
+            "控制器会在一秒内为每个命名空间创建：请确认有 Leader，并查看其日志",
         ),
     );
 }
@@ -234,7 +234,7 @@ pub(super) fn admission_policies(observed: &Observed, report: &mut Report) {
         unguarded(observed, report);
     }
     if report.is_well(check) {
-        let list = if on.is_empty() { ("off".into(), "未启用".into()) } else { (on.join("; "), on.join("；")) };
+        let list = if on.is_empty() { ("off".into(), "未开启".into()) } else { (on.join("; "), on.join("；")) };
         report.ok(check, list.0, list.1);
     }
 }

@@ -125,7 +125,7 @@ pub(super) fn lease(observed: &Observed, report: &mut Report) {
     let holder = spec.and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default();
     let logs = Text::new(format!("see the log of Deployment {name}"), format!("请查看 Deployment {name} 的日志"));
     if holder.is_empty() {
-        let what = Text::new("no replica of the controller leads", "没有主副本，控制器未在工作");
+        let what = Text::new("no replica of the controller leads", "没有 Leader，控制器未在工作");
         return report.fail(Check::Lease, "NoLeader", what, logs);
     }
     let renewed = spec.and_then(|spec| spec.renew_time.as_ref()).map(|time| time.0.as_second());
@@ -133,11 +133,11 @@ pub(super) fn lease(observed: &Observed, report: &mut Report) {
     if age > STALE {
         let what = Text::new(
             format!("the leader {} has not renewed its Lease for {age} s", clean(holder)),
-            format!("主副本 {} 已 {age} 秒没有续租", clean(holder)),
+            format!("Leader {} 已 {age} 秒未续租", clean(holder)),
         );
         return report.fail(Check::Lease, "LeaseStale", what, logs);
     }
-    report.ok(Check::Lease, format!("{} leads", clean(holder)), format!("{} 为主副本", clean(holder)));
+    report.ok(Check::Lease, format!("{} leads", clean(holder)), format!("Leader：{}", clean(holder)));
 }
 
 /// Whether the accounts may do what they must.
@@ -148,7 +148,7 @@ pub(super) fn permissions(observed: &Observed, report: &mut Report) {
     );
     match &observed.access {
         Access::OfAccounts(lacking) if lacking.is_empty() => {
-            report.ok(Check::Permissions, "both accounts have theirs", "两个账户的权限齐全");
+            report.ok(Check::Permissions, "both accounts have the permissions they need", "两个账户的权限齐全");
         }
         Access::OfAccounts(lacking) => {
             let mut by_account: BTreeMap<&str, Vec<&Permission>> = BTreeMap::new();
@@ -219,7 +219,7 @@ pub(super) fn hosts(observed: &Observed, report: &mut Report) {
             reason.as_str(),
             Text::new(
                 format!("{count} held ({reason}): {}", first.finding.sentence(Lang::En)),
-                format!("{count} 个域名被暂缓（{reason}）：{}", first.finding.sentence(Lang::ZhCn)),
+                format!("{count} 个域名暂缓签发（{reason}）：{}", first.finding.sentence(Lang::ZhCn)),
             ),
             Text::new("certgate status lists them", "用 certgate status 查看全部"),
         );

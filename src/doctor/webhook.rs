@@ -194,7 +194,7 @@ pub(super) fn certificate(observed: &Observed, report: &mut Report) {
     let keeper = if observed.names.self_managed {
         Text::new(
             "the controller makes it: see that it leads, and its log",
-            "该证书由控制器签发：请确认有主副本，并查看其日志",
+            "该证书由控制器签发：请确认有 Leader，并查看其日志",
         )
     } else {
         Text::new(
@@ -262,7 +262,7 @@ pub(super) fn trusted(
     let remedy = if observed.names.self_managed {
         Text::new(
             "the controller publishes it: see that it leads, and that nothing else (GitOps) resets the caBundle",
-            "caBundle 由控制器发布：请确认有主副本，且没有其他工具（如 GitOps）在重置它",
+            "caBundle 由控制器发布：请确认有 Leader，且没有其他工具（如 GitOps）在重置它",
         )
     } else {
         Text::new(

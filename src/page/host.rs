@@ -9,7 +9,7 @@ use super::{
     words::{self, Words},
 };
 use crate::{
-    core::{finding::Lang, names, reason::WhoActs, text},
+    core::{finding::Lang, host::Host, names, reason::WhoActs, text},
     status::Row,
 };
 
@@ -37,7 +37,7 @@ pub fn render(row: &Row, frame: Frame, now: Timestamp) -> Markup {
         @if !required.is_empty() && !row.is_settled() {
             section aria-labelledby="needed" {
                 h2 id="needed" { (words.required) }
-                (needed(&required, words))
+                (needed(&required, words, lang))
             }
         }
         div.sides {
@@ -75,15 +75,37 @@ pub fn missing(frame: Frame) -> Markup {
     layout::page(frame, words.missing, &home(words::other(frame.lang)), &html! {}, Some(&body))
 }
 
+/// A record to set, as the forms of DNS providers ask for it: type, name and value, without final dots.
+fn fields(record: &str, lang: Lang) -> [String; 3] {
+    let mut parts = record.splitn(3, ' ').map(str::to_owned);
+    let mut next = || parts.next().unwrap_or_default();
+    let (name, kind, value) = (next(), next(), next());
+    let name = name.trim_end_matches('.').to_owned();
+    let name = if lang == Lang::ZhCn { host_record(&name) } else { name };
+    let value = if kind == "CNAME" { value.trim_end_matches('.').to_owned() } else { value };
+    [kind, name, value]
+}
+
+/// A name without its registered domain, which the forms of Chinese providers add by themselves; `@`: that domain itself.
+fn host_record(name: &str) -> String {
+    // `_acme-challenge` is no part of a host.
+    let host = name.split_once('.').filter(|(first, _)| first.starts_with('_')).map_or(name, |(_, rest)| rest);
+    let domain = Host::parse(host).map(|host| host.registered_domain().to_owned()).unwrap_or_default();
+    match name.strip_suffix(&domain) {
+        Some("") if !domain.is_empty() => "@".to_owned(),
+        Some(rest) if !domain.is_empty() => rest.trim_end_matches('.').to_owned(),
+        _ => name.to_owned(),
+    }
+}
+
 /// The records to set, in the columns that DNS providers ask for.
-fn needed(records: &[String], words: &Words) -> Markup {
+fn needed(records: &[String], words: &Words, lang: Lang) -> Markup {
     html! {
         table.records {
             thead { tr { @for title in [words.kind, words.name, words.value] { th scope="col" { (title) } } } }
             tbody {
                 @for record in records {
-                    @let mut parts = record.splitn(3, ' ');
-                    @let (name, kind, value) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+                    @let [kind, name, value] = fields(record, lang);
                     tr {
                         td data-label=(words.kind) { (kind) }
                         td data-label=(words.name) { code.copy { (name) } }
@@ -136,4 +158,32 @@ fn check_now(row: &Row) -> Option<String> {
             names::CHECK_NOW
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_written_as_dns_providers_ask_for_them() {
+        let rows = [
+            ("www.example.com. A 203.0.113.7", ["A", "www.example.com", "203.0.113.7"], "www"),
+            ("example.com.cn. A 203.0.113.7", ["A", "example.com.cn", "203.0.113.7"], "@"),
+            ("*.a.example.com. CNAME lb.example.net.", ["CNAME", "*.a.example.com", "lb.example.net"], "*.a"),
+            (
+                "example.com. CAA 0 issue \"letsencrypt.org\"",
+                ["CAA", "example.com", "0 issue \"letsencrypt.org\""],
+                "@",
+            ),
+            (
+                "_acme-challenge.www.example.com. CNAME x.example.net.",
+                ["CNAME", "_acme-challenge.www.example.com", "x.example.net"],
+                "_acme-challenge.www",
+            ),
+        ];
+        for (record, english, host_record) in rows {
+            assert_eq!(fields(record, Lang::En), english);
+            assert_eq!(fields(record, Lang::ZhCn), [english[0], host_record, english[2]]);
+        }
+    }
 }

@@ -162,8 +162,9 @@ async fn what_is_not_listed_yet_is_no_empty_cluster() {
 
 #[tokio::test]
 async fn what_is_no_longer_up_to_date_says_since_when_on_every_page_that_follows() {
-    let en = "<p class=\"says bad\">What is shown is as of 2026-11-24 12:00 UTC: the API server has told nothing newer since. certgate keeps trying.</p>";
-    let zh = "<p class=\"says bad\">所示内容截至 2026-11-24 12:00 UTC：此后未能从 API 服务器获取更新，certgate 会持续重试。</p>";
+    let en = "<p class=\"says bad\">What is shown is as of 2026-11-24 12:00 UTC: nothing newer could be read from the API server since. certgate keeps trying.</p>";
+    let zh =
+        "<p class=\"says bad\">所示内容截至 2026-11-24 12:00 UTC：此后未能从 API 服务器获取更新，正在持续重试。</p>";
     let (listed, unlisted) = (Some(Arc::new(some())), None);
     for (rows, address, language, stale_since, says) in [
         (&listed, "/", "en", Some(now()), en),

@@ -125,7 +125,7 @@ pub static EN: Words = Words {
     required: "Records to set",
     none: "none",
     facts: "Particulars",
-    last_check: "Last check",
+    last_check: "Last recorded check",
     lead: "Ingress that orders",
     warnings: "Worth knowing",
     missing: "There is no such host.",
@@ -200,7 +200,7 @@ pub static ZH: Words = Words {
     required: "需要设置的记录",
     none: "无",
     facts: "详细信息",
-    last_check: "上次检查",
+    last_check: "最近一次有记录的检查",
     lead: "申请证书的 Ingress",
     warnings: "请注意",
     missing: "没有这个域名。",
@@ -210,13 +210,13 @@ pub static ZH: Words = Words {
     open: "未完成",
     allowed: "平台策略与签发者允许",
     caa: "CAA 允许证书机构签发",
-    injected: "已在网关中启用 HTTPS",
+    injected: "已在网关中开启 HTTPS",
     renewal: "到期前自动续期",
     issuer: "签发者",
     secret: "Secret",
-    kind: "类型",
-    name: "名称",
-    value: "值",
+    kind: "记录类型",
+    name: "主机记录",
+    value: "记录值",
     any_one: "其中一条即可。",
     check_now: "立即重新检查",
     copy: "复制",
@@ -281,9 +281,9 @@ pub fn stale(since: Timestamp, lang: Lang) -> String {
     let since = since.strftime("%Y-%m-%d %H:%M UTC");
     match lang {
         Lang::En => format!(
-            "What is shown is as of {since}: the API server has told nothing newer since. certgate keeps trying."
+            "What is shown is as of {since}: nothing newer could be read from the API server since. certgate keeps trying."
         ),
-        Lang::ZhCn => format!("所示内容截至 {since}：此后未能从 API 服务器获取更新，certgate 会持续重试。"),
+        Lang::ZhCn => format!("所示内容截至 {since}：此后未能从 API 服务器获取更新，正在持续重试。"),
     }
 }
 
@@ -293,10 +293,11 @@ pub fn count(lang: Lang, shown: RangeInclusive<usize>, listed: usize, all: usize
     let whole = last.saturating_sub(first) + 1 >= listed;
     match lang {
         Lang::En if whole => format!("{listed} of {all} hosts"),
-        Lang::ZhCn if whole => format!("{all} 个域名中的 {listed} 个"),
+        Lang::ZhCn if whole && listed == all => format!("共 {all} 个域名"),
+        Lang::ZhCn if whole => format!("共 {all} 个域名，显示其中 {listed} 个"),
         Lang::En if listed == all => format!("{first} to {last} of {all} hosts"),
-        Lang::ZhCn if listed == all => format!("{all} 个域名，第 {first} 至 {last} 个"),
+        Lang::ZhCn if listed == all => format!("共 {all} 个域名，显示第 {first} 至 {last} 个"),
         Lang::En => format!("{first} to {last} of {listed}, out of {all} hosts"),
-        Lang::ZhCn => format!("{all} 个域名中的 {listed} 个，第 {first} 至 {last} 个"),
+        Lang::ZhCn => format!("共 {all} 个域名，其中符合条件的 {listed} 个，显示第 {first} 至 {last} 个"),
     }
 }

@@ -181,7 +181,7 @@ impl Words {
             Lang::En if all == 0 => "no hosts: nothing is flagged for automatic issuance".to_owned(),
             Lang::ZhCn if all == 0 => "没有域名：尚未开启自动签发".to_owned(),
             Lang::En => format!("{ready} of {all} hosts ready"),
-            Lang::ZhCn => format!("{all} 个域名中 {ready} 个就绪"),
+            Lang::ZhCn => format!("共 {all} 个域名，{ready} 个就绪"),
         }
     }
 
@@ -190,7 +190,7 @@ impl Words {
             (Lang::En, WhoActs::Nobody) => "In progress, nobody needs to act".to_owned(),
             (Lang::ZhCn, WhoActs::Nobody) => "处理中，无需操作".to_owned(),
             (Lang::En, who) => capitalised(&format!("{} must act", text::who(who, lang))),
-            (Lang::ZhCn, who) => format!("需{}处理", text::who(who, lang)),
+            (Lang::ZhCn, who) => format!("请{}处理", text::who(who, lang)),
         }
     }
 
@@ -234,8 +234,8 @@ impl Words {
 
     fn next(&self, left: SignedDuration) -> String {
         match self.lang {
-            Lang::En if left.as_secs() <= 0 => "next check now".to_owned(),
-            Lang::ZhCn if left.as_secs() <= 0 => "即将重新检查".to_owned(),
+            Lang::En if left.as_secs() <= 0 => "checked regularly; nothing has changed".to_owned(),
+            Lang::ZhCn if left.as_secs() <= 0 => "持续检查中，暂无变化".to_owned(),
             Lang::En => format!("next check in {}", span(left, self.lang)),
             Lang::ZhCn => format!("{}后重新检查", span(left, self.lang)),
         }

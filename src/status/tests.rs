@@ -45,7 +45,7 @@ fn hosts_are_grouped_by_who_must_act() {
 
     The cluster's administrator must act (1)
       例子.com  team-a  for 3 min
-        the issuer named in the policy does not exist; the cluster's administrator must create it
+        the issuer that the policy names does not exist; the cluster's administrator must create it
         next check in 30 s
 
     In progress, nobody needs to act (1)
@@ -58,11 +58,11 @@ fn hosts_are_grouped_by_who_must_act() {
 #[test]
 fn the_same_in_chinese() {
     insta::assert_snapshot!(anstream::adapter::strip_str(&render::person(&rows(&hosts()[2..3]), true, Lang::ZhCn, now())).to_string(), @r"
-    1 个域名中 0 个就绪
+    共 1 个域名，0 个就绪
 
-    需域名所有者处理 (1)
+    请域名所有者处理 (1)
       www.example.com  team-a  已 3 分钟
-        www.example.com 在 DNS 中尚不存在；域名所有者需添加指向 203.0.113.7 的 A 记录
+        www.example.com 还没有 DNS 解析记录；请域名所有者添加 A 记录，记录值 203.0.113.7
         30 秒后重新检查
         原因: DomainNotFound
     ");
@@ -116,8 +116,8 @@ fn a_renewal_at_risk_is_told_in_the_readers_language_with_its_cause() {
     let mut dns = domain("team-a", "www.example.com", true, Reason::RenewalAtRisk);
     dns.status.as_mut().unwrap().verdict.as_mut().unwrap().reason = "DomainNotFound".into();
     for (domain, zh, en) in [
-        (issuance, "11-25 13:37 UTC 起可再次申请", "it takes the next order from 2026-11-25 13:37 UTC"),
-        (dns, "www.example.com 在 DNS 中尚不存在", "does not exist in DNS yet"),
+        (issuance, "11-25 13:37 UTC 起可再次申请", "it accepts the next order from 2026-11-25 13:37 UTC"),
+        (dns, "www.example.com 还没有 DNS 解析记录", "does not exist in DNS yet"),
     ] {
         let row = Row::of(&domain);
         let said = row.finding.sentence(Lang::ZhCn);

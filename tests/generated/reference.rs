@@ -168,6 +168,46 @@ fn sample(reason: Reason) -> Finding {
             &["203.0.113.7"],
             "203.0.113.7: redirected to https://www.example.com: 203.0.113.7:443: connection refused",
         ),
+        Reason::HostInvalid => of("www..example.com", &[], ""),
+        Reason::DomainMisnamed => of(host, &[], "").required([host]),
+        Reason::HostIsIpAddress => of("203.0.113.7", &[], ""),
+        Reason::NotPublicName => of("shop.internal", &[], ""),
+        Reason::IsPublicSuffix => of("com.cn", &[], ""),
+        Reason::PlatformDomain => of("80.shop.grapps.cn", &[], ""),
+        Reason::WildcardNeedsDns01 => of("*.example.com", &[], ""),
+        Reason::GatewayManglesHost => of("tls.example.com", &[], ""),
+        Reason::IssuerMissing => of(host, &[], "ClusterIssuer/letsencrypt"),
+        Reason::AccountRateLimited => {
+            let limit = "too many new registrations (10) from this IP address in the last 3h0m0s";
+            of(host, &["ClusterIssuer/letsencrypt", limit], "2026-11-25 13:38 UTC")
+        }
+        Reason::SecretNameTaken => of(host, &[], "certgate-www.example.com"),
+        Reason::RateLimited => of(host, &["certificates-per-domain", "example.com"], "2026-11-25 13:38 UTC"),
+        Reason::CnameLoop => of(host, &[host, "shop.example.com"], "").required(["203.0.113.7"]),
+        Reason::CnameDangling => of(host, &[], "shop.example.net").required(["203.0.113.7"]),
+        Reason::ReservedAddress => of(host, &["192.168.1.10"], "").required(["203.0.113.7"]),
+        Reason::WrongIpv6 => of(host, &["2600:1f18::9"], ""),
+        Reason::WrongCname => of(host, &["shop.example.net"], "").required(["gateway.example.org"]),
+        Reason::ServersDisagree => of(host, &["ns1.example.com: 198.51.100.9", "ns2.example.com: 203.0.113.7"], ""),
+        Reason::CaaUnknownCritical => of(host, &["128 tbs \"unknown\""], "example.com"),
+        Reason::CaaOtherAccount => {
+            let account = |number: u32| {
+                format!("letsencrypt.org; accounturi=https://acme-v02.api.letsencrypt.org/acme/acct/{number}")
+            };
+            let seen = format!("0 issue \"{}\"", account(1));
+            of(host, &[&seen], "example.com").required([format!("example.com. CAA 0 issue \"{}\"", account(2))])
+        }
+        Reason::CaaOtherMethod => of(host, &["0 issue \"letsencrypt.org; validationmethods=dns-01\""], "example.com")
+            .required(["example.com. CAA 0 issue \"letsencrypt.org; validationmethods=http-01\""]),
+        Reason::ChallengeCnameBroken => of(host, &["acme.example.net"], ""),
+        Reason::BoundExisting => of(host, &[], "shop-tls"),
+        Reason::Issued => of(host, &[], "2027-02-22"),
+        Reason::RenewalAtRisk => of(host, &[], "").because(sample(Reason::WrongTarget)),
+        Reason::CaRateLimited => {
+            let limit = "too many certificates (50) already issued for \"example.com\" in the last 168h0m0s";
+            of(host, &[limit], "2026-11-25 13:38 UTC")
+        }
+        Reason::CertificateLeftOver => of(host, &[], "www.example.comp-ps-s"),
         _ => of(host, &["198.51.100.9"], "").required(["203.0.113.7"]),
     }
 }

@@ -133,7 +133,7 @@ fn block(out: &mut String, host: &str, verdict: &Verdict, lang: Lang) -> std::fm
     if !verdict.ready() {
         line(out, words.who_acts, who(finding.who_acts(), lang))?;
     }
-    line(out, words.next, &span(wait(verdict)))
+    line(out, words.next, &span(wait(verdict), lang))
 }
 
 fn seen(check: &Check, words: &Words) -> String {
@@ -157,10 +157,14 @@ fn wait(verdict: &Verdict) -> Duration {
     next_check(verdict, Duration::ZERO, 1, 0.0, &Dns::default())
 }
 
-fn span(wait: Duration) -> String {
-    match wait.as_secs() {
-        seconds if seconds >= 3600 && seconds % 3600 == 0 => format!("{} h", seconds / 3600),
-        seconds if seconds >= 120 => format!("{} min", seconds / 60),
-        seconds => format!("{seconds} s"),
+fn span(wait: Duration, lang: Lang) -> String {
+    let (count, unit) = match wait.as_secs() {
+        seconds if seconds >= 3600 && seconds % 3600 == 0 => (seconds / 3600, ["h", "小时后"]),
+        seconds if seconds >= 120 => (seconds / 60, ["min", "分钟后"]),
+        seconds => (seconds, ["s", "秒后"]),
+    };
+    match lang {
+        Lang::En => format!("{count} {}", unit[0]),
+        Lang::ZhCn => format!("{count} {}", unit[1]),
     }
 }

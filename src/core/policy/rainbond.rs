@@ -20,10 +20,10 @@ pub struct Rainbond {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LeftOver {
-    /// It is told of, and goes on renewing.
+    /// It is reported, and keeps being renewed.
     #[default]
     Report,
-    /// It is told of and deleted. Its Secret stays.
+    /// It is reported and deleted. Its Secret stays.
     Remove,
 }
 

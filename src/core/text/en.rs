@@ -73,7 +73,7 @@ fn account_rate_limited(finding: &Finding) -> String {
     };
     let how = super::touch(issuer).map_or_else(String::new, |command| format!(", e.g. `{command}`"));
     format!(
-        "the CA refused the ACME account of {issuer} for its limits{limit}; {acts} edit the issuer{how}, because cert-manager does not ask again by itself for up to ten hours"
+        "the CA refused the ACME account of {issuer} because of its rate limits{limit}; {acts} edit the issuer{how}, because cert-manager does not ask again by itself for up to ten hours"
     )
 }
 
@@ -124,7 +124,8 @@ fn not_public(host: &str) -> String {
 
 /// Where CAA records of a CNAME's target stand in the way, what its owner or the host's can do.
 fn caa(finding: &Finding, what: &str, remedy: &str) -> String {
-    let host = or(&finding.subject, "the host");
+    let subject = super::readable(&finding.subject);
+    let host = or(&subject, "the host");
     let has = |kind| !super::of_kind(&finding.required, kind).is_empty();
     let addresses = has(super::Kind::V4) || has(super::Kind::V6);
     let instead = if addresses { record(finding) } else { "an address record".to_owned() };
@@ -192,7 +193,8 @@ fn bogus(finding: &Finding, note_text: &str) -> String {
 }
 
 pub(super) fn sentence(finding: &Finding) -> String {
-    let host = or(&finding.subject, "the host");
+    let subject = super::readable(&finding.subject);
+    let host = or(&subject, "the host");
     let observed = seen(finding);
     let note_text = note(finding);
     let first_required = finding.required.first().map_or("", String::as_str);
@@ -204,11 +206,11 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::HostRemoved => format!("{host} is no longer in the Ingress"),
         Reason::NoHost => "the rule names no host, so there is nothing to certify".to_owned(),
         Reason::HostInvalid => invalid(host, &note_text),
-        Reason::DomainMisnamed => format!("this Domain is not named by its host {host}, and so has no effect; create it under the name {} and delete this one", or(first_required, "of its host")),
+        Reason::DomainMisnamed => format!("this Domain has no effect, because its name does not match its host {host}; delete it and create it under the name {}", or(first_required, "that its host gives")),
         Reason::HostIsIpAddress => format!("{host} is an IP address; bind a domain name to get a certificate"),
         Reason::NotPublicName => not_public(host),
         Reason::IsPublicSuffix => format!("{host} is a public suffix, for which no CA issues; bind a name below it"),
-        Reason::PlatformDomain => format!("{host} is one of the platform's own default domains, which get no certificates of their own"),
+        Reason::PlatformDomain => format!("{host} is one of the platform's own default domains, which do not get certificates of their own"),
         Reason::UserTls => format!("{host} already has a TLS entry of yours, which stays as it is"),
         Reason::UserIssuerConflict => "the Ingress names two issuers, which cert-manager refuses; keep one of cert-manager.io/issuer and cert-manager.io/cluster-issuer".to_owned(),
         Reason::TcpIngress => "this is a TCP rule, which carries no HTTPS".to_owned(),
@@ -225,22 +227,22 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::Pending => format!("{host} waits for its first DNS check"),
         Reason::VerdictStale => format!("the last check of {host} is too old to act on; a new one is on its way"),
         Reason::IssuerUnset => "certgate's policy names no issuer; the cluster's administrator must set `issuer`".to_owned(),
-        Reason::IssuerMissing => format!("the issuer {} does not exist; the cluster's administrator must create it", or(&finding.note, "named in the policy")),
+        Reason::IssuerMissing => format!("the issuer {} does not exist; the cluster's administrator must create it", or(&finding.note, "that the policy names")),
         Reason::IssuerNotReady => format!("the issuer is not ready{note_text}; the cluster's administrator must look at it"),
         Reason::AccountRateLimited => account_rate_limited(finding),
         Reason::NoSolver => format!("the issuer has no solver for {host}{note_text}; the cluster's administrator must add one"),
         Reason::IssuerConflict => format!("{host} needs another issuer than the other hosts of this Ingress; give it an Ingress of its own"),
         Reason::HostTaken if host.starts_with("*.") => format!("{host} covers a name, or is one, that is already in use elsewhere on this platform; remove it there first"),
         Reason::HostTaken => format!("{host} is already in use elsewhere on this platform; remove it there first"),
-        Reason::SecretNameTaken => format!("a Secret named {} exists and is not certgate's; rename or remove it", or(&finding.note, "as certgate needs it")),
+        Reason::SecretNameTaken => format!("the Secret {} exists and was not made by certgate; rename or remove it", or(&finding.note, "whose name certgate needs")),
         Reason::RequestUnreadable => format!("the certificate request cannot be checked{note_text}; delete it and have it made anew, by cert-manager or as one plain PEM block"),
         Reason::CompanionNameTaken => format!("an Ingress named {} exists and is not certgate's, which needs that name for {host}; rename or remove it", or(&finding.note, "as certgate needs it")),
-        Reason::AnnotationsFull => "the annotations of the Ingress are so large that no more fit (256 KiB); shorten them".to_owned(),
-        Reason::NoGatewayAddress => format!("it is not known where the gateway is reached from outside; the cluster's administrator must set `{}`", or(&finding.note, "gateway.addresses")),
-        Reason::AwaitingCertificate => format!("the certificate of {host} is being issued and is bound as soon as it is there"),
+        Reason::AnnotationsFull => "the Ingress' annotations are close to the limit of 256 KiB, so certgate cannot add any; shorten them".to_owned(),
+        Reason::NoGatewayAddress => format!("the gateway's public address is not known; the cluster's administrator must set `{}`", or(&finding.note, "gateway.addresses")),
+        Reason::AwaitingCertificate => format!("the certificate of {host} is being issued and will be bound as soon as it is ready"),
         Reason::GatewayNameBroken => format!("the platform's own name {} {}, so {host} cannot be verified; the cluster's administrator must repair its DNS record, or correct `gateway.cnames`", or(&finding.note, "in `gateway.cnames`"), broken(finding)),
         Reason::GatewayNotPublic => format!("the gateway is known by private addresses alone ({observed}{}), to which no public CA connects, so {host} cannot be validated; the cluster's administrator must set `gateway.addresses` to the public ones", if finding.note.is_empty() { String::new() } else { format!(", of {}", finding.note) }),
-        Reason::ResolverUnreachable => format!("certgate's DNS resolvers do not answer ({observed}); the cluster's administrator must check `dns.servers` and the cluster's way out"),
+        Reason::ResolverUnreachable => format!("certgate's DNS resolvers do not answer ({observed}); the cluster's administrator must check `dns.servers` and whether the cluster can reach the internet"),
         Reason::ResolverRefuses => format!("certgate's DNS resolver {} refuses to answer for {host}{note_text}; the cluster's administrator must have it answer certgate, or name another in `dns.servers`", finding.observed.join(", ")).replace("  ", " "),
         Reason::ResolverFaulty if finding.note == "NXDOMAIN" => format!("certgate's DNS resolver says that no name exists, not even com ({observed}), so nothing can be told of {host}; the cluster's administrator must check `dns.servers`"),
         Reason::ResolverFaulty => format!("certgate's DNS resolver fails for every name ({observed}){note_text}, so nothing can be told of {host}; the cluster's administrator must check `dns.servers` and the resolver's way out"),
@@ -248,26 +250,26 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::RegistryFailure => format!("the registry's zone above {host} cannot be read{note_text}, which the CA takes for a refusal; neither the domain's owner nor its DNS provider can change that: if it lasts, the cluster's administrator must check the resolvers in `dns.servers`"),
         Reason::RateLimited => format!("{host} waits so as not to exceed the CA's limit on {}{}", limit(finding), if finding.note.is_empty() { String::new() } else { format!("; next free place {}", finding.note) }),
 
-        Reason::DomainNotFound if !finding.note.is_empty() => format!("{host} does not exist in DNS, because the domain {} is not registered or has no name servers; its owner must see to that, then add {}", finding.note, record(finding)),
+        Reason::DomainNotFound if !finding.note.is_empty() => format!("{host} does not exist in DNS, because the domain {} is not registered or has no name servers; its owner must fix that, then add {}", finding.note, record(finding)),
         Reason::DomainNotFound => format!("{host} does not exist in DNS yet; the domain's owner must add {}", record(finding)),
         Reason::NoAddress => format!("{host} exists in DNS but has no address; the domain's owner must add {}", record(finding)),
-        Reason::DnsServerFailure => format!("the name servers of {host} fail to answer (SERVFAIL){note_text}; the DNS provider must repair the zone"),
-        Reason::DnsRefused => format!("the name servers of {host} refuse to answer{note_text}; check at the DNS provider that the zone exists there"),
+        Reason::DnsServerFailure => format!("the name servers of {host} fail to answer (SERVFAIL){note_text}; the DNS provider must fix the zone"),
+        Reason::DnsRefused => format!("the name servers of {host} refuse to answer{note_text}; check with the DNS provider that the zone exists there"),
         Reason::DnsTimeout => format!("the name servers of {host} do not answer in time{note_text}; the DNS provider must look at them"),
         Reason::LameDelegation => format!("{host} is delegated to name servers that do not have it ({observed}); the domain's owner must create the zone at their DNS provider, or correct the name servers at the registrar"),
         Reason::CnameTargetFailure => format!("{host} is a CNAME to {observed}, for which name servers fail{note_text}; whoever runs that zone must repair it, or the domain's owner must point {host} elsewhere"),
         Reason::DnssecBogus => bogus(finding, &note_text),
         Reason::DnsMalformed => format!("the DNS answer for {host} is malformed{note_text}; the DNS provider must look at it"),
-        Reason::CnameLoop => format!("the CNAME records of {host} lead in a circle ({observed}); the domain's owner must replace them by {}", record(finding)),
+        Reason::CnameLoop => format!("the CNAME records of {host} form a loop ({observed}); the domain's owner must replace them with {}", record(finding)),
         Reason::CnameDangling => format!("{host} is a CNAME to {}, which does not exist; the domain's owner must correct it or add {}", or(&finding.note, "a name"), record(finding)),
         Reason::CnameTooLong => format!("the CNAME chain of {host} is too long for some resolvers{note_text}; the domain's owner must shorten it"),
-        Reason::ReservedAddress if !finding.note.is_empty() => format!("{host} also points to addresses that are not public ({observed}); the CA passes over them and uses {}", finding.note),
+        Reason::ReservedAddress if !finding.note.is_empty() => format!("{host} also points to addresses that are not public ({observed}); the CA ignores them and uses {}", finding.note),
         Reason::ReservedAddress => format!("{host} points only to addresses that are not public ({observed}); the domain's owner must add {}", record(finding)),
         Reason::WrongTarget | Reason::WrongCname if finding.note.starts_with(CDN) => {
             let network = finding.note.strip_prefix(CDN).unwrap_or_default();
             format!("{host} points to a content delivery network ({network}: {observed}); if the network fetches from this platform, the cluster's administrator can let any public address count (`gateway.target: any-public`), or else the domain's owner must switch the network's proxy off for {host} and set {}", record(finding))
         }
-        Reason::WrongTarget if !finding.note.is_empty() => format!("{host} points to {observed}, which is not this platform, beside {}, which is; the CA and visitors may use either, so the domain's owner must remove the wrong one", finding.note),
+        Reason::WrongTarget if !finding.note.is_empty() => format!("besides {}, which is this platform, {host} also points to {observed}, which is not; the CA and visitors may use either, so the domain's owner must remove the wrong one", finding.note),
         Reason::WrongTarget => format!("{host} points to {observed}, not to this platform; the domain's owner must set {}", record(finding)),
         Reason::WrongIpv6 if finding.required.is_empty() => format!("{host} has an AAAA record to {observed}, which the CA tries first and which is not this platform; the domain's owner must remove it"),
         Reason::WrongIpv6 => format!("{host} has an AAAA record to {observed}, which the CA tries first and which is not this platform; the domain's owner must remove it or set {}", record(finding)),
@@ -275,32 +277,32 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::ServersDisagree => format!("the name servers of {host} give different answers ({observed}); wait for them to agree or ask the DNS provider"),
         Reason::CaaForbids => caa_forbids(finding),
         Reason::CaaUnknownCritical => caa(finding, &format!("a critical CAA record of {} is one that the CA does not know ({observed})", or(&finding.note, host)), "remove it"),
-        Reason::CaaOtherAccount if finding.required.is_empty() => format!("the CAA records of {} allow one ACME account only ({observed}); the cluster's administrator must see that it is the issuer's", or(&finding.note, host)),
+        Reason::CaaOtherAccount if finding.required.is_empty() => format!("the CAA records of {} allow one ACME account only ({observed}); the cluster's administrator must make sure that it is the issuer's", or(&finding.note, host)),
         Reason::CaaOtherAccount => caa(finding, &format!("the CAA records of {} allow another ACME account only ({observed})", or(&finding.note, host)), &format!("add: {}", or(first_required, "a record for this account"))),
-        Reason::CaaOtherMethod => caa(finding, &format!("the CAA records of {} do not allow this way of validation ({observed})", or(&finding.note, host)), &format!("add: {}", or(first_required, "a record for this method"))),
-        Reason::CaaLookupFailed => format!("the CAA records of {} cannot be read{}, which the CA takes for a refusal; the DNS provider must repair the zone", host, note_text),
+        Reason::CaaOtherMethod => caa(finding, &format!("the CAA records of {} do not allow this validation method ({observed})", or(&finding.note, host)), &format!("add: {}", or(first_required, "a record for this method"))),
+        Reason::CaaLookupFailed => format!("the CAA records of {} cannot be read{}, which the CA treats as a refusal; the DNS provider must fix the zone", host, note_text),
         Reason::ChallengeCnameBroken => format!("_acme-challenge.{} points where no challenge can be answered ({observed}){}; the domain's owner must correct it", host.trim_start_matches("*."), if finding.note.is_empty() { String::new() } else { format!(", because {} is not registered", finding.note) }),
 
-        Reason::HttpUnreachable => format!("nothing answers at port 80 of {host}{note_text}; check firewall and load balancer"),
+        Reason::HttpUnreachable => format!("nothing answers on port 80 of {host}{note_text}; check the firewall and the load balancer"),
         Reason::HttpWrongServer => format!("port 80 of {host} is answered by another server{note_text}; the domain's owner must point it to this platform"),
         Reason::HttpBlocked => format!("port 80 of {host} is answered by a filter of the network or cloud, and not by this platform{note_text}, so the CA would be refused too; in mainland China that happens to domains without an ICP licence (未备案), and the domain's owner must have it licensed with the cloud that hosts this platform, or validate by DNS-01"),
         Reason::HttpBadRedirect => format!("the redirect at port 80 of {host} leads the CA nowhere{note_text}; repair what it leads to, or remove the redirect for /.well-known/acme-challenge/"),
 
         Reason::Verified => format!("{host} points to this platform; the CA will be able to validate it"),
-        Reason::NoValidationNeeded => format!("the issuer of {host} needs no validation through DNS"),
+        Reason::NoValidationNeeded => format!("the issuer of {host} does not need DNS to validate it"),
         Reason::BoundExisting => format!("{host} is served with an existing certificate{note_text}"),
         Reason::Issuing => format!("the certificate of {host} is being issued"),
         Reason::Issued if !finding.note.is_empty() => format!("{host} has its certificate, valid until {}", finding.note),
         Reason::Issued => format!("{host} has its certificate"),
         Reason::RenewalAtRisk => format!("{host} has its certificate, but its renewal would fail{note_text}"),
-        Reason::IssuanceFailed => format!("issuing the certificate of {host} failed{note_text}; cert-manager tries again"),
-        Reason::CaRateLimited => format!("the CA limits how often certificates are issued, and refused {host} for it{}{}", quoted(finding), if finding.note.is_empty() { String::new() } else { format!("; it takes the next order from {}", finding.note) }),
-        Reason::CaUnreachable => format!("the CA cannot be reached for {host}{note_text}; the cluster's administrator must check the cluster's way out"),
+        Reason::IssuanceFailed => format!("issuing the certificate of {host} failed{note_text}; cert-manager will try again"),
+        Reason::CaRateLimited => format!("the CA's rate limit refused {host}{}{}", quoted(finding), if finding.note.is_empty() { String::new() } else { format!("; it accepts the next order from {}", finding.note) }),
+        Reason::CaUnreachable => format!("the CA cannot be reached for {host}{note_text}; the cluster's administrator must check whether the cluster can reach the internet"),
         Reason::CaPaused => format!("the CA paused issuance for {host} after many failures; the cluster's administrator must lift the pause{}", if finding.note.is_empty() { String::new() } else { format!(" at {}", finding.note) }),
-        Reason::ChallengeFailed => format!("the CA's challenge for {host} was answered by something else{note_text}"),
-        Reason::CertificateMissing => format!("the Certificate of {host} is gone although it is wanted; it is being brought back"),
+        Reason::ChallengeFailed => format!("something else answered the CA's challenge for {host}{note_text}"),
+        Reason::CertificateMissing => format!("the Certificate of {host} is missing although it is wanted; certgate is restoring it"),
         Reason::ChangesReverted => format!("what certgate adds to Ingress {host} is taken away again and again{}; it is added ever more seldom, until whoever does that leaves spec.tls and certgate's annotations alone, or the annotation certgate.dev/auto-issue: \"false\" says that nothing is wanted", reverters(finding)),
         Reason::RouteWithoutCertificate => format!("automatic issuance is on for a route of {host}, but there is no Certificate; switch it off and on again in the gateway page"),
-        Reason::CertificateLeftOver => format!("no route of {host} is left, but the Certificate that Rainbond's switch made{note_text} is, and is renewed for ever; delete it unless it is needed"),
+        Reason::CertificateLeftOver => format!("the Certificate that Rainbond's switch made for {host}{note_text} outlived the last route of {host} and keeps being renewed; delete it if it is no longer needed"),
     }
 }

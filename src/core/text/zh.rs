@@ -7,7 +7,7 @@ use crate::core::{
     reason::Reason,
 };
 
-/// "指向 1.2.3.4 的 A 记录", by what kind of value is required.
+/// "A 记录，记录值 1.2.3.4", in the words of DNS consoles, by what kind of value is required.
 fn record(finding: &Finding) -> String {
     let list = |kind: super::Kind| super::of_kind(&finding.required, kind).join(" 或 ");
     let wanted: Vec<String> = [
@@ -18,9 +18,9 @@ fn record(finding: &Finding) -> String {
     ]
     .into_iter()
     .filter(|(_, values)| !values.is_empty())
-    .map(|(what, values)| format!("指向 {values} 的 {what}"))
+    .map(|(what, values)| format!("{what}，记录值 {values}"))
     .collect();
-    if wanted.is_empty() { "指向平台网关的 A 记录".to_owned() } else { wanted.join("或") }
+    if wanted.is_empty() { "指向平台网关的 A 记录".to_owned() } else { wanted.join("；或 ") }
 }
 
 fn seen(finding: &Finding) -> String {
@@ -62,13 +62,13 @@ fn account_rate_limited(finding: &Finding) -> String {
     let issuer = finding.observed.first().map_or("签发者", String::as_str);
     let limit = finding.observed.get(1).map_or_else(String::new, |words| format!("（“{words}”）"));
     let acts = match finding.note.as_str() {
-        "" => "集群管理员需稍后".to_owned(),
-        link if is_link(link) => format!("集群管理员需先在 {link} 解除暂停，再"),
-        from => format!("集群管理员需在 {from} 之后"),
+        "" => "请平台管理员稍后".to_owned(),
+        link if is_link(link) => format!("请平台管理员先在 {link} 解除暂停，再"),
+        from => format!("请平台管理员在 {from} 之后"),
     };
     let how = super::touch(issuer).map_or_else(String::new, |command| format!("，例如 `{command}`"));
     format!(
-        "证书机构因频率限制拒绝了 {issuer} 的 ACME 账户{limit}；{acts}修改该签发者{how}，因为 cert-manager 在最长十小时内不会自行重试"
+        "证书机构因速率限制拒绝了 {issuer} 的 ACME 账户{limit}；{acts}修改该签发者{how}，因为 cert-manager 最长十小时内不会自行重试"
     )
 }
 
@@ -118,7 +118,8 @@ fn not_public(host: &str) -> String {
 
 /// Where CAA records of a CNAME's target stand in the way, what its owner or the host's can do.
 fn caa(finding: &Finding, what: &str, remedy: &str) -> String {
-    let host = or(&finding.subject, "该域名");
+    let subject = super::readable(&finding.subject);
+    let host = or(&subject, "该域名");
     let has = |kind| !super::of_kind(&finding.required, kind).is_empty();
     let addresses = has(super::Kind::V4) || has(super::Kind::V6);
     let instead = if addresses { record(finding) } else { "地址记录".to_owned() };
@@ -183,7 +184,8 @@ fn bogus(finding: &Finding, note_text: &str) -> String {
 }
 
 pub(super) fn sentence(finding: &Finding) -> String {
-    let host = or(&finding.subject, "该域名");
+    let subject = super::readable(&finding.subject);
+    let host = or(&subject, "该域名");
     let observed = seen(finding);
     let note_text = note(finding);
     let first_required = finding.required.first().map_or("", String::as_str);
@@ -195,7 +197,7 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::HostRemoved => format!("{host} 已不在该 Ingress 中"),
         Reason::NoHost => "该规则没有填写域名，无需签发证书".to_owned(),
         Reason::HostInvalid => invalid(host, &note_text),
-        Reason::DomainMisnamed => format!("该 Domain 的名称与其域名 {host} 不符，因而不起作用；请以名称 {} 重新创建并删除它", or(first_required, "（其域名）")),
+        Reason::DomainMisnamed => format!("该 Domain 的名称与其域名 {host} 不符，因而不起作用；请删除它，并以名称 {} 重新创建", or(first_required, "与域名相同的名称")),
         Reason::HostIsIpAddress => format!("{host} 是 IP 地址；请绑定域名后再申请证书"),
         Reason::NotPublicName => not_public(host),
         Reason::IsPublicSuffix => format!("{host} 是公共后缀，证书机构不会为其签发；请绑定其下的域名"),
@@ -208,30 +210,30 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::CompanionIngress => "该 Ingress 是 certgate 创建的伴生对象".to_owned(),
         Reason::NamespaceExcluded => "该命名空间不参与自动签发".to_owned(),
         Reason::BeingDeleted => "该 Ingress 正在被删除".to_owned(),
-        Reason::WildcardNeedsDns01 => format!("{host} 是泛域名，需要 DNS-01 验证；集群管理员可为签发者添加 DNS-01 solver{note_text}"),
+        Reason::WildcardNeedsDns01 => format!("{host} 是泛域名，需要 DNS-01 验证；请平台管理员为签发者添加 DNS-01 solver{note_text}"),
         Reason::OneHostPerIngress => "Rainbond 5 的网关对每个 Ingress 只使用一张证书；请为每个域名单独创建 Ingress".to_owned(),
 
         Reason::GatewayManglesHost => format!("Rainbond 5 的网关会以错误的名称提供 {host}（会去掉其中的 \"tls\"），证书机构无法访问；请绑定不含 \"tls\" 的域名"),
 
         Reason::Pending => format!("{host} 正在等待首次 DNS 检查"),
         Reason::VerdictStale => format!("{host} 的上次检查结果已过期，正在重新检查"),
-        Reason::IssuerUnset => "certgate 的策略未指定签发者；集群管理员需设置 `issuer`".to_owned(),
-        Reason::IssuerMissing => format!("签发者 {} 不存在；集群管理员需创建它", or(&finding.note, "（策略中指定的）")),
-        Reason::IssuerNotReady => format!("签发者尚未就绪{note_text}；集群管理员需检查"),
+        Reason::IssuerUnset => "certgate 的策略未指定签发者；请平台管理员设置 `issuer`".to_owned(),
+        Reason::IssuerMissing => if finding.note.is_empty() { "策略指定的签发者不存在；请平台管理员创建".to_owned() } else { format!("签发者 {} 不存在；请平台管理员创建", finding.note) },
+        Reason::IssuerNotReady => format!("签发者尚未就绪{note_text}；请平台管理员检查"),
         Reason::AccountRateLimited => account_rate_limited(finding),
-        Reason::NoSolver => format!("签发者没有适用于 {host} 的 solver{note_text}；集群管理员需添加"),
+        Reason::NoSolver => format!("签发者没有适用于 {host} 的 solver{note_text}；请平台管理员添加"),
         Reason::IssuerConflict => format!("{host} 与该 Ingress 中其他域名需要不同的签发者；请为其单独创建 Ingress"),
         Reason::HostTaken if host.starts_with("*.") => format!("{host} 或其覆盖的域名已在本平台其他地方使用；请先在那里移除"),
         Reason::HostTaken => format!("{host} 已被本平台其他团队使用；请先在原处移除"),
-        Reason::SecretNameTaken => format!("已存在名为 {} 的 Secret，且不是 certgate 创建的；请重命名或删除", or(&finding.note, "（所需名称）")),
+        Reason::SecretNameTaken => format!("Secret {} 已存在，且不是 certgate 创建的；请重命名或删除", or(&finding.note, "（certgate 需要使用的名称）")),
         Reason::RequestUnreadable => format!("无法核对该证书请求的内容{note_text}；请删除后重新生成（由 cert-manager 生成，或只包含一个标准 PEM 块）"),
         Reason::CompanionNameTaken => format!("已存在名为 {} 的 Ingress，且不是 certgate 创建的，而 certgate 需要用这个名称处理 {host}；请重命名或删除", or(&finding.note, "（所需名称）")),
-        Reason::AnnotationsFull => "该 Ingress 的注解过大（上限 256 KiB），无法再添加；请精简".to_owned(),
-        Reason::NoGatewayAddress => format!("尚不知道网关的对外地址；集群管理员需设置 `{}`", or(&finding.note, "gateway.addresses")),
+        Reason::AnnotationsFull => "该 Ingress 的注解已接近 256 KiB 上限，无法再添加；请精简".to_owned(),
+        Reason::NoGatewayAddress => format!("尚不知道网关的对外地址；请平台管理员设置 `{}`", or(&finding.note, "gateway.addresses")),
         Reason::AwaitingCertificate => format!("{host} 的证书正在签发，完成后自动绑定"),
         Reason::GatewayNameBroken => format!("平台自己的域名 {} {}，{host} 因此无法通过检查；请平台管理员修复其解析记录，或修正 `gateway.cnames`", or(&finding.note, "（`gateway.cnames`）"), broken(finding)),
         Reason::GatewayNotPublic => format!("已知的网关地址{}都不是公网地址（{observed}），公共证书机构无法连接，{host} 因此无法通过验证；请平台管理员将 `gateway.addresses` 设为公网地址", if finding.note.is_empty() { String::new() } else { format!("（{}）", finding.note) }),
-        Reason::ResolverUnreachable => format!("certgate 使用的 DNS 解析器没有应答（{observed}）；集群管理员需检查 `dns.servers` 与集群出网"),
+        Reason::ResolverUnreachable => format!("certgate 使用的 DNS 解析器没有应答（{observed}）；请平台管理员检查 `dns.servers` 以及集群能否访问外网"),
         Reason::ResolverRefuses => format!("certgate 使用的 DNS 解析器 {} 拒绝应答 {host} 的查询{note_text}；请平台管理员允许 certgate 查询该解析器，或在 `dns.servers` 中更换", finding.observed.join("、")).replace("  ", " "),
         Reason::ResolverFaulty if finding.note == "NXDOMAIN" => format!("certgate 使用的 DNS 解析器（{observed}）称任何域名都不存在，连 com 也不例外，因此无法检查 {host}；请平台管理员检查 `dns.servers`"),
         Reason::ResolverFaulty => format!("certgate 使用的 DNS 解析器（{observed}）对任何域名都应答失败{note_text}，因此无法检查 {host}；请平台管理员检查 `dns.servers` 及解析器的出网"),
@@ -239,41 +241,41 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::RegistryFailure => format!("无法读取 {host} 上级注册局的区域{note_text}，证书机构会视为拒绝；这不是域名所有者或其 DNS 服务商能解决的：若持续出现，请平台管理员检查 `dns.servers` 中的解析器"),
         Reason::RateLimited => format!("为不超出证书机构对{}的限制，{host} 正在排队{}", limit(finding), if finding.note.is_empty() { String::new() } else { format!("；下一个名额在 {}", finding.note) }),
 
-        Reason::DomainNotFound if !finding.note.is_empty() => format!("{host} 在 DNS 中不存在，因为域名 {} 尚未注册或没有域名服务器；域名所有者需先处理，再添加{}", finding.note, record(finding)),
-        Reason::DomainNotFound => format!("{host} 在 DNS 中尚不存在；域名所有者需添加{}", record(finding)),
-        Reason::NoAddress => format!("{host} 在 DNS 中存在但没有地址；域名所有者需添加{}", record(finding)),
+        Reason::DomainNotFound if !finding.note.is_empty() => format!("{host} 没有 DNS 解析记录，因为域名 {} 尚未注册或没有域名服务器；请域名所有者先处理，再添加 {}", finding.note, record(finding)),
+        Reason::DomainNotFound => format!("{host} 还没有 DNS 解析记录；请域名所有者添加 {}", record(finding)),
+        Reason::NoAddress => format!("{host} 的解析记录中没有地址；请域名所有者添加 {}", record(finding)),
         Reason::DnsServerFailure => format!("{host} 的域名服务器应答失败（SERVFAIL）{note_text}；请联系 DNS 服务商修复"),
         Reason::DnsRefused => format!("{host} 的域名服务器拒绝应答{note_text}；请向 DNS 服务商确认该区域已建立"),
-        Reason::DnsTimeout => format!("{host} 的域名服务器未及时应答{note_text}；DNS 服务商需检查"),
+        Reason::DnsTimeout => format!("{host} 的域名服务器未及时应答{note_text}；请联系 DNS 服务商检查"),
         Reason::LameDelegation => format!("{host} 的 NS 记录指向的域名服务器上没有该域名（{observed}）；请域名所有者在 DNS 服务商处添加该域名，或在注册商处修改 DNS 服务器"),
         Reason::CnameTargetFailure => format!("{host} 是指向 {observed} 的 CNAME，而后者的域名服务器应答失败{note_text}；需由其所有者修复，或由域名所有者将 {host} 指向别处"),
         Reason::DnssecBogus => bogus(finding, &note_text),
-        Reason::DnsMalformed => format!("{host} 的 DNS 应答格式有误{note_text}；DNS 服务商需检查"),
-        Reason::CnameLoop => format!("{host} 的 CNAME 记录形成循环（{observed}）；域名所有者需改为{}", record(finding)),
-        Reason::CnameDangling => format!("{host} 是指向 {} 的 CNAME，而后者不存在；域名所有者需更正，或添加{}", or(&finding.note, "某名称"), record(finding)),
-        Reason::CnameTooLong => format!("{host} 的 CNAME 链过长{note_text}；域名所有者需缩短"),
+        Reason::DnsMalformed => format!("{host} 的 DNS 应答格式有误{note_text}；请联系 DNS 服务商检查"),
+        Reason::CnameLoop => format!("{host} 的 CNAME 记录形成循环（{observed}）；请域名所有者改为 {}", record(finding)),
+        Reason::CnameDangling => format!("{host} 的 CNAME 记录指向 {}，而后者不存在；请域名所有者更正，或改为 {}", or(&finding.note, "另一个名称"), record(finding)),
+        Reason::CnameTooLong => format!("{host} 的 CNAME 链过长{note_text}；请域名所有者缩短"),
         Reason::ReservedAddress if !finding.note.is_empty() => format!("{host} 还指向非公网地址（{observed}）；证书机构会忽略它们，使用 {}", finding.note),
-        Reason::ReservedAddress => format!("{host} 只指向非公网地址（{observed}）；域名所有者需添加{}", record(finding)),
+        Reason::ReservedAddress => format!("{host} 只指向非公网地址（{observed}）；请域名所有者添加 {}", record(finding)),
         Reason::WrongTarget | Reason::WrongCname if finding.note.starts_with(CDN) => {
             let network = finding.note.strip_prefix(CDN).unwrap_or_default();
             format!("{host} 指向 CDN（{network}：{observed}）；如果该 CDN 回源到本平台，平台管理员可设置 `gateway.target: any-public` 以接受任意公网地址，否则请域名所有者为 {host} 关闭 CDN 代理，并设置{}", record(finding))
         }
-        Reason::WrongTarget if !finding.note.is_empty() => format!("{host} 除了指向本平台的 {} 之外，还指向 {observed}，后者不是本平台；证书机构和访客可能使用任意一个，域名所有者需删除错误的记录", finding.note),
-        Reason::WrongTarget => format!("{host} 指向 {observed}，不是本平台；域名所有者需设置{}", record(finding)),
-        Reason::WrongIpv6 if finding.required.is_empty() => format!("{host} 有指向 {observed} 的 AAAA 记录，证书机构会优先访问它，而它不是本平台；域名所有者需删除该记录"),
-        Reason::WrongIpv6 => format!("{host} 有指向 {observed} 的 AAAA 记录，证书机构会优先访问它，而它不是本平台；域名所有者需删除该记录，或设置{}", record(finding)),
+        Reason::WrongTarget if !finding.note.is_empty() => format!("{host} 除了指向本平台的 {} 之外，还指向 {observed}，后者不是本平台；证书机构和访客可能使用其中任意一个，请域名所有者删除错误的记录", finding.note),
+        Reason::WrongTarget => format!("{host} 指向 {observed}，不是本平台；请域名所有者设置 {}", record(finding)),
+        Reason::WrongIpv6 if finding.required.is_empty() => format!("{host} 有指向 {observed} 的 AAAA 记录，证书机构会优先访问它，而它不是本平台；请域名所有者删除该记录"),
+        Reason::WrongIpv6 => format!("{host} 有指向 {observed} 的 AAAA 记录，证书机构会优先访问它，而它不是本平台；请域名所有者删除该记录，或设置 {}", record(finding)),
         Reason::WrongCname => format!("{host} 应指向 {}，实际为 {observed}；请域名所有者设置{}", super::of_kind(&finding.required, super::Kind::Name).into_iter().chain(super::of_kind(&finding.required, super::Kind::Alias)).next().unwrap_or("平台的域名"), record(finding)),
         Reason::ServersDisagree => format!("{host} 的各域名服务器应答不一致（{observed}）；请等待同步或联系 DNS 服务商"),
         Reason::CaaForbids => caa_forbids(finding),
         Reason::CaaUnknownCritical => caa(finding, &format!("{} 有证书机构不认识的、带 critical 标志的 CAA 记录（{observed}）", or(&finding.note, host)), "删除该记录"),
-        Reason::CaaOtherAccount if finding.required.is_empty() => format!("{} 的 CAA 记录只允许一个 ACME 账户（{observed}）；集群管理员需确认它就是签发者的账户", or(&finding.note, host)),
+        Reason::CaaOtherAccount if finding.required.is_empty() => format!("{} 的 CAA 记录只允许一个 ACME 账户（{observed}）；请平台管理员确认它就是签发者的账户", or(&finding.note, host)),
         Reason::CaaOtherAccount => caa(finding, &format!("{} 的 CAA 记录只允许其他 ACME 账户（{observed}）", or(&finding.note, host)), &format!("添加：{}", or(first_required, "允许本账户的记录"))),
         Reason::CaaOtherMethod => caa(finding, &format!("{} 的 CAA 记录不允许当前验证方式（{observed}）", or(&finding.note, host)), &format!("添加：{}", or(first_required, "允许该方式的记录"))),
-        Reason::CaaLookupFailed => format!("无法读取 {host} 的 CAA 记录{note_text}，证书机构会视为拒绝；DNS 服务商需修复该区域"),
-        Reason::ChallengeCnameBroken => format!("_acme-challenge.{} 指向无法应答验证的位置（{observed}）{}；域名所有者需更正", host.trim_start_matches("*."), if finding.note.is_empty() { String::new() } else { format!("，因为 {} 尚未注册", finding.note) }),
+        Reason::CaaLookupFailed => format!("无法读取 {host} 的 CAA 记录{note_text}，证书机构会视为拒绝；请联系 DNS 服务商修复"),
+        Reason::ChallengeCnameBroken => format!("_acme-challenge.{} 指向无法应答验证的位置（{observed}）{}；请域名所有者更正", host.trim_start_matches("*."), if finding.note.is_empty() { String::new() } else { format!("，因为 {} 尚未注册", finding.note) }),
 
         Reason::HttpUnreachable => format!("{host} 的 80 端口无应答{note_text}；请检查防火墙与负载均衡"),
-        Reason::HttpWrongServer => format!("{host} 的 80 端口由其他服务器应答{note_text}；域名所有者需将其指向本平台"),
+        Reason::HttpWrongServer => format!("{host} 的 80 端口由其他服务器应答{note_text}；请域名所有者将其指向本平台"),
         Reason::HttpBlocked => format!("{host} 的 80 端口由网络或云平台的拦截系统应答，而不是本平台{note_text}，证书机构同样会被拒绝；在中国大陆，未完成 ICP 备案的域名会被这样拦截，请域名所有者在本平台所在的云服务商完成备案（接入），或改用 DNS-01 验证"),
         Reason::HttpBadRedirect => format!("{host} 的 80 端口的重定向使证书机构无法到达{note_text}；请修复重定向的目标，或为 /.well-known/acme-challenge/ 取消重定向"),
 
@@ -285,13 +287,13 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::Issued => format!("{host} 已有证书"),
         Reason::RenewalAtRisk => format!("{host} 已有证书，但续期将会失败{note_text}"),
         Reason::IssuanceFailed => format!("{host} 的证书签发失败{note_text}；cert-manager 会重试"),
-        Reason::CaRateLimited => format!("证书机构限制签发频率，拒绝了 {host}{}{}", finding.observed.first().map_or_else(String::new, |words| format!("（“{words}”）")), if finding.note.is_empty() { String::new() } else { format!("；{} 起可再次申请", finding.note) }),
-        Reason::CaUnreachable => format!("无法连接证书机构（{host}）{note_text}；集群管理员需检查集群出网"),
-        Reason::CaPaused => format!("{host} 多次失败，证书机构已暂停签发；集群管理员需解除暂停{}", if finding.note.is_empty() { String::new() } else { format!("：{}", finding.note) }),
+        Reason::CaRateLimited => format!("证书机构因速率限制拒绝了 {host}{}{}", finding.observed.first().map_or_else(String::new, |words| format!("（“{words}”）")), if finding.note.is_empty() { String::new() } else { format!("；{} 起可再次申请", finding.note) }),
+        Reason::CaUnreachable => format!("为 {host} 申请证书时无法连接证书机构{note_text}；请平台管理员检查集群能否访问外网"),
+        Reason::CaPaused => format!("{host} 多次失败，证书机构已暂停签发；请平台管理员解除暂停{}", if finding.note.is_empty() { String::new() } else { format!("：{}", finding.note) }),
         Reason::ChallengeFailed => format!("证书机构对 {host} 的验证由其他服务应答{note_text}"),
-        Reason::CertificateMissing => format!("{host} 的 Certificate 已丢失但仍需要，正在恢复"),
+        Reason::CertificateMissing => format!("{host} 的 Certificate 已不存在但仍然需要，正在恢复"),
         Reason::ChangesReverted => format!("certgate 写入 Ingress {host} 的内容一再被撤销{}；在对方不再改动 spec.tls 和 certgate 的注解之前，重新写入的间隔会越来越长；若不需要证书，请添加注解 certgate.dev/auto-issue: \"false\"", reverters(finding)),
         Reason::RouteWithoutCertificate => format!("{host} 的路由已开启自动签发，但没有 Certificate；请在网关页面关闭后重新开启"),
-        Reason::CertificateLeftOver => format!("{host} 已无路由，但 Rainbond 自动签发开关留下的 Certificate{note_text} 仍在，会一直续期；不再需要时请删除"),
+        Reason::CertificateLeftOver => format!("{host} 的路由已全部删除，但 Rainbond 自动签发创建的 Certificate{note_text} 仍在，会一直续期；不再需要时请删除"),
     }
 }

@@ -324,17 +324,17 @@ fn sentences_name_what_is_seen_and_what_to_do() {
     .collect();
     insta::assert_snapshot!(sentences.join("\n"), @r#"
     www.example.com does not exist in DNS yet; the domain's owner must add an A record to 1.2.3.4
-    www.example.com does not exist in DNS, because the domain example.com is not registered or has no name servers; its owner must see to that, then add an A record to 1.2.3.4
+    www.example.com does not exist in DNS, because the domain example.com is not registered or has no name servers; its owner must fix that, then add an A record to 1.2.3.4
     www.example.com points to 5.6.7.8, 9.9.9.9, not to this platform; the domain's owner must set an A record to 1.2.3.4
-    www.example.com points to 5.6.7.8, which is not this platform, beside 1.2.3.4, which is; the CA and visitors may use either, so the domain's owner must remove the wrong one
+    besides 1.2.3.4, which is this platform, www.example.com also points to 5.6.7.8, which is not; the CA and visitors may use either, so the domain's owner must remove the wrong one
     www.example.com has an AAAA record to 2606:4700::1, which the CA tries first and which is not this platform; the domain's owner must remove it
     www.example.com points only to addresses that are not public (fd00::1, 10.0.0.1); the domain's owner must add an A record to 1.2.3.4
     the CAA records of example.com allow other CAs only (0 issue "ca.example"); the domain's owner must add: example.com. CAA 0 issue "letsencrypt.org"
-    the CAA records of example.com cannot be read (no answer in time), which the CA takes for a refusal; the DNS provider must repair the zone
-    the CAA records of example.com do not allow this way of validation (0 issue "letsencrypt.org; validationmethods=dns-01"); the domain's owner must add: example.com. CAA 0 issue "letsencrypt.org; validationmethods=http-01"
+    the CAA records of example.com cannot be read (no answer in time), which the CA treats as a refusal; the DNS provider must fix the zone
+    the CAA records of example.com do not allow this validation method (0 issue "letsencrypt.org; validationmethods=dns-01"); the domain's owner must add: example.com. CAA 0 issue "letsencrypt.org; validationmethods=http-01"
     the DNSSEC signatures of www.example.com do not validate (DNSSEC: Signature Expired: signature expired); the DNS provider must sign the zone anew
-    the name servers of www.example.com fail to answer (SERVFAIL); the DNS provider must repair the zone
+    the name servers of www.example.com fail to answer (SERVFAIL); the DNS provider must fix the zone
     www.example.com is a CNAME to gone.example.com, which does not exist; the domain's owner must correct it or add an A record to 1.2.3.4
-    the CNAME records of www.example.com lead in a circle (www.example.com → b.example.com → www.example.com); the domain's owner must replace them by an A record to 1.2.3.4
+    the CNAME records of www.example.com form a loop (www.example.com → b.example.com → www.example.com); the domain's owner must replace them with an A record to 1.2.3.4
     "#);
 }

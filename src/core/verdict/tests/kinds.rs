@@ -271,7 +271,7 @@ fn caa_of_a_cnames_target_is_its_owners() {
     assert_eq!(text::records(&verdict.finding), expected);
     insta::assert_snapshot!(told(&verdict), @r#"
     www.example.com is a CNAME to shops.hosting.net, and the CAA records of shops.hosting.net allow other CAs only (0 issue "digicert.com"); no CAA record can stand beside a CNAME, so either the owner of shops.hosting.net must add: shops.hosting.net. CAA 0 issue "letsencrypt.org", or the domain's owner must replace the CNAME by an A record to 1.2.3.4
-    www.example.com 是指向 shops.hosting.net 的 CNAME，而 shops.hosting.net 的 CAA 记录只允许其他证书机构（0 issue "digicert.com"）；CNAME 所在的名称不能再有 CAA 记录，因此要么由 shops.hosting.net 的所有者添加：shops.hosting.net. CAA 0 issue "letsencrypt.org"，要么由域名所有者将该 CNAME 改为指向 1.2.3.4 的 A 记录
+    www.example.com 是指向 shops.hosting.net 的 CNAME，而 shops.hosting.net 的 CAA 记录只允许其他证书机构（0 issue "digicert.com"）；CNAME 所在的名称不能再有 CAA 记录，因此要么由 shops.hosting.net 的所有者添加：shops.hosting.net. CAA 0 issue "letsencrypt.org"，要么由域名所有者将该 CNAME 改为 A 记录，记录值 1.2.3.4
     "#);
 }
 
@@ -460,7 +460,7 @@ fn sentences_of_these_kinds() {
     www.example.com 在注册商处的 DS 记录（example.com. DS 4711 13）与该域名的任何密钥（2371）都不匹配，证书机构会拒绝其全部应答；请域名所有者在注册商处将其改为 DNS 服务商提供的 DS 记录，或将其删除
 
     www.example.com points to a content delivery network (Cloudflare: 104.21.8.9); if the network fetches from this platform, the cluster's administrator can let any public address count (`gateway.target: any-public`), or else the domain's owner must switch the network's proxy off for www.example.com and set an A record to 1.2.3.4
-    www.example.com 指向 CDN（Cloudflare：104.21.8.9）；如果该 CDN 回源到本平台，平台管理员可设置 `gateway.target: any-public` 以接受任意公网地址，否则请域名所有者为 www.example.com 关闭 CDN 代理，并设置指向 1.2.3.4 的 A 记录
+    www.example.com 指向 CDN（Cloudflare：104.21.8.9）；如果该 CDN 回源到本平台，平台管理员可设置 `gateway.target: any-public` 以接受任意公网地址，否则请域名所有者为 www.example.com 关闭 CDN 代理，并设置 A 记录，记录值 1.2.3.4
 
     www.example.com should lead to lb.platform.net but is 5.6.7.8; the domain's owner must set an A record to 9.9.9.9 or an ALIAS record (also called ANAME or CNAME flattening) to lb.platform.net
     www.example.com 应指向 lb.platform.net，实际为 5.6.7.8；请域名所有者设置指向 9.9.9.9 的 A 记录或指向 lb.platform.net 的 ALIAS 记录（又称 ANAME、CNAME 拉平）
