@@ -31,8 +31,8 @@ test: lint parts ## check everything: format, lints, unit, chart and lab tests
 	$(call say,tests)
 	CARGO="$(CARGO)" JOBS=$(JOBS) CERTGATE_FUZZ_SECONDS=$(FUZZ_SECONDS) tests/side-by-side
 
-fuzz: tools ## break reviews for five minutes (LONG_FUZZ_SECONDS): no panic, no growth, every answer well-formed
-	CERTGATE_FUZZ_SECONDS=$(LONG_FUZZ_SECONDS) $(CARGO) test --locked --release --test fuzz_review -- --nocapture
+fuzz: tools ## break reviews and watched objects for five minutes each (LONG_FUZZ_SECONDS): no panic, no growth, nothing lost
+	CERTGATE_FUZZ_SECONDS=$(LONG_FUZZ_SECONDS) $(CARGO) test --locked --release --test fuzz_review --test fuzz_objects -- --nocapture
 
 differential: tools ## compare names, addresses, CAA and budgets with Boulder's own code (CERTGATE_DIFFERENTIAL_SEED)
 	$(CARGO) test --quiet --locked --test differential -- --ignored --nocapture --test-threads=1

@@ -17,13 +17,15 @@ use crate::{
     api::{
         domain::Domain,
         list,
-        partial::{certificate::Certificate, ingress::Ingress},
+        partial::{certificate::Certificate, ingress::Ingress, metadata::Metadata},
+        read::Read,
         verified_hosts::VerifiedHosts,
     },
     apiserver::refusal,
     cluster::apply::FIELD_MANAGER,
     core::{
         decide::{disown, strip},
+        finding::clean,
         host::Host,
         knowledge::DomainFacts,
         names,
@@ -139,9 +141,11 @@ pub async fn run(client: Client, settings: &Settings, report: &mut dyn Report) -
     // The Certificate goes before the entry that asks for it: with the entry gone first,
     // ingress-shim might make it anew from the annotation that is still there.
     let domains = list::<Domain>(&client, "list Domains").await?;
+    let domains: Vec<Domain> = domains.into_iter().filter_map(Read::object).collect();
     let domains = domains.iter().map(|one| ((one.namespace().unwrap_or_default(), one.spec.host.clone()), one.facts()));
     let domains: Domains = domains.collect();
     for ingress in list::<Ingress>(&client, "list Ingresses").await? {
+        let Some(ingress) = readable(ingress, report) else { continue };
         clean_ingress(&client, settings, ingress, &domains, report).await?;
     }
     if settings.keep == Keep::Nothing {
@@ -199,7 +203,7 @@ async fn clean_ingress(
     report: &mut dyn Report,
 ) -> Result<(), CleanupError> {
     let (namespace, name) = (ingress.namespace().unwrap_or_default(), ingress.name_any());
-    let api: Api<Ingress> = Api::namespaced(client.clone(), &namespace);
+    let api: Api<Read<Ingress>> = Api::namespaced(client.clone(), &namespace);
     let what = format!("clean Ingress {namespace}/{name}");
     for _ in 0..ATTEMPTS {
         let version = ingress.resource_version().unwrap_or_default();
@@ -238,18 +242,36 @@ async fn clean_ingress(
             Err(source) => return Err(failed(&what)(source)),
         }
         match api.get_opt(&name).await.map_err(failed(&what))? {
-            Some(again) => ingress = again,
+            Some(again) => match readable(again, report) {
+                Some(again) => ingress = again,
+                None => return Ok(()),
+            },
             None => return Ok(()),
         }
     }
     Err(CleanupError::KeepsChanging { namespace, name })
 }
 
+/// The object; of one that cannot be read it is told that it stays as it is.
+fn readable<K: Resource<DynamicType = ()>>(object: Read<K>, report: &mut dyn Report) -> Option<K> {
+    let found = match object.result() {
+        Ok(object) => return Some(object),
+        Err(found) => found,
+    };
+    let (namespace, name) = (clean(found.namespace()), clean(found.name()));
+    report.line(&format!(
+        "{} {namespace}/{name}: cannot be read ({}), so it stays as it is",
+        K::kind(&()),
+        found.error
+    ));
+    None
+}
+
 /// The Ingresses that certgate itself made.
 async fn companions(client: &Client) -> Result<Vec<Ingress>, CleanupError> {
     let labelled = ListParams::default().labels(names::COMPANION_OF);
-    let found: Vec<Ingress> = list_by(client, "list companions", &labelled).await?;
-    Ok(found.into_iter().filter(Ingress::is_certgates).collect())
+    let found = list_by::<Ingress>(client, "list companions", &labelled).await?;
+    Ok(found.into_iter().filter_map(Read::object).filter(Ingress::is_certgates).collect())
 }
 
 async fn remove_companions(client: &Client, settings: &Settings, report: &mut dyn Report) -> Result<(), CleanupError> {
@@ -262,6 +284,7 @@ async fn remove_companions(client: &Client, settings: &Settings, report: &mut dy
 /// What certgate said on Certificates that are not its own.
 async fn remove_conditions(client: &Client, settings: &Settings, report: &mut dyn Report) -> Result<(), CleanupError> {
     for certificate in list::<Certificate>(client, "list Certificates").await? {
+        let Some(certificate) = readable(certificate, report) else { continue };
         if certificate.condition(names::CONDITION).is_none() {
             continue;
         }
@@ -270,7 +293,7 @@ async fn remove_conditions(client: &Client, settings: &Settings, report: &mut dy
         if settings.dry_run {
             continue;
         }
-        let api: Api<Certificate> = Api::namespaced(client.clone(), &namespace);
+        let api: Api<Read<Certificate>> = Api::namespaced(client.clone(), &namespace);
         // Applying nothing gives up what was applied before.
         let nothing = serde_json::json!({"apiVersion": Certificate::api_version(&()), "kind": Certificate::kind(&()),
             "metadata": {"name": name}, "status": {}});
@@ -289,15 +312,15 @@ async fn release_companions(client: &Client, settings: &Settings, report: &mut d
         let (namespace, name) = (companion.namespace().unwrap_or_default(), companion.name_any());
         report.line(&format!("companion Ingress {namespace}/{name}: kept, and certgate's no longer"));
         if !settings.dry_run {
-            let api: Api<FullIngress> = Api::namespaced(client.clone(), &namespace);
+            let api: Api<Read<Metadata<FullIngress>>> = Api::namespaced(client.clone(), &namespace);
             let what = format!("release companion Ingress {namespace}/{name}");
             let original = match twin::original(&name) {
-                Some(original) => api.get_metadata_opt(original).await.map_err(failed(&what))?,
+                Some(original) => api.get_opt(original).await.map_err(failed(&what))?,
                 None => None,
             };
             let owner = original.map(|original| {
                 serde_json::json!([{"apiVersion": FullIngress::api_version(&()), "kind": FullIngress::kind(&()),
-                    "name": original.metadata.name, "uid": original.metadata.uid}])
+                    "name": original.meta().name, "uid": original.meta().uid}])
             });
             let patch = Patch::Merge(serde_json::json!({"metadata": {"ownerReferences": owner}}));
             api.patch(&name, &PatchParams::default(), &patch).await.map_err(failed(what))?;
@@ -313,6 +336,7 @@ async fn remove_certificates(
     report: &mut dyn Report,
 ) -> Result<(), CleanupError> {
     for certificate in list::<Certificate>(client, "list Certificates").await? {
+        let Some(certificate) = readable(certificate, report) else { continue };
         let by_shim = certificate.controller().is_some_and(|owner| owner.kind == "Ingress");
         let ours =
             certificate.spec.dns_names.first().and_then(|name| Host::parse(name).ok()).is_some_and(|host| {
@@ -332,7 +356,8 @@ where
         + std::fmt::Debug
         + DeserializeOwned,
 {
-    for object in list::<K>(client, "list certgate's own objects").await? {
+    // By metadata alone: those that cannot be read go too.
+    for object in list::<Metadata<K>>(client, "list certgate's own objects").await? {
         delete::<K>(client, settings, &K::kind(&()), object.meta(), report).await?;
     }
     Ok(())
@@ -358,7 +383,7 @@ where
     }
     let exactly = Preconditions { uid: meta.uid.clone(), resource_version: None };
     let params = DeleteParams { preconditions: Some(exactly), ..DeleteParams::default() };
-    match Api::<K>::namespaced(client.clone(), &namespace).delete(&name, &params).await {
+    match Api::<Read<K>>::namespaced(client.clone(), &namespace).delete(&name, &params).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
         Err(source) => Err(failed(format!("delete {what} {namespace}/{name}"))(source)),
@@ -366,19 +391,21 @@ where
 }
 
 /// All objects of a kind, page by page; none where the cluster does not know the kind.
-async fn list<K>(client: &Client, what: &str) -> Result<Vec<K>, CleanupError>
+async fn list<K>(client: &Client, what: &str) -> Result<Vec<Read<K>>, CleanupError>
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
+    K::Scope: 'static,
 {
     list_by(client, what, &ListParams::default()).await
 }
 
 /// The same of those that fit.
-async fn list_by<K>(client: &Client, what: &str, fitting: &ListParams) -> Result<Vec<K>, CleanupError>
+async fn list_by<K>(client: &Client, what: &str, fitting: &ListParams) -> Result<Vec<Read<K>>, CleanupError>
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
+    K::Scope: 'static,
 {
-    match list::all(&Api::<K>::all(client.clone()), fitting).await {
+    match list::all(&Api::<Read<K>>::all(client.clone()), fitting).await {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
         listed => listed.map_err(failed(what)),
     }

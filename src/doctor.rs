@@ -14,6 +14,7 @@ mod policies;
 pub mod render;
 mod running;
 mod server;
+mod unread;
 mod webhook;
 
 use serde::Serialize;
@@ -59,6 +60,7 @@ pub enum Check {
     Rainbond,
     Console,
     Hosts,
+    Objects,
 }
 
 /// A sentence in both languages, put together where its cause is seen, so that neither is forgotten.
@@ -113,6 +115,7 @@ const CHECKS: &[fn(&Observed, &mut Report)] = &[
     gateway::apisix_ports,
     console::console,
     running::hosts,
+    unread::objects,
 ];
 
 /// The fault of what one may not look at.
@@ -168,6 +171,7 @@ impl Check {
             Self::Rainbond => ("Rainbond", "Rainbond"),
             Self::Console => ("Rainbond's console", "Rainbond 控制台"),
             Self::Hosts => ("hosts", "域名"),
+            Self::Objects => ("objects", "对象"),
         };
         match lang {
             Lang::En => en,

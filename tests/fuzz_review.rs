@@ -24,11 +24,12 @@ use certgate::{
         json,
         review::Review,
     },
+    api::read::Read,
     cluster::index::Index,
     core::policy::{AutoIssue, IssuerRef, Policy},
 };
 use fastrand::Rng;
-use kube::{core::DeserializeGuard, runtime::watcher::Event};
+use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 
 /// What is put into reviews: keys and values with a meaning, and characters with one in JSON.
@@ -91,7 +92,7 @@ fn index() -> Index {
         [("www.example.com", "Verified"), ("held.example.com", "WrongTarget"), ("*.example.com", "Verified")]
     {
         let name = host.replace("*.", "wildcard.");
-        let domain: DeserializeGuard<_> = serde_json::from_value(json!({
+        let domain: Read<_> = serde_json::from_value(json!({
             "apiVersion": "certgate.dev/v1alpha1", "kind": "Domain", "metadata": {"namespace": "team-a", "name": name},
             "spec": {"host": host},
             "status": {"verdict": {"reason": reason, "subject": host, "validUntil": "2099-01-01T00:00:00Z"}},

@@ -18,3 +18,5 @@ mod cluster;
 mod gate;
 #[path = "hostile/neighbours.rs"]
 mod neighbours;
+#[path = "hostile/unreadable.rs"]
+mod unreadable;

@@ -1,16 +1,21 @@
 //! `Domain`: one host in one namespace, and what is known of it.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::CustomResource;
+use jiff::Timestamp;
+use k8s_openapi::{
+    NamespaceResourceScope,
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+};
+use kube::{CustomResource, Resource as _, api::ObjectMeta};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::{lenient, partial::resource};
 use crate::core::{
     certified::Certified,
     finding::Finding,
     knowledge::{Bind, DomainFacts, PlaceFacts, VerdictFacts},
     limits::Spent,
-    policy::{IssuerRef, Profile},
+    policy::{IssuerKind, IssuerRef, Profile},
     reason::{Reason, WhoActs},
 };
 
@@ -23,17 +28,34 @@ pub const READY: &str = "Ready";
 
 /// A host that certgate looks after. One per namespace and host, named by
 /// [`crate::core::host::Host::object_name`].
+///
+/// What another version of certgate wrote is read as far as it is understood; what a decision hangs on is never guessed.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Domain {
+    /// `metadata`.
+    #[serde(default, deserialize_with = "lenient::metadata")]
+    pub metadata: ObjectMeta,
+    /// `spec`.
+    pub spec: DomainSpec,
+    /// `status`.
+    #[serde(default, deserialize_with = "lenient::some_object")]
+    pub status: Option<DomainStatus>,
+}
+
+resource!(Domain, "Domain", "domains", NamespaceResourceScope, "certgate.dev", "v1alpha1");
+
+/// A host that certgate looks after. One per namespace and host, named by
+/// [`crate::core::host::Host::object_name`].
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "certgate.dev",
     version = "v1alpha1",
     kind = "Domain",
+    root = "DomainDefinition",
     plural = "domains",
     shortname = "dom",
     namespaced,
     status = "DomainStatus",
-    derive = "Default",
-    derive = "PartialEq",
     doc = "A host that certgate looks after: what its DNS must show, what it shows, who must act, and its certificate.",
     printcolumn = r#"{"name":"Host","type":"string","jsonPath":".spec.host"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
@@ -54,7 +76,7 @@ pub struct DomainSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_issue: Option<bool>,
     /// The issuer to use instead of the policy's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "issuer_ref")]
     pub issuer_ref: Option<IssuerRef>,
 }
 
@@ -63,86 +85,86 @@ pub struct DomainSpec {
 #[serde(default, rename_all = "camelCase")]
 pub struct DomainStatus {
     /// `Verified`, `Issued`, `Ready`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "conditions")]
     pub conditions: Vec<Condition>,
     /// What the host waits for, in a sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     pub message: Option<String>,
     /// Who must act: nobody, domain-owner, dns-host, app-developer, cluster-admin or ca.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     pub who_acts: Option<String>,
     /// What DNS shows.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::each")]
     pub observed: Vec<String>,
     /// What DNS must show.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::each")]
     pub required: Vec<String>,
     /// The verdict in full, as data.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     pub verdict: Option<VerdictStatus>,
     /// The verdicts for other issuers, of which Certificates for the host wait.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::each")]
     pub other_verdicts: Vec<OtherVerdict>,
     /// How far issuance got, as data.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     pub issuance: Option<IssuanceStatus>,
     /// Where the host stands with the CA's limits; absent where none are known.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "place")]
     pub place: Option<PlaceStatus>,
     /// The latest orders of certificates that this host comes first in, as the CA counts them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::each")]
     pub orders: Vec<Spent>,
     /// What CAs are known to have certified for the host: near its end a renewal is let through, whatever DNS shows.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::each")]
     pub certified: Vec<Certified>,
     /// What else should be known.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::each")]
     pub warnings: Vec<String>,
     /// When DNS was last looked at, of the looks that are written down. While a host is held, one that finds nothing new is
     /// written only once an eighth of the time that the host has been held has passed since the last, or an hour.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::time")]
     pub last_check_time: Option<Time>,
     /// When DNS is looked at next, as of `lastCheckTime`. A time that has passed: it was looked at since, and was as before.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::time")]
     pub next_check_time: Option<Time>,
     /// Since when the host has been waiting, unchanged, for its verdict to turn good.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::time")]
     pub held_since: Option<Time>,
     /// Certgate has injected the host; DNS trouble no longer takes that back.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub released: bool,
     /// Since when.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::time")]
     pub released_since: Option<Time>,
     /// By which issuer it was let through.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "issuer_ref")]
     pub released_issuer: Option<IssuerRef>,
     /// Secrets that TLS entries of certgate's name for the host, while one is left: what vouches for such an entry.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::null_as_default")]
     pub injected_secrets: Vec<String>,
     /// Since when the namespace has held the host, which no other then gets. Absent where it does not hold it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::exact_time")]
     pub claimed_since: Option<Time>,
     /// Until when it holds the host while nothing wants a certificate for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::time")]
     pub kept_until: Option<Time>,
     /// The Ingress that carries the issuer annotation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lead: Option<String>,
     /// An existing certificate that is bound instead of ordering.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::some_object")]
     pub bind: Option<Bind>,
     /// The kind of gateway that serves the host.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     pub profile: Option<Profile>,
     /// The certificate.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::some_object")]
     pub certificate: Option<CertificateStatus>,
     /// A digest of what the last check asked: another gateway, issuer or CA asks for a check at once.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     pub checked_for: Option<String>,
     /// The last value of `certgate.dev/check-now` that was acted on.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     pub checked_now: Option<String>,
 }
 
@@ -159,13 +181,13 @@ pub struct VerdictStatus {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
     /// The issuer for which the verdict holds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "issuer_ref")]
     pub issuer: Option<IssuerRef>,
     /// The ACME directory that the issuer named then, empty where it was no ACME one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
     /// Until when a good verdict opens the gate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::time")]
     pub valid_until: Option<Time>,
 }
 
@@ -234,10 +256,10 @@ pub struct CertificateStatus {
     /// The Secret's name.
     pub secret_name: String,
     /// From when on it is valid.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::time")]
     pub not_before: Option<Time>,
     /// Until when it is valid.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::time")]
     pub not_after: Option<Time>,
 }
 
@@ -249,6 +271,57 @@ impl DomainStatus {
         let verdict = || self.verdict.as_ref()?.issuer.as_ref();
         self.released_issuer.as_ref().or_else(verdict).filter(|_| self.released)
     }
+}
+
+// === what is read of another version ===
+
+/// An issuer; what else is said of it is not read.
+fn issuer_ref<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IssuerRef>, D::Error> {
+    #[derive(Deserialize)]
+    struct Known {
+        #[serde(default)]
+        kind: IssuerKind,
+        name: String,
+        #[serde(default)]
+        group: Option<String>,
+    }
+    let known: Option<Known> = lenient::some_object(deserializer)?;
+    Ok(known.map(|Known { kind, name, group }| IssuerRef { kind, name, group }))
+}
+
+/// Conditions; those without a type are left out.
+fn conditions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Condition>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Known {
+        r#type: String,
+        #[serde(default, deserialize_with = "lenient::or_default")]
+        status: String,
+        #[serde(default, deserialize_with = "lenient::or_default")]
+        reason: String,
+        #[serde(default, deserialize_with = "lenient::or_default")]
+        message: String,
+        #[serde(default, deserialize_with = "lenient::or_default")]
+        observed_generation: Option<i64>,
+        #[serde(default, deserialize_with = "lenient::time")]
+        last_transition_time: Option<Time>,
+    }
+    let known = lenient::each::<_, Known>(deserializer)?.into_iter();
+    let condition = |known: Known| Condition {
+        type_: known.r#type,
+        status: known.status,
+        reason: known.reason,
+        message: known.message,
+        observed_generation: known.observed_generation,
+        last_transition_time: known.last_transition_time.unwrap_or(Time(Timestamp::UNIX_EPOCH)),
+    };
+    Ok(known.map(condition).collect())
+}
+
+/// A place. One that is not understood does not let anybody order: it is asked for anew.
+fn place<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PlaceStatus>, D::Error> {
+    let said = Option::<serde_json::Value>::deserialize(deserializer)?.filter(|said| !said.is_null());
+    Ok(said.map(|said| serde_json::from_value(said).unwrap_or(PlaceStatus::Unasked)))
 }
 
 // === impl IssuanceStatus ===
@@ -293,7 +366,31 @@ impl VerdictStatus {
 
 // === impl Domain ===
 
+impl Serialize for Domain {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Written<'a> {
+            api_version: &'a str,
+            kind: &'a str,
+            metadata: &'a ObjectMeta,
+            spec: &'a DomainSpec,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            status: Option<&'a DomainStatus>,
+        }
+        let Self { metadata, spec, status } = self;
+        let (api_version, kind) = (&*Self::api_version(&()), &*Self::kind(&()));
+        Written { api_version, kind, metadata, spec, status: status.as_ref() }.serialize(serializer)
+    }
+}
+
 impl Domain {
+    /// A Domain of that name, without a namespace.
+    pub fn new(name: &str, spec: DomainSpec) -> Self {
+        let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+        Self { metadata, spec, status: None }
+    }
+
     /// The object reduced to what decisions need.
     pub fn facts(&self) -> DomainFacts {
         let status = self.status.clone().unwrap_or_default();
@@ -319,7 +416,7 @@ impl Domain {
                         finding: told.unwrap_or_else(|| Finding::new(Reason::RateLimited, &self.spec.host)),
                         issuer: None,
                         server: None,
-                        valid_until: jiff::Timestamp::MAX,
+                        valid_until: Timestamp::MAX,
                     }))
                 }
             }),
@@ -344,5 +441,71 @@ impl Domain {
     pub fn who_acts(&self) -> Option<WhoActs> {
         let word = self.status.as_ref()?.who_acts.as_deref()?;
         serde_json::from_value(serde_json::Value::String(word.to_owned())).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(status: Value) -> Result<Domain, serde_json::Error> {
+        serde_json::from_value(json!({"metadata": {"name": "a.example.com", "namespace": "n"},
+            "spec": {"host": "a.example.com", "issuerRef": {"name": "le", "profile": "shortlived"}, "priority": 7}, "status": status}))
+    }
+
+    #[test]
+    fn what_another_version_wrote_is_read_as_far_as_it_is_understood() {
+        let status = json!({
+            "conditions": [{"type": "Issued", "status": "True", "lastTransitionTime": "9999-12-31T23:59:59Z", "severity": "low"},
+                {"type": "Shiny", "status": 7}, {"status": "True"}, "x"],
+            "verdict": {"reason": "NotYetInvented", "issuer": {"name": "le", "kind": "ClusterIssuer", "account": "a"}, "score": 1},
+            "place": "queued", "profile": "envoy", "orders": [{"order": "u"}, {"uid": 7}], "message": {"en": "x", "zh": "y"},
+            "observed": ["198.51.100.7", {"address": "x"}], "nextCheckTime": 17, "released": true, "lead": "shop", "mood": "good",
+            "certificate": {"name": "c", "secretName": "c", "notAfter": "9999-12-31T23:59:59Z", "serial": "01"},
+            "bind": {"secretName": "s", "certificate": "c", "weight": 3},
+        });
+        let domain = read(status).unwrap();
+        let facts = domain.facts();
+        assert_eq!(facts.issuer, Some(IssuerRef::cluster("le")));
+        assert!(facts.released && facts.issued);
+        assert_eq!((facts.lead.as_deref(), facts.bind.map(|bind| bind.secret_name)), (Some("shop"), Some("s".into())));
+        assert_eq!((facts.verdict, facts.profile), (None, None), "asked anew");
+        assert_eq!(facts.place, Some(PlaceFacts::Unasked), "nobody orders for a word that is not understood");
+        let status = domain.status.unwrap();
+        assert_eq!((status.orders.len(), status.observed.len(), status.conditions.len()), (1, 1, 2));
+    }
+
+    #[test]
+    fn what_a_decision_hangs_on_is_not_guessed() {
+        for status in [
+            json!({"released": "yes"}),
+            json!({"bind": {"secret": "s"}}),
+            json!({"lead": {"name": "shop"}}),
+            json!({"certificate": "c"}),
+            json!({"bind": ["s", "c"]}),
+            json!([]),
+        ] {
+            assert!(read(status.clone()).is_err(), "{status}");
+        }
+        for spec in [
+            json!({}),
+            json!({"host": 7}),
+            json!({"host": "a", "autoIssue": "x"}),
+            json!({"host": "a", "issuerRef": {}}),
+        ] {
+            assert!(serde_json::from_value::<Domain>(json!({"metadata": {}, "spec": spec})).is_err());
+        }
+    }
+
+    #[test]
+    fn a_domain_is_written_as_it_is_read() {
+        let mut domain = read(json!({"released": true, "profile": "standard"})).unwrap();
+        let written = serde_json::to_value(&domain).unwrap();
+        assert_eq!((&written["apiVersion"], &written["kind"]), (&json!("certgate.dev/v1alpha1"), &json!("Domain")));
+        assert_eq!(serde_json::from_value::<Domain>(written).unwrap(), domain);
+        domain.status = None;
+        assert_eq!(serde_json::to_value(&domain).unwrap().get("status"), None);
     }
 }

@@ -3,7 +3,6 @@
 use kube::{
     Api, Result,
     api::{ListParams, ObjectList},
-    core::PartialObjectMeta,
 };
 use serde::de::DeserializeOwned;
 
@@ -19,17 +18,6 @@ where
     K: Clone + std::fmt::Debug + DeserializeOwned,
 {
     pages(fitting, |params| async move { api.list(&params).await }).await
-}
-
-/// The metadata of all objects that fit.
-///
-/// # Errors
-/// As of the first page that cannot be read.
-pub async fn all_metadata<K>(api: &Api<K>, fitting: &ListParams) -> Result<Vec<PartialObjectMeta<K>>>
-where
-    K: Clone + std::fmt::Debug + DeserializeOwned,
-{
-    pages(fitting, |params| async move { api.list_metadata(&params).await }).await
 }
 
 /// All pages together. `page` asks for one.

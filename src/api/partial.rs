@@ -3,10 +3,13 @@
 
 pub mod certificate;
 pub mod certificate_request;
+pub mod gateway;
 pub mod ingress;
 pub mod issuance;
 pub mod issuer;
+pub mod metadata;
 pub mod route;
+pub mod whole;
 
 /// Implements [`kube::Resource`] for a reduced object.
 macro_rules! resource {
@@ -36,7 +39,7 @@ macro_rules! resource {
         }
     };
 }
-use resource;
+pub(super) use resource;
 
 /// The same for one of cert-manager's groups.
 macro_rules! cert_manager_resource {

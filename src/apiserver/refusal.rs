@@ -37,9 +37,9 @@ pub async fn look_again<K>(
 where
     K: Clone + std::fmt::Debug + DeserializeOwned + Resource<DynamicType = ()>,
 {
-    Ok(match api.get_metadata_opt(name).await? {
+    Ok(match api.get_opt(name).await? {
         None => Found::Gone,
-        Some(object) if is_meant(&object.metadata) => Found::Unchanged,
+        Some(object) if is_meant(object.meta()) => Found::Unchanged,
         Some(_) => Found::Changed,
     })
 }

@@ -5,7 +5,7 @@ use std::{io::Write as _, process::ExitCode};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
 
-use crate::api::{domain::Domain, verified_hosts::VerifiedHosts};
+use crate::api::{domain::DomainDefinition, verified_hosts::VerifiedHostsDefinition};
 
 /// Print the custom resource definitions (Domain, VerifiedHosts) as YAML, for `kubectl apply -f -`.
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,7 @@ pub enum CrdError {
 
 /// Every definition.
 pub fn definitions() -> [CustomResourceDefinition; 2] {
-    [Domain::crd(), VerifiedHosts::crd()]
+    [DomainDefinition::crd(), VerifiedHostsDefinition::crd()]
 }
 
 /// A definition as a YAML document; the same bytes at each call.

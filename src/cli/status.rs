@@ -12,8 +12,16 @@ use kube::{
 
 use super::{explain::LangArg, kubeconfig};
 use crate::{
-    api::{domain::Domain, list},
-    core::{finding::Lang, host::Host},
+    api::{
+        domain::Domain,
+        list,
+        read::{Read, Unreadable},
+    },
+    cluster::{health::Health, hosts::known},
+    core::{
+        finding::{Lang, clean},
+        host::Host,
+    },
     status::{Row, render, rows},
 };
 
@@ -110,14 +118,32 @@ pub async fn run(args: StatusArgs) -> Result<ExitCode, StatusError> {
         kube::Error::Api(status) if status.code == 404 => StatusError::NotInstalled,
         error => StatusError::List(error),
     })?;
-    let domains: Vec<Domain> = listed.into_iter().filter(wanted).collect();
+    let (domains, unreadable) = apart(listed);
+    let domains: Vec<Domain> = domains.into_iter().filter(wanted).collect();
     let rows = rows(&domains);
     print(&args, &rows)?;
-    let all_ready = rows.iter().all(|row| row.ready) && (hosts.is_empty() || rows.len() >= hosts.len());
+    for found in &unreadable {
+        let (namespace, name) = (clean(found.namespace()), clean(found.name()));
+        writeln!(anstream::stderr(), "Domain {namespace}/{name} cannot be read: {}", found.error)?;
+    }
+    let all_ready =
+        unreadable.is_empty() && rows.iter().all(|row| row.ready) && (hosts.is_empty() || rows.len() >= hosts.len());
     Ok(if all_ready { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-fn domains(client: Client, namespace: Option<&str>) -> Api<Domain> {
+/// Those that can be read, and those that cannot.
+fn apart(listed: Vec<Read<Domain>>) -> (Vec<Domain>, Vec<Unreadable>) {
+    let (mut domains, mut unreadable) = (Vec::new(), Vec::new());
+    for one in listed {
+        match one.result() {
+            Ok(domain) => domains.push(domain),
+            Err(found) => unreadable.push(*found),
+        }
+    }
+    (domains, unreadable)
+}
+
+fn domains(client: Client, namespace: Option<&str>) -> Api<Read<Domain>> {
     match namespace {
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
@@ -126,12 +152,15 @@ fn domains(client: Client, namespace: Option<&str>) -> Api<Domain> {
 
 async fn watch(
     args: &StatusArgs,
-    api: &Api<Domain>,
+    api: &Api<Read<Domain>>,
     wanted: &dyn Fn(&Domain) -> bool,
 ) -> Result<ExitCode, StatusError> {
     let (reader, writer) = kube::runtime::reflector::store();
-    let mut changes: BoxStream<'_, Result<Domain, watcher::Error>> =
-        watcher(api.clone(), watcher::Config::default()).default_backoff().reflect(writer).touched_objects().boxed();
+    let health = Health::new("Domain");
+    let seen = reader.clone();
+    let events = watcher(api.clone(), watcher::Config::default()).default_backoff();
+    let events = events.try_filter_map(|event| std::future::ready(Ok(known(event, &seen, &health))));
+    let mut changes: BoxStream<'_, Result<Domain, watcher::Error>> = events.reflect(writer).touched_objects().boxed();
     loop {
         let Some(_) = changes.try_next().await? else { return Ok(ExitCode::SUCCESS) };
         // A burst, the first list above all, is one picture.

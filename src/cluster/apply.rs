@@ -3,21 +3,22 @@
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
-use k8s_openapi::{
-    api::{coordination::v1::Lease, networking::v1::Ingress as FullIngress},
-    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference},
-};
+use k8s_openapi::{api::coordination::v1::Lease, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{
     Api, Client, Resource,
-    api::{ApiResource, DeleteParams, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
-    core::PartialObjectMeta,
+    api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions},
 };
 use serde_json::{Value, json};
 
 use crate::{
     api::{
         domain::{Domain, DomainSpec, DomainStatus},
-        partial::{certificate::Certificate, certificate_request::CertificateRequest, ingress::Ingress},
+        lenient,
+        partial::{
+            certificate::Certificate, certificate_request::CertificateRequest, ingress::Ingress, metadata::Metadata,
+            whole::Whole,
+        },
+        read::Read,
         verified_hosts::{NAME, VerifiedHosts, VerifiedHostsSpec},
     },
     apiserver::refusal::{self, Found},
@@ -51,6 +52,9 @@ pub enum WriteError {
     /// The API server is not reachable, overloaded or failing: try again later.
     #[error("the API server cannot take it now: {0}")]
     Transient(#[source] kube::Error),
+    /// It is done, and what came of it cannot be read: what is known stays as it was.
+    #[error("the object cannot be read: {0}")]
+    Unreadable(String),
     /// The API server does not take it: trying again at once would not help.
     #[error("the API server refuses: {0}")]
     Refused(#[source] kube::Error),
@@ -90,7 +94,7 @@ impl Writer {
     /// # Errors
     /// The API server did not take it.
     pub async fn create_domain(&self, namespace: &str, host: &Host) -> Result<Domain, WriteError> {
-        let domain = Domain {
+        let domain = Read::Object(Domain {
             metadata: ObjectMeta {
                 name: Some(host.object_name()),
                 namespace: Some(namespace.to_owned()),
@@ -99,10 +103,10 @@ impl Writer {
             },
             spec: DomainSpec { host: host.to_string(), ..DomainSpec::default() },
             status: None,
-        };
-        let api: Api<Domain> = Api::namespaced(self.client.clone(), namespace);
+        });
+        let api: Api<Read<Domain>> = Api::namespaced(self.client.clone(), namespace);
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        patiently(|| api.create(&params, &domain)).await
+        understood(patiently(|| api.create(&params, &domain)).await)
     }
 
     /// Flags a Domain as the console's `rules` ask for, making it where there is none; `None` takes that back, and
@@ -128,11 +132,11 @@ impl Writer {
             spec: DomainSpec { host: host.to_string(), auto_issue: rules.map(|_| true), issuer_ref: None },
             status: None,
         };
-        let api: Api<Domain> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<Read<Domain>> = Api::namespaced(self.client.clone(), namespace);
         // A manager of its own, which owns the flag and nothing else; not forced, so a person's word stands.
         let params = PatchParams { field_manager: Some(CONSOLE_MANAGER.to_owned()), ..PatchParams::default() };
         let (name, patch) = (host.object_name(), Patch::Apply(object));
-        patiently(|| api.patch(&name, &params, &patch)).await
+        understood(patiently(|| api.patch(&name, &params, &patch)).await)
     }
 
     /// Notes on the leader's Lease when the console last answered.
@@ -141,7 +145,7 @@ impl Writer {
     /// The API server did not take it.
     pub async fn note_console(&self, namespace: &str, lease: &str, at: jiff::Timestamp) -> Result<(), WriteError> {
         let patch = json!({"metadata": {"annotations": {names::CONSOLE_ANSWERED: at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()}}});
-        let api: Api<Lease> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<Read<Metadata<Lease>>> = Api::namespaced(self.client.clone(), namespace);
         let (params, patch) = (manager(), Patch::Merge(patch));
         patiently(|| api.patch(lease, &params, &patch)).await.map(|_| ())
     }
@@ -154,10 +158,10 @@ impl Writer {
         let meta = domain.meta();
         let (namespace, name) = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
         domain.status = Some(status);
-        domain.metadata.managed_fields = None;
-        let api: Api<Domain> = Api::namespaced(self.client.clone(), &namespace);
+        let api: Api<Read<Domain>> = Api::namespaced(self.client.clone(), &namespace);
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        patiently(|| api.replace_status(&name, &params, &domain)).await
+        let domain = Read::Object(domain);
+        understood(patiently(|| api.replace_status(&name, &params, &domain)).await)
     }
 
     /// Deletes a Domain, if it is still of that version.
@@ -200,9 +204,9 @@ impl Writer {
             "lastTransitionTime": jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         }));
         let patch = json!({"metadata": {"resourceVersion": resource_version}, "status": {"conditions": conditions}});
-        let api: Api<CertificateRequest> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<Read<CertificateRequest>> = Api::namespaced(self.client.clone(), namespace);
         let (params, patch) = (manager(), Patch::Merge(patch));
-        patiently(|| api.patch_status(name, &params, &patch)).await
+        understood(patiently(|| api.patch_status(name, &params, &patch)).await)
     }
 
     /// Writes our condition on the Certificate of that uid. Applied on our behalf, it leaves cert-manager's as they are.
@@ -226,10 +230,10 @@ impl Writer {
                 "lastTransitionTime": since.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
             }]},
         });
-        let api: Api<Certificate> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<Read<Certificate>> = Api::namespaced(self.client.clone(), namespace);
         let (params, patch) = (manager().force(), Patch::Apply(object));
         let result = patiently(|| api.patch_status(name, &params, &patch)).await;
-        told_apart(result, &api, name, refusal::of_uid(uid)).await
+        understood(told_apart(result, &api, name, refusal::of_uid(uid)).await)
     }
 
     /// Who writes an Ingress, by its `metadata.managedFields`.
@@ -237,17 +241,18 @@ impl Writer {
     /// # Errors
     /// The API server does not tell.
     pub async fn field_managers(&self, namespace: &str, name: &str) -> Result<Vec<FieldManager>, WriteError> {
-        let api: Api<PartialObjectMeta<FullIngress>> = Api::namespaced(self.client.clone(), namespace);
-        let object = patiently(|| api.get_metadata(name)).await?;
-        let entries = object.metadata.managed_fields.unwrap_or_default().into_iter();
-        let manager = |entry: ManagedFieldsEntry| {
+        let api: Api<Read<Whole<Ingress>>> = Api::namespaced(self.client.clone(), namespace);
+        let object = understood(patiently(|| api.get(name)).await)?.object;
+        let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
+        let manager = |entry: &Value| {
+            let text = |field: &str| entry.get(field).and_then(Value::as_str);
             Some(FieldManager {
-                name: entry.manager?,
-                at: entry.time.map(|time| time.0),
-                subresource: entry.subresource,
+                name: text("manager")?.to_owned(),
+                at: text("time").and_then(lenient::timestamp),
+                subresource: text("subresource").map(str::to_owned),
             })
         };
-        Ok(entries.filter_map(manager).collect())
+        Ok(entries.into_iter().flatten().filter_map(manager).collect())
     }
 
     /// Applies a JSON Patch to an Ingress, if it is still of that version.
@@ -263,10 +268,10 @@ impl Writer {
     ) -> Result<Ingress, WriteError> {
         let unwritable = |error| WriteError::Refused(kube::Error::SerdeError(error));
         let patch = guarded(patch, version).and_then(serde_json::from_value).map_err(unwritable)?;
-        let api: Api<Ingress> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<Read<Ingress>> = Api::namespaced(self.client.clone(), namespace);
         let (params, patch) = (manager(), Patch::Json::<()>(patch));
         let result = patiently(|| api.patch(name, &params, &patch)).await;
-        told_apart(result, &api, name, refusal::of_version(version)).await
+        understood(told_apart(result, &api, name, refusal::of_version(version)).await)
     }
 
     /// Writes an annotation that only makes watchers of the Ingress of that uid look again.
@@ -275,10 +280,10 @@ impl Writer {
     /// The API server did not take it.
     pub async fn nudge(&self, namespace: &str, name: &str, uid: &str, value: &str) -> Result<Ingress, WriteError> {
         let patch = json!({"metadata": {"uid": uid, "annotations": {names::NUDGE: value}}});
-        let api: Api<Ingress> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<Read<Ingress>> = Api::namespaced(self.client.clone(), namespace);
         let (params, patch) = (manager(), Patch::Merge(patch));
         let result = patiently(|| api.patch(name, &params, &patch)).await;
-        told_apart(result, &api, name, refusal::of_uid(uid)).await
+        understood(told_apart(result, &api, name, refusal::of_uid(uid)).await)
     }
 
     /// Creates a companion, owned by the Domain; or replaces the one of its uid, if it still is this very one.
@@ -321,15 +326,16 @@ impl Writer {
         if let (Some(uid), Some(metadata)) = (uid, object.get_mut("metadata").and_then(Value::as_object_mut)) {
             metadata.insert("uid".to_owned(), json!(uid));
         }
-        let object: DynamicObject = serde_json::from_value(object).map_err(refused)?;
-        let resource = ApiResource::erase::<Ingress>(&());
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
+        let object: Whole<Ingress> = serde_json::from_value(object).map_err(refused)?;
+        let object = Read::Object(object);
+        let api: Api<Read<Whole<Ingress>>> = Api::namespaced(self.client.clone(), namespace);
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let after = match uid {
-            Some(_) => patiently(|| api.replace(name, &params, &object)).await?,
-            None => patiently(|| api.create(&params, &object)).await?,
+            Some(_) => patiently(|| api.replace(name, &params, &object)).await,
+            None => patiently(|| api.create(&params, &object)).await,
         };
-        serde_json::to_value(after).and_then(serde_json::from_value).map_err(refused)
+        let after = understood(after)?.object;
+        understood(Ok(Read::decode(&after.to_string())))
     }
 
     /// Creates an Ingress' twin, owned by the Domain; or brings the one of that uid in step.
@@ -344,18 +350,15 @@ impl Writer {
         uid: Option<&str>,
     ) -> Result<Ingress, WriteError> {
         let namespace = domain.metadata.namespace.clone().unwrap_or_default();
-        let resource = ApiResource::erase::<Ingress>(&());
-        let whole: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &namespace, &resource);
-        let original = patiently(|| whole.get(ingress)).await?;
-        let refused = |error| WriteError::Refused(kube::Error::SerdeError(error));
-        let original = serde_json::to_value(original).map_err(refused)?;
-        let Some(mut object) = twin::object(&original, host) else { return Err(WriteError::Gone) };
-        let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
+        let whole: Api<Read<Whole<Ingress>>> = Api::namespaced(self.client.clone(), &namespace);
+        let original = understood(patiently(|| whole.get(ingress)).await)?.object;
+        let Some(mut wanted) = twin::object(&original, host) else { return Err(WriteError::Gone) };
+        let Some(metadata) = wanted.get_mut("metadata").and_then(Value::as_object_mut) else {
             return Err(WriteError::Gone);
         };
         metadata.insert("ownerReferences".to_owned(), json!([owner(domain)?]));
         let name = metadata.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        self.put_whole(&namespace, &name, uid, object).await
+        self.put_whole(&namespace, &name, uid, wanted).await
     }
 
     /// Deletes the companion or twin of that uid.
@@ -375,9 +378,9 @@ impl Writer {
         let spec = VerifiedHostsSpec { hosts, issuer, issuers, orders };
         let mut object = VerifiedHosts::new(NAME, spec);
         object.metadata.labels = Some([(names::MANAGED_BY.to_owned(), names::MANAGER.to_owned())].into());
-        let api: Api<VerifiedHosts> = Api::namespaced(self.client.clone(), namespace);
+        let api: Api<Read<VerifiedHosts>> = Api::namespaced(self.client.clone(), namespace);
         let (params, patch) = (manager().force(), Patch::Apply(object));
-        patiently(|| api.patch(NAME, &params, &patch)).await
+        understood(patiently(|| api.patch(NAME, &params, &patch)).await)
     }
 
     /// Deletes a namespace's VerifiedHosts.
@@ -395,13 +398,19 @@ impl Writer {
             + std::fmt::Debug
             + serde::de::DeserializeOwned,
     {
-        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        // The answer may be the object, and whatever that says, it is gone.
+        let api: Api<Read<K>> = Api::namespaced(self.client.clone(), namespace);
         match patiently(|| api.delete(name, &params)).await {
             // Gone is what was wanted.
             Ok(_) | Err(WriteError::Gone) => Ok(()),
             Err(error) => Err(error),
         }
     }
+}
+
+/// The object that the API server answers with, once it has taken a write.
+fn understood<K>(answer: Result<Read<K>, WriteError>) -> Result<K, WriteError> {
+    answer?.result().map_err(|found| WriteError::Unreadable(found.error))
 }
 
 /// A refusal to write an object that is no longer the one that was meant is a conflict.

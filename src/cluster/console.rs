@@ -183,7 +183,7 @@ impl ConsoleSync {
         } else {
             let all = console.all().await?;
             let world = self.shared.world();
-            let exists = |namespace: &str, id: &str| world.ingress(namespace, id).is_some();
+            let exists = |namespace: &str, id: &str| world.has_ingress(namespace, id);
             confirmed(&plan.doubtful, &self.doubtful, &all.rules, &domains, exists)
         };
         for place in &taken {

@@ -4,7 +4,7 @@ use std::{convert::Infallible, fmt::Debug, pin::Pin, sync::Arc};
 
 use futures::channel::mpsc;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::{Client, core::PartialObjectMeta, runtime::watcher};
+use kube::{Client, runtime::watcher};
 use serde::de::DeserializeOwned;
 use tokio::{
     sync::{oneshot, watch},
@@ -33,6 +33,7 @@ use crate::{
             ingress::Ingress,
             issuance::{Challenge, Order},
             issuer,
+            metadata::Metadata,
             route::ApisixRoute,
         },
         verified_hosts::VerifiedHosts,
@@ -136,8 +137,8 @@ impl<P: Preflight> Controller<P> {
         let mut tasks =
             Tasks { set: JoinSet::new(), listed: Vec::new(), client: client.clone(), shared: shared.clone() };
         tasks.watch::<Ingress>(Presence::Required);
-        tasks.watch::<PartialObjectMeta<Namespace>>(Presence::Required);
-        tasks.watch::<PartialObjectMeta<Secret>>(Presence::Required);
+        tasks.watch::<Metadata<Namespace>>(Presence::Required);
+        tasks.watch::<Metadata<Secret>>(Presence::Required);
         tasks.watch::<Domain>(Presence::Optional(OWN_CRDS));
         tasks.watch::<VerifiedHosts>(Presence::Optional(OWN_CRDS));
         tasks.watch::<Certificate>(Presence::Optional(CERT_MANAGER));
@@ -236,6 +237,7 @@ impl Tasks {
     fn watch<K>(&mut self, presence: Presence)
     where
         K: Kept + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K::Scope: 'static,
     {
         let (tell, listed) = oneshot::channel();
         self.listed.push(listed);
@@ -252,6 +254,7 @@ impl Tasks {
         wanted: fn(&Policy) -> bool,
     ) where
         K: Kept + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K::Scope: 'static,
     {
         if wanted(&policies.borrow()) {
             return self.watch::<K>(presence);

@@ -3,21 +3,24 @@
 use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
 use futures::{Stream, StreamExt as _};
-use k8s_openapi::api::core::v1::Service;
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{ApiResource, DynamicObject, ListParams},
-    core::GroupVersionKind,
+    api::ListParams,
     runtime::{WatchStreamExt as _, watcher},
 };
-use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{watch::patience, worker::Shared};
-use crate::core::{
-    host::Host,
-    policy::{Gateway, Policy, ServiceRef},
-    verdict::GatewayTarget,
+use crate::{
+    api::{
+        partial::gateway::{RainbondCluster, Service},
+        read::{Read, Unreadable},
+    },
+    core::{
+        host::Host,
+        policy::{Gateway, Policy, ServiceRef},
+        verdict::GatewayTarget,
+    },
 };
 
 /// Where something that was looked up is reached.
@@ -59,22 +62,20 @@ pub fn target<'f>(policy: &Policy, found: impl Iterator<Item = &'f Found>) -> Ga
 
 /// The addresses of a LoadBalancer Service.
 pub fn of_service(service: &Service) -> Found {
-    let status = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
-    let points = || status.and_then(|balancer| balancer.ingress.as_ref()).into_iter().flatten();
+    let points = &service.status.load_balancer.ingress;
     Found {
-        addresses: points().filter_map(|point| point.ip.as_deref()?.parse().ok()).collect(),
-        names: points().filter_map(|point| point.hostname.clone()).collect(),
+        addresses: points.iter().filter_map(|point| point.ip.as_deref()?.parse().ok()).collect(),
+        names: points.iter().filter_map(|point| point.hostname.clone()).collect(),
         suffix: None,
     }
 }
 
 /// The addresses in a `RainbondCluster` (`rainbond.io/v1alpha1`): those of its
 /// gateway as set or found, and its gateway nodes' outer ones; and the suffix of its default domains.
-pub fn of_rainbond(cluster: &DynamicObject) -> Found {
-    let list = |field| cluster.data.pointer(field).and_then(Value::as_array).into_iter().flatten();
-    let ips = list("/spec/gatewayIngressIPs").filter_map(Value::as_str);
-    let outer = list("/spec/nodesForGateway").filter_map(|node| node.get("externalIP")?.as_str());
-    let suffix = cluster.data.pointer("/spec/suffixHTTPHost").and_then(Value::as_str);
+pub fn of_rainbond(cluster: &RainbondCluster) -> Found {
+    let ips = cluster.spec.gateway_ingress_ips.iter().map(String::as_str);
+    let outer = cluster.spec.nodes_for_gateway.iter().filter_map(|node| node.external_ip.as_deref());
+    let suffix = cluster.spec.suffix_http_host.as_deref();
     // Of one label it would be a whole top-level domain.
     let suffix = suffix.and_then(|text| Host::parse(text).ok()).filter(|host| host.base().contains('.'));
     Found {
@@ -99,13 +100,12 @@ pub fn with_suffixes<'f>(policy: &Arc<Policy>, found: impl Iterator<Item = &'f F
 /// Where Rainbond describes the cluster: the one object of that name, in whatever namespace it was installed.
 const RAINBOND_CLUSTER: &str = "rainbondcluster";
 
-fn services(client: &Client, service: &ServiceRef) -> Api<Service> {
+fn services(client: &Client, service: &ServiceRef) -> Api<Read<Service>> {
     Api::namespaced(client.clone(), &service.namespace)
 }
 
-fn rainbond_clusters(client: &Client) -> Api<DynamicObject> {
-    let kind = GroupVersionKind::gvk("rainbond.io", "v1alpha1", "RainbondCluster");
-    Api::all_with(client.clone(), &ApiResource::from_gvk(&kind))
+fn rainbond_clusters(client: &Client) -> Api<Read<RainbondCluster>> {
+    Api::all(client.clone())
 }
 
 /// What policy says to look up, as it is now. Trouble is left to [`follow`].
@@ -115,14 +115,15 @@ pub async fn look(client: &Client, gateway: &Gateway) -> Vec<(Source, Found)> {
         // Listed by name, as it is watched: that is one right fewer than to get it.
         let named = ListParams::default().fields(&format!("metadata.name={}", service.name));
         if let Ok(seen) = services(client, service).list(&named).await {
-            found.extend(seen.iter().map(|seen| (Source::Service, of_service(seen))));
+            let seen = seen.into_iter().filter_map(Read::object);
+            found.extend(seen.map(|seen| (Source::Service, of_service(&seen))));
         }
     }
     if gateway.rainbond
         && let Ok(seen) = rainbond_clusters(client).list(&ListParams::default()).await
     {
-        let named = seen.iter().filter(|cluster| cluster.name_any() == RAINBOND_CLUSTER);
-        found.extend(named.map(|cluster| (Source::Rainbond, of_rainbond(cluster))));
+        let named = seen.into_iter().filter_map(Read::object).filter(|cluster| cluster.name_any() == RAINBOND_CLUSTER);
+        found.extend(named.map(|cluster| (Source::Rainbond, of_rainbond(&cluster))));
     }
     found
 }
@@ -162,7 +163,7 @@ async fn look_up(client: &Client, gateway: &Gateway, shared: &Shared) -> Infalli
             return std::future::pending().await;
         };
         let seen = watcher::watch_object(services(client, service), &service.name).backoff(patience());
-        keep(Source::Service, seen.map(|seen| seen.map(|s| s.as_ref().map(of_service))), shared).await
+        keep(Source::Service, seen, of_service, shared).await
     };
     let rainbond = async {
         if !gateway.rainbond {
@@ -170,7 +171,7 @@ async fn look_up(client: &Client, gateway: &Gateway, shared: &Shared) -> Infalli
             return std::future::pending().await;
         }
         let seen = watcher::watch_object(rainbond_clusters(client), RAINBOND_CLUSTER).backoff(patience());
-        keep(Source::Rainbond, seen.map(|seen| seen.map(|c| c.as_ref().map(of_rainbond))), shared).await
+        keep(Source::Rainbond, seen, of_rainbond, shared).await
     };
     tokio::select! {
         never = service => never,
@@ -178,21 +179,29 @@ async fn look_up(client: &Client, gateway: &Gateway, shared: &Shared) -> Infalli
     }
 }
 
-async fn keep(
+async fn keep<K>(
     source: Source,
-    found: impl Stream<Item = Result<Option<Found>, watcher::Error>>,
+    found: impl Stream<Item = Result<Option<Read<K>>, watcher::Error>>,
+    of: fn(&K) -> Found,
     shared: &Shared,
 ) -> Infallible {
     let mut found = std::pin::pin!(found);
     let mut failing = false;
     loop {
         match found.next().await {
-            Some(Ok(seen)) => {
+            Some(Ok(Some(Read::Object(seen)))) => {
                 failing = false;
-                if seen.is_none() {
-                    tracing::warn!(?source, "the gateway's addresses are to be looked up there, but it does not exist");
-                }
-                shared.change(|world| world.set_found(source, seen.unwrap_or_default()));
+                shared.change(|world| world.set_found(source, of(&seen)));
+            }
+            Some(Ok(Some(Read::Unreadable(found)))) => {
+                failing = false;
+                let Unreadable { error, .. } = *found;
+                tracing::warn!(?source, error, "the gateway's addresses cannot be read there; those known stand");
+            }
+            Some(Ok(None)) => {
+                failing = false;
+                tracing::warn!(?source, "the gateway's addresses are to be looked up there, but it does not exist");
+                shared.change(|world| world.set_found(source, Found::default()));
             }
             Some(Err(error)) if !std::mem::replace(&mut failing, true) => {
                 tracing::warn!(?source, %error, "the gateway's addresses cannot be looked up; trying again");
@@ -217,7 +226,7 @@ mod tests {
         let service: Service = serde_json::from_value(json!({"metadata": {}, "status": {"loadBalancer": {"ingress":
             [{"ip": "203.0.113.7"}, {"hostname": "lb.example.net"}, {"ip": "no address"}]}}}))
         .unwrap();
-        let rainbond: DynamicObject = serde_json::from_value(json!({"metadata": {}, "spec": {
+        let rainbond: RainbondCluster = serde_json::from_value(json!({"metadata": {}, "spec": {
             "gatewayIngressIPs": ["203.0.113.8"], "suffixHTTPHost": "203.0.113.8.nip.io",
             "nodesForGateway": [{"name": "n", "internalIP": "10.0.0.1", "externalIP": "203.0.113.7"}, {"internalIP": "10.0.0.2"}]}}))
         .unwrap();
@@ -233,7 +242,7 @@ mod tests {
     #[test]
     fn a_suffix_that_is_no_domain_exempts_nothing() {
         for suffix in [json!("com"), json!(""), json!("*"), json!("a b.example"), json!(7)] {
-            let cluster: DynamicObject =
+            let cluster: RainbondCluster =
                 serde_json::from_value(json!({"metadata": {}, "spec": {"suffixHTTPHost": suffix}})).unwrap();
             assert_eq!(of_rainbond(&cluster), Found::default(), "{suffix}");
         }
@@ -241,7 +250,7 @@ mod tests {
 
     #[test]
     fn what_says_nothing_adds_nothing() {
-        let empty: DynamicObject = serde_json::from_value(json!({"metadata": {}, "spec": "x"})).unwrap();
+        let empty: RainbondCluster = serde_json::from_value(json!({"metadata": {}, "spec": "x"})).unwrap();
         assert_eq!(of_rainbond(&empty), Found::default());
         assert_eq!(of_service(&Service::default()), Found::default());
     }

@@ -3,6 +3,7 @@
 
 mod follow;
 mod opened;
+mod unread;
 
 use std::{
     collections::BTreeMap,
@@ -17,6 +18,8 @@ use tokio::sync::watch;
 pub use follow::follow;
 pub use opened::heard_by;
 
+use unread::Unread;
+
 use crate::core::finding::{clean, in_one_line};
 
 /// How each watch is doing, by the kind of its objects.
@@ -30,6 +33,7 @@ pub struct Health {
     failing: watch::Sender<Option<Failing>>,
     /// When the API server last said something; `None`: it never did.
     heard: Mutex<Option<Instant>>,
+    unread: Mutex<Unread>,
 }
 
 /// A watch that is not open.
@@ -61,6 +65,11 @@ impl Watches {
         self.lock().values().filter_map(|health| health.remark(now)).collect()
     }
 
+    /// How many objects of each kind are there and cannot be read.
+    pub fn unread(&self) -> Vec<(String, usize)> {
+        self.lock().iter().map(|(kind, health)| (kind.clone(), health.unread())).collect()
+    }
+
     /// Forgets them all: nothing is watched any more.
     pub fn clear(&self) {
         self.lock().clear();
@@ -76,7 +85,12 @@ impl Watches {
 impl Health {
     /// The health of a watch that belongs to no role's [`Watches`]; `kind` is what the log calls it.
     pub fn new(kind: &str) -> Self {
-        Self { kind: kind.to_owned(), failing: watch::Sender::new(None), heard: Mutex::default() }
+        Self {
+            kind: kind.to_owned(),
+            failing: watch::Sender::new(None),
+            heard: Mutex::default(),
+            unread: Mutex::default(),
+        }
     }
 
     /// Is told whenever the watch begins to fail or is well again.

@@ -9,7 +9,7 @@ use kube::{
     Api, Client,
     runtime::{
         WatchStreamExt as _,
-        reflector::store,
+        reflector::{ObjectRef, Store, store},
         watcher::{self, Event, watcher},
     },
 };
@@ -19,7 +19,14 @@ use super::{
     health::{self, Failing, Health},
     watch::patience,
 };
-use crate::{api::domain::Domain, page::Seen, status::rows};
+use crate::{
+    api::{
+        domain::Domain,
+        read::{Read, Unreadable},
+    },
+    page::Seen,
+    status::rows,
+};
 
 /// Changes that come together are shown together; and a watch that is open again by then was never away.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -31,11 +38,13 @@ pub fn follow(client: Client) -> (watch::Receiver<Seen>, impl Future<Output = In
         let health = Arc::new(Health::new("Domain (status page)"));
         let mut failing = health.subscribe();
         let (reader, mut writer) = store();
-        let api = Api::<Domain>::all(health::heard_by(client, health.clone()));
+        let api = Api::<Read<Domain>>::all(health::heard_by(client, health.clone()));
         let start = move || watcher(api.clone(), watcher::Config::default()).backoff(patience());
         let (changed, never) = (Notify::new(), Notify::new());
         let mut listed = false;
-        let take = |event: Event<Domain>| {
+        let noted = health.clone();
+        let take = |event: Event<Read<Domain>>| {
+            let Some(event) = known(event, &reader, &noted) else { return };
             writer.apply_watcher_event(&event);
             listed |= matches!(event, Event::InitDone);
             // A listing is taken in as a whole, when it is done.
@@ -70,6 +79,42 @@ pub fn follow(client: Client) -> (watch::Receiver<Seen>, impl Future<Output = In
         }
     };
     (seen, task)
+}
+
+/// What an event says of a Domain: of one that cannot be read, that it is as it was.
+pub fn known(event: Event<Read<Domain>>, seen: &Store<Domain>, health: &Health) -> Option<Event<Domain>> {
+    let as_it_was = |found: &Unreadable| {
+        health.cannot_read(found);
+        let kept = seen.get(&ObjectRef::new(found.name()).within(found.namespace()));
+        kept.map(|domain| Domain::clone(&domain))
+    };
+    let is_read = |domain: &Domain| {
+        let meta = &domain.metadata;
+        health.is_read(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
+    };
+    match event {
+        Event::Init => Some(Event::Init),
+        Event::InitDone => Some(Event::InitDone),
+        Event::InitApply(Read::Object(domain)) => {
+            is_read(&domain);
+            Some(Event::InitApply(domain))
+        }
+        Event::Apply(Read::Object(domain)) => {
+            is_read(&domain);
+            Some(Event::Apply(domain))
+        }
+        Event::Delete(Read::Object(domain)) => {
+            is_read(&domain);
+            Some(Event::Delete(domain))
+        }
+        Event::InitApply(Read::Unreadable(found)) => as_it_was(&found).map(Event::InitApply),
+        Event::Apply(Read::Unreadable(found)) => as_it_was(&found).map(Event::Apply),
+        Event::Delete(Read::Unreadable(found)) => {
+            health.is_read(found.namespace(), found.name());
+            let kept = seen.get(&ObjectRef::new(found.name()).within(found.namespace()));
+            kept.map(|domain| Event::Delete(Domain::clone(&domain)))
+        }
+    }
 }
 
 /// When a watch began to fail, as people tell time.

@@ -11,25 +11,21 @@ mod feed;
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{
-        PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use k8s_openapi::api::core::v1::Namespace;
-use kube::{
-    Resource as _,
-    core::{DeserializeGuard, PartialObjectMeta},
-    runtime::watcher::Event,
-};
+use kube::{Resource as _, runtime::watcher::Event};
 
 pub use feed::{WatchMetrics, watch};
 
 use tokio::sync::Notify;
 
 use crate::{
-    api::domain::Domain,
-    cluster::health::Watches,
+    api::{domain::Domain, partial::metadata::Metadata, read::Read},
+    cluster::health::{Health, Watches},
     core::{
         finding::Finding,
         host::Host,
@@ -38,6 +34,10 @@ use crate::{
         policy::{Policy, Profile},
     },
 };
+
+/// What the watches are of.
+const DOMAIN: &str = "Domain";
+const NAMESPACE: &str = "Namespace";
 
 /// What the webhook knows of the cluster.
 pub struct Index {
@@ -48,8 +48,13 @@ pub struct Index {
     list_namespaces: Notify,
     domains_listed: AtomicBool,
     namespaces_listed: AtomicBool,
+    /// The list that is under way, or was last, showed an object of which not even the name can be read.
+    nameless_domain: AtomicBool,
+    nameless_namespace: AtomicBool,
     /// How the watches are doing.
     pub watches: Watches,
+    domain_health: Arc<Health>,
+    namespace_health: Arc<Health>,
 }
 
 /// The index, held still for one decision.
@@ -74,6 +79,10 @@ struct Space {
     domains: HashMap<Box<str>, Entry>,
     /// Hosts by the name of their Domain, where that was cut and does not tell the host.
     cut: HashMap<Box<str>, Box<str>>,
+    /// Domains that are there, cannot be read and were never known, by name; and the list in which each was last seen.
+    unknown: HashMap<Box<str>, u32>,
+    /// The Namespace is there, cannot be read and was never known.
+    unread: bool,
     /// How many hosts are served by a gateway of each kind.
     profiles: [u32; 3],
 }
@@ -99,13 +108,18 @@ pub struct Size {
 impl Index {
     /// An empty index that keeps the Namespace labels `policy` asks for.
     pub fn new(policy: &Policy) -> Self {
+        let watches = Watches::default();
         Self {
             state: RwLock::default(),
             label_keys: RwLock::new(label_keys(policy)),
             list_namespaces: Notify::new(),
             domains_listed: AtomicBool::new(false),
             namespaces_listed: AtomicBool::new(false),
-            watches: Watches::default(),
+            nameless_domain: AtomicBool::new(false),
+            nameless_namespace: AtomicBool::new(false),
+            domain_health: watches.of(DOMAIN),
+            namespace_health: watches.of(NAMESPACE),
+            watches,
         }
     }
 
@@ -149,50 +163,83 @@ impl Index {
     }
 
     /// Takes in an event of the watch on Domains.
-    pub fn on_domain(&self, event: Event<DeserializeGuard<Domain>>) {
+    pub fn on_domain(&self, event: Event<Read<Domain>>) {
+        let health = &self.domain_health;
         match event {
-            Event::Init => self.write().domain_list += 1,
-            Event::InitApply(guard) | Event::Apply(guard) => match guard.0 {
-                Ok(domain) => self.put_domain(&domain),
-                Err(invalid) => {
-                    let (namespace, name) = (&invalid.metadata.namespace, &invalid.metadata.name);
-                    tracing::warn!(?namespace, ?name, error = invalid.error, "a Domain cannot be read and is left out");
-                    self.remove_domain(namespace.as_deref(), name.as_deref());
+            Event::Init => {
+                self.write().domain_list += 1;
+                self.nameless_domain.store(false, Ordering::Release);
+            }
+            Event::InitApply(Read::Object(domain)) | Event::Apply(Read::Object(domain)) => {
+                let meta = &domain.metadata;
+                let id = (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default());
+                health.is_read(id.0, id.1);
+                self.put_domain(&domain);
+            }
+            Event::InitApply(Read::Unreadable(found)) | Event::Apply(Read::Unreadable(found)) => {
+                health.cannot_read(&found);
+                if found.name().is_empty() {
+                    self.nameless_domain.store(true, Ordering::Release);
+                } else {
+                    self.write().keep_domain(found.namespace(), found.name());
                 }
-            },
-            Event::Delete(guard) => {
-                let meta = guard.meta();
-                self.remove_domain(meta.namespace.as_deref(), meta.name.as_deref());
+            }
+            Event::Delete(domain) => {
+                let meta = domain.meta();
+                let id = (meta.namespace.as_deref(), meta.name.as_deref());
+                health.is_read(id.0.unwrap_or_default(), id.1.unwrap_or_default());
+                self.remove_domain(id.0, id.1);
             }
             Event::InitDone => {
-                self.sweep(State::sweep_domains);
+                // One of which not even the name can be read may be any that is known.
+                if !self.nameless_domain.load(Ordering::Acquire) {
+                    self.sweep(State::sweep_domains);
+                    health.all_have_names();
+                }
                 self.domains_listed.store(true, Ordering::Release);
             }
         }
     }
 
     /// Takes in an event of the watch on Namespaces.
-    pub fn on_namespace(&self, event: Event<PartialObjectMeta<Namespace>>) {
+    pub fn on_namespace(&self, event: Event<Read<Metadata<Namespace>>>) {
+        let health = &self.namespace_health;
         match event {
-            Event::Init => self.write().namespace_list += 1,
-            Event::InitApply(namespace) | Event::Apply(namespace) => {
+            Event::Init => {
+                self.write().namespace_list += 1;
+                self.nameless_namespace.store(false, Ordering::Release);
+            }
+            Event::InitApply(Read::Object(namespace)) | Event::Apply(Read::Object(namespace)) => {
                 let Some(name) = &namespace.metadata.name else { return };
+                health.is_read("", name);
                 let labels = self.labels_that_matter(&namespace);
                 self.write().put_labels(name, labels);
             }
+            Event::InitApply(Read::Unreadable(found)) | Event::Apply(Read::Unreadable(found)) => {
+                health.cannot_read(&found);
+                if found.name().is_empty() {
+                    self.nameless_namespace.store(true, Ordering::Release);
+                } else {
+                    self.write().keep_labels(found.name());
+                }
+            }
             Event::Delete(namespace) => {
-                if let Some(name) = &namespace.metadata.name {
+                if let Some(name) = &namespace.meta().name {
+                    health.is_read("", name);
                     self.write().remove_labels(name);
                 }
             }
             Event::InitDone => {
-                self.sweep(State::sweep_labels);
+                if !self.nameless_namespace.load(Ordering::Acquire) {
+                    self.sweep(State::sweep_labels);
+                    health.all_have_names();
+                }
                 self.namespaces_listed.store(true, Ordering::Release);
             }
         }
     }
 
-    fn labels_that_matter(&self, namespace: &PartialObjectMeta<Namespace>) -> Vec<(Box<str>, Box<str>)> {
+    fn labels_that_matter(&self, namespace: &Metadata<Namespace>) -> Vec<(Box<str>, Box<str>)> {
         let keys = self.label_keys.read().unwrap_or_else(PoisonError::into_inner);
         let labels = namespace.metadata.labels.iter().flatten();
         labels
@@ -215,7 +262,7 @@ impl Index {
             return self.remove_domain(Some(namespace), Some(name));
         };
         let facts = Box::new(reduced(domain.facts()));
-        self.write().put_domain(namespace, host.as_str(), facts);
+        self.write().put_domain(namespace, host.as_str(), name, facts);
     }
 
     fn remove_domain(&self, namespace: Option<&str>, name: Option<&str>) {
@@ -271,9 +318,10 @@ impl State {
         self.namespaces.entry(namespace.into()).or_default()
     }
 
-    fn put_domain(&mut self, namespace: &str, host: &str, facts: Box<DomainFacts>) {
+    fn put_domain(&mut self, namespace: &str, host: &str, name: &str, facts: Box<DomainFacts>) {
         let seen = self.domain_list;
         let space = self.space(namespace);
+        space.unknown.remove(name);
         space.count(facts.profile, 1);
         let entry = Entry { facts, seen };
         space.note_cut(host, true);
@@ -286,13 +334,33 @@ impl State {
 
     fn remove_domain(&mut self, namespace: &str, name: &str) {
         let Some(space) = self.namespaces.get_mut(namespace) else { return };
-        let told = Host::of_object(name).filter(|host| space.domains.contains_key(host.as_str()));
-        let host = space.cut.get(name).cloned().or_else(|| told.map(|host| host.as_str().into()));
+        space.unknown.remove(name);
+        let host = space.host_of(name);
         if let Some((host, entry)) = host.and_then(|host: Box<str>| space.domains.remove_entry(&host)) {
             space.note_cut(&host, false);
             space.count(entry.facts.profile, -1);
         }
         self.drop_if_empty(namespace);
+    }
+
+    /// A Domain is there and cannot be read: what was known of it holds.
+    fn keep_domain(&mut self, namespace: &str, name: &str) {
+        let seen = self.domain_list;
+        let space = self.space(namespace);
+        let known = space.host_of(name).and_then(|host| space.domains.get_mut(&host));
+        match known {
+            Some(entry) => entry.seen = seen,
+            None => drop(space.unknown.insert(name.into(), seen)),
+        }
+    }
+
+    /// The same of a Namespace.
+    fn keep_labels(&mut self, namespace: &str) {
+        let seen = self.namespace_list;
+        let space = self.space(namespace);
+        // Which labels it had, where none of them mattered, was not kept.
+        space.unread |= space.labels.is_none();
+        space.seen = seen;
     }
 
     fn put_labels(&mut self, namespace: &str, labels: Vec<(Box<str>, Box<str>)>) {
@@ -301,12 +369,14 @@ impl State {
         }
         let seen = self.namespace_list;
         let space = self.space(namespace);
+        space.unread = false;
         space.labels = Some(labels);
         space.seen = seen;
     }
 
     fn remove_labels(&mut self, namespace: &str) {
         if let Some(space) = self.namespaces.get_mut(namespace) {
+            space.unread = false;
             space.labels = None;
         }
         self.drop_if_empty(namespace);
@@ -331,6 +401,7 @@ impl State {
             let domains = &space.domains;
             space.cut.retain(|_, host| domains.contains_key(host));
         }
+        space.unknown.retain(|_, seen| *seen == list);
         for (count, gone) in space.profiles.iter_mut().zip(gone) {
             *count = count.saturating_add_signed(-gone);
         }
@@ -344,7 +415,7 @@ impl State {
     }
 
     fn drop_if_empty(&mut self, namespace: &str) {
-        if self.namespaces.get(namespace).is_some_and(|space| space.labels.is_none() && space.domains.is_empty()) {
+        if self.namespaces.get(namespace).is_some_and(|space| space.is_empty()) {
             self.namespaces.remove(namespace);
         }
     }
@@ -358,6 +429,16 @@ fn is_cut(host: &str) -> bool {
 // === impl Space ===
 
 impl Space {
+    fn is_empty(&self) -> bool {
+        self.labels.is_none() && self.domains.is_empty() && self.unknown.is_empty() && !self.unread
+    }
+
+    /// The host of the Domain of that name, where it is known.
+    fn host_of(&self, name: &str) -> Option<Box<str>> {
+        let told = Host::of_object(name).filter(|host| self.domains.contains_key(host.as_str()));
+        self.cut.get(name).cloned().or_else(|| told.map(|host| host.as_str().into()))
+    }
+
     /// A Domain whose name does not tell its host came or went.
     fn note_cut(&mut self, host: &str, known: bool) {
         let Some(host) = Some(host).filter(|host| is_cut(host)).and_then(|host| Host::parse(host).ok()) else { return };
@@ -389,6 +470,15 @@ impl Knowledge for View<'_> {
 
     fn domain(&self, namespace: &str, host: &str) -> Option<&DomainFacts> {
         Some(&*self.0.namespaces.get(namespace)?.domains.get(host)?.facts)
+    }
+
+    fn has_unknown(&self, namespace: &str) -> bool {
+        self.0.namespaces.get(namespace).is_some_and(|space| space.unread || !space.unknown.is_empty())
+    }
+
+    fn is_unknown(&self, namespace: &str, host: &Host) -> bool {
+        let Some(space) = self.0.namespaces.get(namespace) else { return false };
+        space.unread || (!space.unknown.is_empty() && space.unknown.contains_key(&*host.object_name()))
     }
 
     fn has_profile(&self, namespace: &str, profile: Profile) -> bool {

@@ -246,6 +246,7 @@ impl ControllerMetrics {
             Err(WriteError::Conflict) => "conflict",
             Err(WriteError::Gone) => "gone",
             Err(WriteError::Transient(_)) => "unavailable",
+            Err(WriteError::Unreadable(_)) => "unreadable",
             Err(WriteError::Refused(_)) => "refused",
         };
         self.plans.get_or_create(&ByOutcome { outcome }).inc();
@@ -321,7 +322,7 @@ impl ControllerMetrics {
     }
 }
 
-/// Shows for how long each watch has been failing, read when it is scraped.
+/// Shows for how long each watch has been failing, and how many of its objects cannot be read, read when it is scraped.
 #[derive(Debug)]
 struct FailingWatches(Arc<Watches>);
 
@@ -337,6 +338,12 @@ impl Collector for FailingWatches {
         let mut family = encoder.encode_descriptor("watch_failing", help, Some(&Unit::Seconds), MetricType::Gauge)?;
         for (kind, lasting) in watches {
             ConstGauge::new(lasting.as_secs_f64()).encode(family.encode_family(&ByKind { kind })?)?;
+        }
+        let help = "Objects that are there and cannot be read; what hangs on them stays as it is";
+        let mut family = encoder.encode_descriptor("unreadable_objects", help, None, MetricType::Gauge)?;
+        for (kind, count) in self.0.unread() {
+            let count = ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX));
+            count.encode(family.encode_family(&ByKind { kind })?)?;
         }
         Ok(())
     }

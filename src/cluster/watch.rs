@@ -6,7 +6,7 @@ use std::{collections::HashSet, convert::Infallible, fmt::Debug, sync::Arc, time
 use backon::ExponentialBuilder;
 use futures::StreamExt as _;
 use kube::{
-    Api, Client, ResourceExt as _,
+    Api, Client, Resource as _,
     api::ListParams,
     runtime::{
         WatchStreamExt as _,
@@ -22,6 +22,7 @@ use super::{
     worker::Shared,
     world::{Touched, intake::Kept},
 };
+use crate::api::read::Read;
 
 /// How long a kind that is not installed is left alone.
 const ABSENT_PERIOD: Duration = Duration::from_secs(10);
@@ -62,9 +63,10 @@ pub async fn run<K>(
 ) -> Infallible
 where
     K: Kept + Clone + Debug + DeserializeOwned + Send + 'static,
+    K::Scope: 'static,
 {
     let health = shared.metrics().watches().of(&K::kind(&()));
-    let api = Api::<K>::all(health::heard_by(client, health.clone()));
+    let api = Api::<Read<K>>::all(health::heard_by(client, health.clone()));
     let mut feed = Feed { shared, known: HashSet::new(), listing: None, listed: Some(listed), health, absent: false };
     loop {
         if let Presence::Optional(what) = presence {
@@ -116,30 +118,43 @@ struct Feed {
     /// What the world has of this kind.
     known: HashSet<Id>,
     /// What the listing under way has shown so far.
-    listing: Option<HashSet<Id>>,
+    listing: Option<Listing>,
     listed: Option<oneshot::Sender<()>>,
     health: Arc<Health>,
     /// The kind was not installed when last asked.
     absent: bool,
 }
 
+/// A listing under way.
+#[derive(Default)]
+struct Listing {
+    shown: HashSet<Id>,
+    /// It showed something of which not even the name can be read: any object that is known may be that one.
+    unsure: bool,
+}
+
 // === impl Feed ===
 
 impl Feed {
-    fn take<K: Kept>(&mut self, event: watcher::Event<K>) {
+    fn take<K: Kept>(&mut self, event: watcher::Event<Read<K>>) {
         match event {
-            watcher::Event::Init => self.listing = Some(HashSet::new()),
+            watcher::Event::Init => self.listing = Some(Listing::default()),
             watcher::Event::InitApply(object) => {
                 if let Some(listing) = &mut self.listing {
-                    listing.insert(id(&object));
+                    let id = id(&object);
+                    listing.unsure |= id.1.is_empty();
+                    listing.shown.insert(id);
                 }
                 self.see(object);
             }
             watcher::Event::InitDone => {
-                let listing = self.listing.take().unwrap_or_default();
-                let lost: Vec<Id> = self.known.difference(&listing).cloned().collect();
+                let Listing { shown, unsure } = self.listing.take().unwrap_or_default();
+                let lost: Vec<Id> = self.known.difference(&shown).filter(|_| !unsure).cloned().collect();
                 for id in lost {
                     self.lose::<K>(&id);
+                }
+                if !unsure {
+                    self.health.all_have_names();
                 }
                 self.health.well();
                 self.shared.change(|world| K::listed(world, true));
@@ -160,14 +175,36 @@ impl Feed {
         }
     }
 
-    fn see<K: Kept>(&mut self, object: K) {
-        self.known.insert(id(&object));
-        self.shared.change(|world| object.see(world));
+    fn see<K: Kept>(&mut self, object: Read<K>) {
+        let id = id(&object);
+        match object {
+            Read::Object(object) => {
+                self.health.is_read(&id.0, &id.1);
+                self.shared.change(|world| {
+                    let mut touched = world.is_read::<K>(&id.0, &id.1);
+                    touched.merge(object.see(world));
+                    touched
+                });
+            }
+            Read::Unreadable(found) => {
+                self.health.cannot_read(&found);
+                if id.1.is_empty() {
+                    return;
+                }
+                self.shared.change(|world| world.cannot_read::<K>(&found));
+            }
+        }
+        self.known.insert(id);
     }
 
     fn lose<K: Kept>(&mut self, id: &Id) {
         self.known.remove(id);
-        self.shared.change(|world| K::lose(world, &id.0, &id.1));
+        self.health.is_read(&id.0, &id.1);
+        self.shared.change(|world| {
+            let mut touched = world.is_read::<K>(&id.0, &id.1);
+            touched.merge(K::lose(world, &id.0, &id.1));
+            touched
+        });
     }
 
     fn tell_listed(&mut self) {
@@ -186,9 +223,10 @@ impl Feed {
     }
 
     /// Returns once the API server knows the kind.
-    async fn wait_for_kind<K>(&mut self, api: &Api<K>, what: &str)
+    async fn wait_for_kind<K>(&mut self, api: &Api<Read<K>>, what: &str)
     where
         K: Kept + Clone + Debug + DeserializeOwned,
+        K::Scope: 'static,
     {
         let begun = Instant::now();
         loop {
@@ -229,8 +267,9 @@ impl Feed {
     }
 }
 
-fn id<K: Kept>(object: &K) -> Id {
-    (object.namespace().unwrap_or_default(), object.name_any())
+fn id<K: Kept>(object: &Read<K>) -> Id {
+    let meta = object.meta();
+    (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
 }
 
 #[cfg(test)]

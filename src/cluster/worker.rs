@@ -39,6 +39,7 @@ mod stray;
 mod troubles;
 mod turn;
 mod twin;
+mod unread;
 mod verified;
 
 pub use self::asking::Job;
@@ -395,6 +396,9 @@ impl Shared {
     }
 
     async fn ingress(&self, namespace: &Arc<str>, name: &Arc<str>) -> Result<(), WriteError> {
+        if self.world().must_leave(namespace, name) {
+            return Ok(());
+        }
         let planned = {
             let world = self.world();
             let planned = world.plan_ingress(namespace, name, whole_seconds(Timestamp::now()));

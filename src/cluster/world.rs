@@ -30,6 +30,7 @@ use self::attempts::Attempts;
 use self::links::{Links, Survey};
 use self::requests::Requests;
 use self::routes::Routes;
+use self::unread::{Unread, Watched};
 use super::gateway::{self, Found, Source};
 
 pub mod attempts;
@@ -45,6 +46,7 @@ mod links;
 mod requests;
 mod rivals;
 pub mod routes;
+pub mod unread;
 pub mod view;
 
 /// Up to so many hosts each change is written at once.
@@ -72,6 +74,8 @@ pub enum Key {
     Request(Arc<str>, Arc<str>),
     /// A Domain that is of no effect, by namespace and name.
     Stray(Arc<str>, Arc<str>),
+    /// An object that cannot be read, by namespace and name.
+    Unread(Watched, Arc<str>, Arc<str>),
 }
 
 /// What a change may alter.
@@ -106,6 +110,8 @@ pub struct World {
     shared: rivals::Shared,
     /// What the CAs' limits leave.
     budget: Budget,
+    /// Objects of no namespace that cannot be read.
+    unread: Unread,
 }
 
 /// One namespace.
@@ -139,6 +145,7 @@ struct Namespace {
     links: Links,
     /// Counts changes of what the namespace's Ingresses are read by.
     generation: u64,
+    unread: Unread,
 }
 
 /// A namespace's metadata.
@@ -196,7 +203,8 @@ impl Grouped for Key {
             | Self::Ingress(namespace, _)
             | Self::Verified(namespace)
             | Self::Request(namespace, _)
-            | Self::Stray(namespace, _) => namespace,
+            | Self::Stray(namespace, _)
+            | Self::Unread(_, namespace, _) => namespace,
         }
     }
 }
@@ -308,7 +316,8 @@ impl World {
 
     /// Every plan there is to make.
     pub fn all_keys(&self) -> BTreeSet<Key> {
-        self.namespaces.iter().flat_map(|(name, namespace)| namespace.all_keys(name)).collect()
+        let keys = self.namespaces.iter().flat_map(|(name, namespace)| namespace.all_keys(name));
+        keys.chain(self.unread_keys()).collect()
     }
 
     /// For how long changes are gathered before a plan is made, so that what is written anew as a whole for each of many
@@ -344,6 +353,15 @@ impl Knowledge for World {
         Some(&self.namespaces.get(namespace)?.domains.get(host)?.facts)
     }
 
+    fn has_unknown(&self, namespace: &str) -> bool {
+        self.namespaces.get(namespace).is_some_and(|ns| !ns.unread.is_empty())
+    }
+
+    fn is_unknown(&self, namespace: &str, host: &Host) -> bool {
+        let Some(ns) = self.namespaces.get(namespace) else { return false };
+        ns.is_unknown(namespace) || (ns.has_unread_domain(host) && !ns.domains.contains_key(host))
+    }
+
     fn has_profile(&self, namespace: &str, profile: Profile) -> bool {
         self.namespaces.get(namespace).is_some_and(|ns| ns.links.served_by(profile) > 0)
     }
@@ -372,6 +390,7 @@ impl Namespace {
             .chain(self.ingresses.keys().map(|ingress| Key::Ingress(name.clone(), ingress.clone())))
             .chain(self.requests.iter().map(|(request, _)| Key::Request(name.clone(), request.clone())))
             .chain(self.strays.keys().map(|stray| Key::Stray(name.clone(), stray.clone())))
+            .chain(self.unread_keys(name))
             .chain(std::iter::once(Key::Verified(name.clone())))
     }
 
@@ -392,6 +411,7 @@ impl Namespace {
             && self.secrets.is_empty()
             && self.issuers.is_empty()
             && self.verified.is_none()
+            && self.unread.is_empty()
     }
 }
 

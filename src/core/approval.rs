@@ -243,7 +243,8 @@ impl Asker<'_> {
         match policy.gate.mode {
             GateMode::Off => false,
             GateMode::All => true,
-            GateMode::Annotated => self.flags(host, knowledge, policy),
+            // What flags it may be what cannot be read.
+            GateMode::Annotated => self.flags(host, knowledge, policy) || knowledge.is_unknown(self.namespace, host),
         }
     }
 

@@ -63,6 +63,9 @@ pub fn decide<'a, K: Knowledge>(
     if let Some(reason) = scope.exempt() {
         return exempt(&scope, profile, reason);
     }
+    if let Some(decision) = left_alone(&scope, profile) {
+        return decision;
+    }
     let present = Present::on(ingress, |entry| {
         knowledge.domain(&ingress.metadata.namespace, entry.host).is_some_and(|domain| domain.vouches_for(entry, now))
     });
@@ -92,6 +95,26 @@ fn exempt<'a, K: Knowledge>(scope: &Scope<'a, K>, profile: Profile, reason: Reas
         _ => Vec::new(),
     };
     Decision { profile, lead: false, hosts, patch }
+}
+
+/// An Ingress of which a host's Domain, or the namespace, cannot be read stays as it is: what is not known is neither
+/// given nor taken away.
+fn left_alone<'a, K: Knowledge>(scope: &Scope<'a, K>, profile: Profile) -> Option<Decision<'a>> {
+    let namespace = &*scope.ingress.metadata.namespace;
+    if !scope.knowledge.has_unknown(namespace) {
+        return None;
+    }
+    let in_tls = scope.ingress.tls().iter().flat_map(|entry| &entry.hosts).map(|host| &**host);
+    let mut named = scope.ingress.rule_hosts().chain(in_tls).filter_map(|text| Host::parse(text).ok());
+    if !named.any(|host| scope.knowledge.is_unknown(namespace, &host)) {
+        return None;
+    }
+    let held = |host| HostDecision {
+        host: Cow::Borrowed(host),
+        action: Action::Hold,
+        why: Why::Plain(Reason::ObjectUnreadable),
+    };
+    Some(Decision { profile, lead: false, hosts: distinct_hosts(scope.ingress).map(held).collect(), patch: Vec::new() })
 }
 
 /// What an object that answers a challenge needs: Rainbond 5's gateway sees

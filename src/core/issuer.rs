@@ -12,6 +12,7 @@ use super::{
     reason::Reason,
     verdict::{CaIdentity, Method},
 };
+use crate::api::lenient;
 
 /// An issuer, reduced to what pre-flight needs. Reads the object's JSON.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -50,10 +51,13 @@ pub struct Solver {
 #[serde(default, rename_all = "camelCase")]
 pub struct Selector {
     /// Labels that the Certificate must have; ingress-shim copies them from the Ingress.
+    #[serde(deserialize_with = "lenient::null_as_default")]
     pub match_labels: BTreeMap<String, String>,
     /// Hosts, exactly.
+    #[serde(deserialize_with = "lenient::null_as_default")]
     pub dns_names: Vec<String>,
     /// Zones that the host lies in.
+    #[serde(deserialize_with = "lenient::null_as_default")]
     pub dns_zones: Vec<String>,
 }
 
@@ -212,22 +216,24 @@ mod wire {
     use serde::{Deserialize, de::IgnoredAny};
 
     use super::{Acme, IssuerFacts, Method, Selector, Solver};
+    use crate::api::lenient;
 
     #[derive(Deserialize)]
     pub(super) struct Issuer {
         #[serde(default)]
-        spec: Option<Spec>,
+        spec: Option<IssuerSpec>,
         #[serde(default)]
-        status: Option<Status>,
+        status: Option<IssuerStatus>,
     }
 
-    #[derive(Default, Deserialize)]
-    struct Spec {
-        #[serde(default)]
+    /// What of an issuer's `spec` is read.
+    #[derive(Debug, Default, Deserialize)]
+    pub struct IssuerSpec {
+        #[serde(default, deserialize_with = "lenient::some_object")]
         acme: Option<AcmeSpec>,
     }
 
-    #[derive(Deserialize)]
+    #[derive(Debug, Deserialize)]
     struct AcmeSpec {
         #[serde(default)]
         server: String,
@@ -235,45 +241,55 @@ mod wire {
         solvers: Option<Vec<SolverSpec>>,
     }
 
-    #[derive(Deserialize)]
+    #[derive(Debug, Deserialize)]
     struct SolverSpec {
         #[serde(default)]
         http01: Option<IgnoredAny>,
         #[serde(default)]
         dns01: Option<IgnoredAny>,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "lenient::some_object")]
         selector: Option<Selector>,
     }
 
-    #[derive(Default, Deserialize)]
-    struct Status {
+    /// What of an issuer's `status` is read.
+    #[derive(Debug, Default, Deserialize)]
+    pub struct IssuerStatus {
         #[serde(default)]
         acme: Option<AcmeStatus>,
         #[serde(default)]
         conditions: Option<Vec<Condition>>,
     }
 
-    #[derive(Deserialize)]
+    #[derive(Debug, Deserialize)]
     struct AcmeStatus {
-        #[serde(default)]
+        #[serde(default, deserialize_with = "lenient::null_as_default")]
         uri: String,
     }
 
-    #[derive(Deserialize)]
+    #[derive(Debug, Deserialize)]
     struct Condition {
-        r#type: String,
-        status: String,
         #[serde(default)]
+        r#type: String,
+        #[serde(default)]
+        status: String,
+        #[serde(default, deserialize_with = "lenient::or_default")]
         message: Option<String>,
     }
 
     impl From<Issuer> for IssuerFacts {
         fn from(issuer: Issuer) -> Self {
-            let status = issuer.status.unwrap_or_default();
+            Self::of(issuer.spec, issuer.status)
+        }
+    }
+
+    impl IssuerFacts {
+        /// What the parts of an issuer say.
+        pub fn of(spec: Option<IssuerSpec>, status: Option<IssuerStatus>) -> Self {
+            let status = status.unwrap_or_default();
             let ready = status.conditions.into_iter().flatten().find(|condition| condition.r#type == "Ready");
             let account_uri = status.acme.map(|acme| acme.uri).filter(|uri| !uri.is_empty());
             Self {
-                acme: issuer.spec.unwrap_or_default().acme.map(|acme| Acme {
+                acme: spec.unwrap_or_default().acme.map(|acme| Acme {
                     directory_url: acme.server,
                     account_uri,
                     solvers: acme.solvers.into_iter().flatten().map(Solver::from).collect(),
@@ -294,6 +310,8 @@ mod wire {
         }
     }
 }
+
+pub use wire::{IssuerSpec, IssuerStatus};
 
 #[cfg(test)]
 mod tests;

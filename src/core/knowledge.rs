@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     certified::Certified,
     finding::Finding,
+    host::Host,
     policy::{IssuerRef, Profile},
     record::{Entry, is_reserved_name},
 };
@@ -19,6 +20,15 @@ pub trait Knowledge {
     fn namespace_label(&self, namespace: &str, key: &str) -> Option<&str>;
     /// The state of a host, by its canonical text.
     fn domain(&self, namespace: &str, host: &str) -> Option<&DomainFacts>;
+    /// Whether anything of the namespace is there and cannot be read.
+    fn has_unknown(&self, _namespace: &str) -> bool {
+        false
+    }
+    /// Whether what is known of the host is less than what there is: its Domain or its namespace is there, cannot be read,
+    /// and was never known.
+    fn is_unknown(&self, _namespace: &str, _host: &Host) -> bool {
+        false
+    }
     /// Whether any host of the namespace is served by a gateway of that kind.
     fn has_profile(&self, namespace: &str, profile: Profile) -> bool;
 }

@@ -175,6 +175,8 @@ reasons! {
     CompanionNameTaken: AppDeveloper, Hold;
     /// The Ingress' annotations are so large that ours would exceed Kubernetes' bound.
     AnnotationsFull: AppDeveloper, Hold;
+    /// An object that the host hangs on is there and cannot be read: by another version's hand, or broken.
+    ObjectUnreadable: ClusterAdmin, Hold;
     /// It is not known where the gateway is reached from outside.
     NoGatewayAddress: ClusterAdmin, Hold;
     /// The certificate is being issued apart from the Ingress, and bound when it is there.

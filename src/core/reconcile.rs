@@ -49,6 +49,8 @@ pub struct HostInput<'a> {
     pub claims: &'a [Claim<'a>],
     /// The Domain, where there is one.
     pub domain: Option<DomainView<'a>>,
+    /// What is there of the host's surroundings and cannot be read.
+    pub unknown: Unknown,
     /// Another namespace holds the host, or a name that covers it or that it covers.
     pub taken: bool,
     /// Since when the namespace has claimed the host; `None`: it does not.
@@ -91,6 +93,18 @@ pub struct HostInput<'a> {
     pub checks: &'a Checks,
     /// What the last plan left to remember.
     pub notes: &'a Notes,
+}
+
+/// What of a host's surroundings is there, cannot be read, and was never known. It is not taken for absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unknown {
+    /// All that there is is known.
+    #[default]
+    Nothing,
+    /// Who wants the host: an Ingress or route of its namespace. What nobody seems to want stays.
+    Wishes,
+    /// What was done for the host: its Domain, its lead, its Certificate or Secret, or its namespace. All stays as it is.
+    All,
 }
 
 /// An Ingress as far as one host is concerned.
@@ -427,6 +441,7 @@ pub(crate) mod testing {
             now,
             claims,
             domain: None,
+            unknown: Unknown::Nothing,
             taken: false,
             asked_elsewhere: false,
             claimed: None,

@@ -2,6 +2,7 @@
 
 mod rights;
 mod trial;
+mod unread;
 
 use std::time::{Duration, Instant};
 
@@ -11,17 +12,17 @@ use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         apps::v1::Deployment,
-        core::v1::{ConfigMap, Namespace, Secret, Service},
+        core::v1::{ConfigMap, Namespace, Secret},
         discovery::v1::EndpointSlice,
         networking::v1::Ingress,
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
-    Api, Client, ResourceExt as _,
+    Api, Client, Resource as _, ResourceExt as _,
     api::{ApiResource, DynamicObject, ListParams},
     client::Body,
-    core::{GroupVersionKind, PartialObjectMeta},
+    core::GroupVersionKind,
 };
 use serde::Deserialize;
 
@@ -30,7 +31,16 @@ use super::{
     observed::{GatewayNames, Names, Observed, Resolvers, Seen, Server},
 };
 use crate::{
-    api::{list, verified_hosts::VerifiedHosts},
+    api::{
+        domain::Domain,
+        list,
+        partial::{
+            gateway::{RainbondCluster, Service},
+            metadata::Metadata,
+        },
+        read::Read,
+        verified_hosts::VerifiedHosts,
+    },
     cli::crd,
     cluster::gateway::{of_service, target},
     core::policy::{Dns, Policy},
@@ -219,11 +229,11 @@ impl Look {
         let (service, controller, approval) = (names.service(), names.controller(), names.approval());
         let (lease, configuration, gate) =
             (Api::namespaced(client(), namespace), Api::all(client()), Api::all(client()));
-        let (slices, own_policies, domains) =
-            (Api::namespaced(client(), namespace), Api::namespaced(client(), namespace), Api::all(client()));
+        let (slices, own_policies) = (Api::namespaced(client(), namespace), Api::namespaced(client(), namespace));
+        let domains: Api<Read<Domain>> = Api::all(client());
         let (policies, bindings) = (Api::all(client()), Api::all(client()));
-        let namespaces: Api<Namespace> = Api::all(client());
-        let guards: Api<VerifiedHosts> = Api::all(client());
+        let namespaces: Api<Read<Metadata<Namespace>>> = Api::all(client());
+        let guards: Api<Read<Metadata<VerifiedHosts>>> = Api::all(client());
         // All of them: which are missing cannot be told from a part.
         let every = ListParams::default();
         let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
@@ -238,19 +248,22 @@ impl Look {
             self.all(&domains, ListParams::default()),
             self.all(&policies, ListParams::default()),
             self.all(&bindings, ListParams::default()),
-            self.seen(list::all_metadata(&namespaces, &every)),
-            self.seen(list::all_metadata(&guards, &every)),
+            self.seen(list::all(&namespaces, &every)),
+            self.seen(list::all(&guards, &every)),
+            self.unreadable(),
         );
         observed.namespaces = found.10.map(|list| {
-            let staying = list.into_iter().filter(|object| object.metadata.deletion_timestamp.is_none());
+            let staying = list.into_iter().filter(|object| object.meta().deletion_timestamp.is_none());
             staying.map(|object| object.name_any()).collect()
         });
         observed.guarded =
-            found.11.map(|list| list.into_iter().filter_map(|object| object.metadata.namespace).collect());
+            found.11.map(|list| list.into_iter().filter_map(|object| object.meta().namespace.clone()).collect());
         observed.definitions = expected.into_iter().zip(found.0).collect();
         (observed.serving, observed.lease, observed.configuration) = (found.1, found.2, found.3);
         (observed.approval, observed.endpoints, observed.network_policies) = (found.4, found.5, found.6);
-        (observed.domains, observed.admission_policies, observed.bindings) = (found.7, found.8, found.9);
+        observed.domains = found.7.map(|domains| domains.into_iter().filter_map(Read::object).collect());
+        (observed.admission_policies, observed.bindings) = (found.8, found.9);
+        observed.unreadable = found.12;
     }
 
     /// What is others'.
@@ -290,12 +303,11 @@ impl Look {
             if !policy.gateway.rainbond {
                 return Seen::Absent;
             }
-            let kind = GroupVersionKind::gvk("rainbond.io", "v1alpha1", "RainbondCluster");
-            let api: Api<DynamicObject> = Api::all_with(client(), &ApiResource::from_gvk(&kind));
+            let api: Api<RainbondCluster> = Api::all(client());
             let list = self.all(&api, ListParams::default()).await;
             first(list.map(|list| list.into_iter().filter(|object| object.name_any() == "rainbondcluster").collect()))
         };
-        let ingresses: Api<PartialObjectMeta<Ingress>> = Api::all(client());
+        let ingresses: Api<Read<Metadata<Ingress>>> = Api::all(client());
         let of_rainbond = ListParams::default().labels("creator=Rainbond,service_id").limit(1);
         let classes = Api::all(client());
         let api_server: Api<EndpointSlice> = Api::namespaced(client(), "default");
@@ -316,7 +328,7 @@ impl Look {
             self.all(&classes, ListParams::default()),
             gateway,
             rainbond,
-            self.seen(ingresses.list_metadata(&of_rainbond)),
+            self.seen(ingresses.list(&of_rainbond)),
             self.one(&definitions, "apisixroutes.apisix.apache.org"),
             self.all(&api_server, of_api_server),
             apisix,

@@ -11,7 +11,6 @@ use k8s_openapi::{
         },
         apps::v1::Deployment,
         coordination::v1::Lease,
-        core::v1::Service,
         discovery::v1::EndpointSlice,
         networking::v1::{IngressClass, NetworkPolicy},
     },
@@ -21,7 +20,11 @@ use kube::api::DynamicObject;
 
 use super::permissions::Permission;
 use crate::{
-    api::domain::Domain,
+    api::{
+        domain::Domain,
+        partial::gateway::{RainbondCluster, Service},
+        read::Unreadable,
+    },
     core::policy::{IssuerRef, Policy},
     dns::Manner,
 };
@@ -100,13 +103,15 @@ pub struct Observed {
     /// The gateway's Service, where policy names one.
     pub gateway_service: Seen<Service>,
     /// Rainbond's description of the cluster.
-    pub rainbond_cluster: Seen<DynamicObject>,
+    pub rainbond_cluster: Seen<RainbondCluster>,
     /// Whether there are Ingresses of Rainbond 5's shape.
     pub rainbond_ingresses: Seen<()>,
     /// Whether APISIX's kinds are known, as in Rainbond 6.
     pub apisix: Seen<()>,
     /// Domains, or the first of many.
     pub domains: Seen<Vec<Domain>>,
+    /// The objects of the kinds that are watched that cannot be read, by kind.
+    pub unreadable: Vec<(String, Seen<Vec<Unreadable>>)>,
 }
 
 /// The API server.

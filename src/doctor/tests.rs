@@ -11,7 +11,7 @@ use super::{
     observed::{Access, Resolvers, Server, Trial},
     *,
 };
-use crate::{api::domain::Domain, pki::x509};
+use crate::{api::domain::DomainDefinition, pki::x509};
 
 fn object<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap()
@@ -50,7 +50,7 @@ fn well() -> Observed {
     let (ca, leaf) = certificates(-24);
     let policy = json!({ "issuer": { "name": "le" }, "gateway": { "addresses": ["8.8.8.8"] } });
     let version = json!({ "app.kubernetes.io/version": env!("CARGO_PKG_VERSION") });
-    let mut domain = serde_json::to_value(Domain::crd()).unwrap();
+    let mut domain = serde_json::to_value(DomainDefinition::crd()).unwrap();
     domain["status"] = established("x")["status"].clone();
     let issuer = json!({ "apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": { "name": "le" },
         "spec": { "acme": { "server": "s", "solvers": [{ "dns01": {} }] } },
@@ -58,7 +58,7 @@ fn well() -> Observed {
     Observed {
         now: now(),
         server: Server { version: (1, 36), git_version: "v1.36.3".into(), date: Some(now()) },
-        definitions: vec![(Domain::crd(), Seen::Here(object(domain)))],
+        definitions: vec![(DomainDefinition::crd(), Seen::Here(object(domain)))],
         webhook: Seen::Here(object(deployment("certgate-webhook", 2, version.clone(), json!([])))),
         controller: Seen::Here(object(deployment("certgate-controller", 1, version, json!([])))),
         lease: Seen::Here(object(json!({ "metadata": {},
@@ -238,6 +238,16 @@ const BREAKS: &[Break] = &[
             "metadata": { "name": "a.example.com", "namespace": "team" }, "spec": { "host": "a.example.com" },
             "status": { "conditions": [{ "type": "Ready", "status": "False", "reason": "IssuerMissing", "message": "",
                 "lastTransitionTime": "2026-11-24T11:00:00Z" }] } }))]);
+    }),
+    ("ObjectsUnreadable", Level::Warn, |o| {
+        let metadata = kube::api::ObjectMeta {
+            name: Some("shop".into()),
+            namespace: Some("team".into()),
+            ..kube::api::ObjectMeta::default()
+        };
+        let found =
+            crate::api::read::Unreadable { metadata, error: "status.notAfter: a text is no time".into(), names: None };
+        o.unreadable = vec![("Certificate".into(), Seen::Here(vec![found]))];
     }),
     ("NotAllowed", Level::Warn, |o| o.lease = Seen::Forbidden("leases is forbidden".into())),
     ("NotSeen", Level::Warn, |o| o.domains = Seen::Failed("no answer within 10s".into())),

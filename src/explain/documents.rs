@@ -3,7 +3,6 @@
 use std::fmt;
 
 use k8s_openapi::api::core::v1;
-use kube::core::PartialObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -11,7 +10,7 @@ use super::text;
 use crate::{
     api::{
         domain::Domain,
-        partial::{certificate::Certificate, ingress, issuer, route::ApisixRoute},
+        partial::{certificate::Certificate, ingress, issuer, metadata::Metadata, route::ApisixRoute},
     },
     core::ingress::Ingress,
 };
@@ -285,8 +284,8 @@ fn unusable(kind: &str, object: &Value) -> Option<String> {
     let read = match kind {
         "Ingress" => read::<ingress::Ingress>(object)
             .and_then(|()| serde_json::from_str::<Ingress<'_>>(&object.to_string()).map(drop)),
-        "Namespace" => read::<PartialObjectMeta<v1::Namespace>>(object),
-        "Secret" => read::<PartialObjectMeta<v1::Secret>>(object),
+        "Namespace" => read::<Metadata<v1::Namespace>>(object),
+        "Secret" => read::<Metadata<v1::Secret>>(object),
         "Domain" => read::<Domain>(object),
         "Issuer" => read::<issuer::Issuer>(object),
         "ClusterIssuer" => read::<issuer::ClusterIssuer>(object),

@@ -5,25 +5,25 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1;
-use kube::{api::ObjectMeta, core::PartialObjectMeta};
+use kube::api::ObjectMeta;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 
 use super::documents::{Document, Documents};
 use crate::{
     api::{
         domain::{Domain, DomainSpec},
-        partial::{certificate::Certificate, ingress, issuer, route::ApisixRoute},
+        partial::{certificate::Certificate, ingress, issuer, metadata::Metadata, route::ApisixRoute},
     },
     cluster::world::{Key, World, intake::Kept},
     core::{
         finding::Finding,
         host::Host,
+        issuer::{Acme, IssuerFacts, Solver},
         names,
         policy::{IssuerKind, IssuerRef, Policy, Target},
         reason::Reason,
         reconcile::{Checks, Effect, Fresh, Notes},
-        verdict::{GatewayTarget, Verdict},
+        verdict::{GatewayTarget, Method, Verdict},
     },
 };
 
@@ -47,8 +47,8 @@ pub fn world(
     instead: Option<usize>,
 ) -> World {
     let mut world = World::new(Arc::new(policy.clone()));
-    see::<PartialObjectMeta<v1::Namespace>>(&documents.namespaces, &mut world);
-    see::<PartialObjectMeta<v1::Secret>>(&documents.secrets, &mut world);
+    see::<Metadata<v1::Namespace>>(&documents.namespaces, &mut world);
+    see::<Metadata<v1::Secret>>(&documents.secrets, &mut world);
     see::<Domain>(&documents.domains, &mut world);
     see::<Certificate>(&documents.certificates, &mut world);
     see::<ApisixRoute>(&documents.routes, &mut world);
@@ -116,9 +116,10 @@ fn assume_issuers(documents: &Documents, policy: &Policy, world: &mut World) {
         .into_iter()
         .flatten()
     });
-    let body = issuer::Body {
-        spec: json!({"acme": {"solvers": [{"http01": {}}]}}),
-        status: json!({"conditions": [{"type": "Ready", "status": "True"}]}),
+    let facts = IssuerFacts {
+        acme: Some(Acme { solvers: vec![Solver { methods: vec![Method::Http01], selector: None }], ..Acme::default() }),
+        ready: Some(true),
+        message: String::new(),
     };
     for issuer in policy.issuers().cloned().chain(by_domains).chain(by_ingresses).filter(|issuer| !described(issuer)) {
         let named = |namespace: Option<String>| ObjectMeta {
@@ -128,13 +129,13 @@ fn assume_issuers(documents: &Documents, policy: &Policy, world: &mut World) {
         };
         match issuer.kind {
             IssuerKind::ClusterIssuer => {
-                issuer::ClusterIssuer { metadata: named(None), body: body.clone() }.see(world);
+                issuer::ClusterIssuer { metadata: named(None), facts: facts.clone() }.see(world);
             }
             IssuerKind::Issuer => {
                 for found in [&documents.ingresses, &documents.routes, &documents.certificates].into_iter().flatten() {
                     let namespace = found.object.pointer("/metadata/namespace").and_then(serde_json::Value::as_str);
                     let metadata = named(Some(namespace.unwrap_or_default().to_owned()));
-                    issuer::Issuer { metadata, body: body.clone() }.see(world);
+                    issuer::Issuer { metadata, facts: facts.clone() }.see(world);
                 }
             }
             IssuerKind::Other(_) => {}

@@ -19,6 +19,11 @@ use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::api::{
+    partial::whole::{self, Whole},
+    read::Read,
+};
+
 use super::{
     Settings,
     plan::{Id, Observed, Step, plan},
@@ -103,17 +108,18 @@ type Changes = SelectAll<std::pin::Pin<Box<dyn Stream<Item = Result<Change, watc
 
 fn watch_all(client: &Client, settings: &Settings) -> Changes {
     fn one<K>(
-        api: Api<K>,
+        api: Api<Read<Whole<K>>>,
         name: &str,
         wrap: impl Fn(Option<Box<K>>) -> Change + Send + 'static,
     ) -> std::pin::Pin<Box<dyn Stream<Item = Result<Change, watcher::Error>> + Send>>
     where
-        K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+        K: Resource<DynamicType = ()> + DeserializeOwned + Send + 'static,
+        K::Scope: 'static,
     {
-        let changes = watcher::watch_object(api, name).default_backoff();
+        let changes = whole::follow(api, name).default_backoff();
         Box::pin(changes.map(move |change| change.map(|object| wrap(object.map(Box::new)))))
     }
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), &settings.namespace);
+    let secrets: Api<Read<Whole<Secret>>> = Api::namespaced(client.clone(), &settings.namespace);
     let mut all = SelectAll::new();
     all.push(one(secrets.clone(), &settings.ca_secret, Change::Ca));
     all.push(one(secrets, &settings.tls_secret, Change::Leaf));
@@ -314,10 +320,15 @@ where
         return Ok(());
     };
     let patch = Patch::<()>::Json(serde_json::from_value(Value::Array(patch))?);
-    let api: Api<K> = Api::all(client.clone());
+    let api: Api<Read<Whole<K>>> = Api::all(client.clone());
     let failed = failed("publishing the CA in a webhook configuration");
     match api.patch(&name, &PatchParams::apply("certgate"), &patch).await {
-        Ok(written) => **object = written,
+        // What cannot be read the watch will show, or leave as it is known.
+        Ok(written) => {
+            if let Some(Ok(written)) = written.object().map(Whole::typed) {
+                **object = written;
+            }
+        }
         Err(error) if refusal::may_be_another(&error) => {
             let version = Configuration::meta(&**object).resource_version.clone().unwrap_or_default();
             return Err(

@@ -10,15 +10,15 @@ use arc_swap::ArcSwapOption;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::{ClusterResourceScope, api::admissionregistration::v1::WebhookClientConfig};
-use kube::{
-    Api, Client, Resource,
-    runtime::{WatchStreamExt as _, watcher},
-};
+use kube::{Api, Client, Resource, runtime::WatchStreamExt as _};
 
 use serde::de::DeserializeOwned;
 
 use super::certificate::ServingCertificate;
-use crate::pki::{store::Configuration, x509};
+use crate::{
+    api::partial::whole,
+    pki::{store::Configuration, x509},
+};
 
 /// A condition: nothing, or what is missing, in a line.
 type Condition = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -83,8 +83,7 @@ where
 
     /// Follows the configuration for as long as it is polled.
     pub async fn follow(&self, client: Client) {
-        let api: Api<C> = Api::all(client);
-        let mut objects = std::pin::pin!(watcher::watch_object(api, &self.name).default_backoff());
+        let mut objects = std::pin::pin!(whole::follow::<C>(Api::all(client), &self.name).default_backoff());
         while let Some(event) = objects.next().await {
             match event {
                 Ok(object) => self.take(object),

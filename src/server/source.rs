@@ -13,13 +13,11 @@ use std::{
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{
-    Api, Client,
-    runtime::{WatchStreamExt as _, watcher},
-};
+use kube::{Api, Client, runtime::WatchStreamExt as _};
 
 use super::certificate::{CertificateFault, ServingCertificate, offer};
 use crate::{
+    api::partial::whole,
     pki::store::{CA_CERTIFICATE, TLS_CERTIFICATE, TLS_KEY},
     telemetry::metrics::ServerMetrics,
 };
@@ -70,8 +68,8 @@ pub async fn follow_secret(
     certificate: &ServingCertificate,
     metrics: &ServerMetrics,
 ) {
-    let api: Api<Secret> = Api::namespaced(client, namespace);
-    let mut secrets = std::pin::pin!(watcher::watch_object(api, name).default_backoff());
+    let mut secrets =
+        std::pin::pin!(whole::follow::<Secret>(Api::namespaced(client, namespace), name).default_backoff());
     while let Some(event) = secrets.next().await {
         match event {
             Ok(Some(secret)) => {

@@ -24,7 +24,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
-use kube::{core::DeserializeGuard, runtime::watcher::Event};
+use kube::runtime::watcher::Event;
 use prometheus_client::registry::Registry;
 use rustls::{ClientConfig, RootCertStore, server::danger::ClientCertVerifier};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
@@ -85,7 +85,7 @@ pub fn admission(registry: &mut Registry) -> Admission {
         Policy { issuer: Some(IssuerRef::cluster("letsencrypt")), auto_issue: AutoIssue::All, ..Policy::default() };
     let index = Arc::new(Index::new(&policy));
     for (host, reason) in [("www.example.com", "Verified"), ("new.example.com", "DomainNotFound")] {
-        let domain: DeserializeGuard<_> = serde_json::from_value(json!({
+        let domain: certgate::api::read::Read<_> = serde_json::from_value(json!({
             "apiVersion": "certgate.dev/v1alpha1", "kind": "Domain",
             "metadata": {"namespace": "team-a", "name": host}, "spec": {"host": host},
             "status": {"verdict": {"reason": reason, "subject": host, "validUntil": "2099-01-01T00:00:00Z"}},

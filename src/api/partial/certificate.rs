@@ -8,19 +8,22 @@ use k8s_openapi::{
 use kube::api::ObjectMeta;
 use serde::Deserialize;
 
-use crate::core::policy::{IssuerKind, IssuerRef, is_default_group};
+use crate::{
+    api::lenient,
+    core::policy::{IssuerKind, IssuerRef, is_default_group},
+};
 
 /// A `cert-manager.io/v1` Certificate.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct Certificate {
     /// `metadata`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::metadata")]
     pub metadata: ObjectMeta,
     /// `spec`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::object")]
     pub spec: Spec,
     /// `status`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::object")]
     pub status: Status,
 }
 
@@ -29,10 +32,13 @@ pub struct Certificate {
 #[serde(default, rename_all = "camelCase")]
 pub struct Spec {
     /// The Secret it is kept in.
+    #[serde(deserialize_with = "lenient::null_as_default")]
     pub secret_name: String,
     /// Its names.
+    #[serde(deserialize_with = "lenient::null_as_default")]
     pub dns_names: Vec<String>,
     /// Its issuer.
+    #[serde(deserialize_with = "lenient::object")]
     pub issuer_ref: Issuer,
 }
 
@@ -53,14 +59,19 @@ pub struct Issuer {
 #[serde(default, rename_all = "camelCase")]
 pub struct Status {
     /// `Ready` and `Issuing`.
+    #[serde(deserialize_with = "lenient::null_as_default")]
     pub conditions: Vec<Condition>,
     /// When the certificate in the Secret begins.
+    #[serde(deserialize_with = "lenient::exact_time")]
     pub not_before: Option<Time>,
     /// When the certificate in the Secret ends.
+    #[serde(deserialize_with = "lenient::exact_time")]
     pub not_after: Option<Time>,
     /// When it is renewed.
+    #[serde(deserialize_with = "lenient::time")]
     pub renewal_time: Option<Time>,
     /// When issuing last failed.
+    #[serde(deserialize_with = "lenient::time")]
     pub last_failure_time: Option<Time>,
     /// What an ACME issuer says of it.
     pub acme: Acme,
@@ -101,14 +112,16 @@ pub struct Condition {
     /// `True`, `False` or `Unknown`.
     pub status: String,
     /// Why, in a word.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub reason: String,
     /// Why, in a sentence.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub message: String,
     /// The generation of the object that it is about.
-    #[serde(rename = "observedGeneration")]
+    #[serde(rename = "observedGeneration", deserialize_with = "lenient::or_default")]
     pub observed_generation: Option<i64>,
     /// Since when the status is that one.
-    #[serde(rename = "lastTransitionTime")]
+    #[serde(rename = "lastTransitionTime", deserialize_with = "lenient::time")]
     pub last_transition_time: Option<Time>,
 }
 

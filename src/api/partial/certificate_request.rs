@@ -7,18 +7,19 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::certificate::Issuer;
+use crate::api::lenient;
 
 /// A `cert-manager.io/v1` CertificateRequest.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct CertificateRequest {
     /// `metadata`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::metadata")]
     pub metadata: ObjectMeta,
     /// `spec`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::object")]
     pub spec: Spec,
     /// `status`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::object")]
     pub status: Status,
 }
 
@@ -29,6 +30,7 @@ pub struct Spec {
     /// The CSR: base64 of a PEM.
     pub request: String,
     /// Its issuer.
+    #[serde(deserialize_with = "lenient::object")]
     pub issuer_ref: Issuer,
 }
 
@@ -37,6 +39,7 @@ pub struct Spec {
 #[serde(default)]
 pub struct Status {
     /// The conditions as they are: who adds one writes back the others.
+    #[serde(deserialize_with = "lenient::null_as_default")]
     pub conditions: Vec<Value>,
 }
 

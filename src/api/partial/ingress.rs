@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use kube::{Resource, api::ObjectMeta};
 use serde::{Deserialize, Deserializer};
 
-use crate::core::{ingress as core, names};
+use crate::{
+    api::lenient,
+    core::{ingress as core, names},
+};
 
 /// The API group of Domains.
 const DOMAIN_GROUP: &str = "certgate.dev/";
@@ -15,13 +18,13 @@ const DOMAIN_GROUP: &str = "certgate.dev/";
 #[resource(inherit = "k8s_openapi::api::networking::v1::Ingress")]
 pub struct Ingress {
     /// `metadata`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::metadata")]
     pub metadata: ObjectMeta,
     /// `spec`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::object")]
     pub spec: Spec,
     /// `status`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::object")]
     pub status: Status,
 }
 
@@ -32,6 +35,7 @@ pub struct Spec {
     /// The class by field.
     pub ingress_class_name: Option<String>,
     /// The rules.
+    #[serde(deserialize_with = "lenient::null_as_default")]
     pub rules: Vec<Rule>,
     /// The TLS entries; `None` where the field is absent.
     pub tls: Option<Vec<Tls>>,
@@ -72,6 +76,7 @@ fn has_root<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error
 #[serde(default, rename_all = "camelCase")]
 pub struct Tls {
     /// Its hosts.
+    #[serde(deserialize_with = "lenient::null_as_default")]
     pub hosts: Vec<String>,
     /// Its Secret.
     pub secret_name: Option<String>,
@@ -82,6 +87,7 @@ pub struct Tls {
 #[serde(default, rename_all = "camelCase")]
 pub struct Status {
     /// `loadBalancer`.
+    #[serde(deserialize_with = "lenient::or_default")]
     pub load_balancer: LoadBalancer,
 }
 
@@ -90,6 +96,7 @@ pub struct Status {
 #[serde(default)]
 pub struct LoadBalancer {
     /// Where the Ingress is reached.
+    #[serde(deserialize_with = "lenient::each")]
     pub ingress: Vec<Address>,
 }
 

@@ -6,16 +6,20 @@ use kube::api::ObjectMeta;
 use serde::Deserialize;
 
 use super::certificate::Issuer;
+use crate::api::lenient;
 
 /// An `acme.cert-manager.io/v1` Order.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Order {
     /// `metadata`.
+    #[serde(deserialize_with = "lenient::metadata_with_last_write")]
     pub metadata: ObjectMeta,
     /// `spec`.
+    #[serde(deserialize_with = "lenient::object")]
     pub spec: OrderSpec,
     /// `status`.
+    #[serde(deserialize_with = "lenient::object")]
     pub status: Progress,
 }
 
@@ -24,8 +28,10 @@ pub struct Order {
 #[serde(default, rename_all = "camelCase")]
 pub struct OrderSpec {
     /// The names of the certificate.
+    #[serde(deserialize_with = "lenient::null_as_default")]
     pub dns_names: Vec<String>,
     /// Its issuer.
+    #[serde(deserialize_with = "lenient::object")]
     pub issuer_ref: Issuer,
 }
 
@@ -34,10 +40,12 @@ pub struct OrderSpec {
 #[serde(default)]
 pub struct Challenge {
     /// `metadata`.
+    #[serde(deserialize_with = "lenient::metadata_with_last_write")]
     pub metadata: ObjectMeta,
     /// `spec`.
     pub spec: ChallengeSpec,
     /// `status`.
+    #[serde(deserialize_with = "lenient::object")]
     pub status: Progress,
 }
 

@@ -4,13 +4,17 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::api::ObjectMeta;
 use serde::Deserialize;
 
+use crate::api::lenient;
+
 /// An `apisix.apache.org/v2` ApisixRoute.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct ApisixRoute {
     /// `metadata`.
+    #[serde(deserialize_with = "lenient::metadata")]
     pub metadata: ObjectMeta,
     /// `spec`.
+    #[serde(deserialize_with = "lenient::object")]
     pub spec: Spec,
 }
 
@@ -19,6 +23,7 @@ pub struct ApisixRoute {
 #[serde(default)]
 pub struct Spec {
     /// Its HTTP rules.
+    #[serde(deserialize_with = "lenient::null_as_default")]
     pub http: Vec<Http>,
 }
 
@@ -27,6 +32,7 @@ pub struct Spec {
 #[serde(default)]
 pub struct Http {
     /// What it applies to.
+    #[serde(deserialize_with = "lenient::object")]
     pub r#match: Match,
 }
 
@@ -35,6 +41,7 @@ pub struct Http {
 #[serde(default)]
 pub struct Match {
     /// Its hosts, as written.
+    #[serde(deserialize_with = "lenient::null_as_default")]
     pub hosts: Vec<String>,
 }
 

@@ -6,7 +6,6 @@ use std::{convert::Infallible, sync::Arc, time::Instant};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client,
-    core::{DeserializeGuard, PartialObjectMeta},
     runtime::{
         WatchStreamExt as _,
         watcher::{self, watcher},
@@ -15,19 +14,19 @@ use kube::{
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric as _},
-    metrics::gauge::ConstGauge,
+    metrics::{MetricType, gauge::ConstGauge},
 };
 use tokio::sync::Notify;
 
-use super::Index;
-use crate::{api::domain::Domain, cluster::health};
+use super::{DOMAIN, Index, NAMESPACE};
+use crate::{
+    api::{domain::Domain, partial::metadata::Metadata, read::Read},
+    cluster::health,
+};
 
 /// Objects in one page of a list. A page is held as a whole, and more than once over, while it is read; small
 /// ones keep the memory that a list leaves behind small.
 const PAGE: u32 = 100;
-
-const DOMAIN: &str = "Domain";
-const NAMESPACE: &str = "Namespace";
 
 /// Shows the index and its watches as metrics, read when they are scraped.
 pub struct WatchMetrics(pub Arc<Index>);
@@ -38,14 +37,14 @@ pub async fn watch(index: &Index, client: Client) -> Infallible {
     let never = Notify::new();
     let domains = {
         let health = index.watches.of(DOMAIN);
-        let api = Api::<DeserializeGuard<Domain>>::all(health::heard_by(client.clone(), health.clone()));
+        let api = Api::<Read<Domain>>::all(health::heard_by(client.clone(), health.clone()));
         let config = config.clone();
         let start = move || watcher(api.clone(), config.clone()).default_backoff();
         health::follow(start, |event| index.on_domain(event), health, &never)
     };
     let namespaces = {
         let health = index.watches.of(NAMESPACE);
-        let api = Api::<PartialObjectMeta<Namespace>>::all(health::heard_by(client, health.clone()));
+        let api = Api::<Read<Metadata<Namespace>>>::all(health::heard_by(client, health.clone()));
         let start = move || watcher(api.clone(), config.clone()).default_backoff();
         health::follow(start, |event| index.on_namespace(event), health, &index.list_namespaces)
     };
@@ -69,6 +68,13 @@ impl Collector for WatchMetrics {
         ] {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let help = "Objects that are there and cannot be read; what was known of them holds";
+        let mut family =
+            encoder.encode_descriptor("certgate_index_unreadable_objects", help, None, MetricType::Gauge)?;
+        for (kind, count) in self.0.watches.unread() {
+            ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX))
+                .encode(family.encode_family(&[("kind", kind)])?)?;
         }
         let longest = self.0.watches.failing_for(Instant::now()).into_iter().map(|(_, lasting)| lasting).max();
         let gauge = ConstGauge::new(longest.unwrap_or_default().as_secs_f64());

@@ -1,15 +1,15 @@
-use kube::core::ObjectMeta;
+use kube::api::ObjectMeta;
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
 use crate::core::reason::Reason;
 
-fn guard(domain: serde_json::Value) -> DeserializeGuard<Domain> {
+fn guard(domain: serde_json::Value) -> Read<Domain> {
     serde_json::from_value(domain).unwrap()
 }
 
-fn domain(namespace: &str, host: &str, reason: &str) -> DeserializeGuard<Domain> {
+fn domain(namespace: &str, host: &str, reason: &str) -> Read<Domain> {
     let name = Host::parse(host).unwrap().object_name();
     guard(json!({
         "apiVersion": "certgate.dev/v1alpha1", "kind": "Domain",
@@ -22,10 +22,10 @@ fn domain(namespace: &str, host: &str, reason: &str) -> DeserializeGuard<Domain>
     }))
 }
 
-fn namespace(name: &str, labels: &[(&str, &str)]) -> PartialObjectMeta<Namespace> {
+fn namespace(name: &str, labels: &[(&str, &str)]) -> Read<Metadata<Namespace>> {
     let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let metadata = ObjectMeta { name: Some(name.to_owned()), labels: Some(labels), ..ObjectMeta::default() };
-    PartialObjectMeta { metadata, ..PartialObjectMeta::default() }
+    Read::Object(Metadata::new(metadata))
 }
 
 fn policy() -> Policy {
@@ -114,18 +114,68 @@ fn a_new_list_keeps_everything_until_its_end_and_then_only_what_it_showed() {
 }
 
 #[test]
-fn a_domain_that_cannot_be_read_is_left_out_and_the_others_are_not() {
+fn a_domain_that_cannot_be_read_is_as_it_was_or_not_known_and_never_absent() {
     let index = index();
-    index.on_domain(Event::Apply(domain("team-a", "a.example.com", "Verified")));
-    let broken = guard(json!({
-        "apiVersion": "certgate.dev/v1alpha1", "kind": "Domain",
-        "metadata": {"namespace": "team-a", "name": "a.example.com"}, "spec": {"host": 7},
-    }));
-    assert!(broken.0.is_err());
-    index.on_domain(Event::Apply(broken));
-    index.on_domain(Event::Apply(domain("team-a", "b.example.com", "Verified")));
-    assert!(index.read().domain("team-a", "a.example.com").is_none());
-    assert!(index.read().domain("team-a", "b.example.com").is_some());
+    let host = |text: &str| Host::parse(text).unwrap();
+    let broken = |host: &str| {
+        let name = Host::parse(host).unwrap().object_name();
+        let broken = guard(json!({
+            "apiVersion": "certgate.dev/v1alpha1", "kind": "Domain",
+            "metadata": {"namespace": "team-a", "name": name, "resourceVersion": "9"}, "spec": {"host": 7},
+        }));
+        assert!(matches!(broken, Read::Unreadable(_)));
+        broken
+    };
+    index.on_domain(Event::Init);
+    for name in ["a.example.com", "b.example.com"] {
+        index.on_domain(Event::InitApply(domain("team-a", name, "Verified")));
+    }
+    index.on_domain(Event::InitDone);
+    index.on_domain(Event::Apply(broken("a.example.com")));
+    index.on_domain(Event::Apply(broken("*.example.com")));
+    // A new list shows it broken too, and b no longer.
+    index.on_domain(Event::Init);
+    index.on_domain(Event::InitApply(broken("a.example.com")));
+    index.on_domain(Event::InitApply(broken("*.example.com")));
+    index.on_domain(Event::InitDone);
+    {
+        let view = index.read();
+        assert!(view.domain("team-a", "a.example.com").is_some(), "as it was");
+        assert!(!view.is_unknown("team-a", &host("a.example.com")));
+        assert!(view.is_unknown("team-a", &host("*.example.com")), "there, and never known");
+        assert!(view.domain("team-a", "b.example.com").is_none() && !view.is_unknown("team-a", &host("b.example.com")));
+    }
+    assert_eq!(index.watches.unread(), [("Domain".to_owned(), 2), ("Namespace".to_owned(), 0)]);
+    // One of which not even the name can be read may be any.
+    index.on_domain(Event::Init);
+    index.on_domain(Event::InitApply(guard(json!({"metadata": {"name": 7}}))));
+    index.on_domain(Event::InitDone);
+    assert!(index.read().domain("team-a", "a.example.com").is_some());
+    for name in ["a.example.com", "*.example.com"] {
+        index.on_domain(Event::Apply(domain("team-a", name, "Verified")));
+    }
+    index.on_domain(Event::Init);
+    index.on_domain(Event::InitApply(domain("team-a", "*.example.com", "Verified")));
+    index.on_domain(Event::InitDone);
+    assert!(index.read().domain("team-a", "a.example.com").is_none(), "gone for good");
+    assert!(!index.read().has_unknown("team-a"));
+    assert!(index.watches.unread().iter().all(|(_, count)| *count == 0));
+}
+
+#[test]
+fn a_namespace_that_cannot_be_read_keeps_its_labels_or_is_not_known() {
+    let index = index();
+    let broken = |name: &str| serde_json::from_value(json!({"metadata": {"name": name, "labels": 7}})).unwrap();
+    index.on_namespace(Event::Apply(namespace("team-a", &[("tier", "gold")])));
+    index.on_namespace(Event::Init);
+    index.on_namespace(Event::InitApply(broken("team-a")));
+    index.on_namespace(Event::InitApply(broken("team-b")));
+    index.on_namespace(Event::InitDone);
+    assert_eq!(index.read().namespace_label("team-a", "tier"), Some("gold"));
+    let host = Host::parse("a.example.com").unwrap();
+    assert!(!index.read().is_unknown("team-a", &host) && index.read().is_unknown("team-b", &host));
+    index.on_namespace(Event::Apply(namespace("team-b", &[])));
+    assert!(!index.read().has_unknown("team-b"));
 }
 
 #[test]

@@ -1,10 +1,9 @@
 use k8s_openapi::api::core::v1;
-use kube::core::PartialObjectMeta;
 use serde_json::json;
 
 use super::*;
 use crate::{
-    api::partial::ingress::Ingress,
+    api::partial::{ingress::Ingress, metadata::Metadata},
     cluster::{
         preflight::Awaits as _,
         scripted::{Script, script, status, terminating},
@@ -335,7 +334,7 @@ async fn a_namespace_is_not_woken_for_what_another_one_announced() {
     let _ = (&mut fixture.worker).await;
     let shared = &fixture.shared;
     for name in ["a", "b"] {
-        let namespace: PartialObjectMeta<v1::Namespace> = object(json!({"metadata": {"name": name}}));
+        let namespace: Metadata<v1::Namespace> = object(json!({"metadata": {"name": name}}));
         shared.change(|world| namespace.see(world));
     }
     let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());

@@ -13,6 +13,7 @@ pub(super) fn span(key: &Key) -> Span {
         Key::Verified(namespace) => ("VerifiedHosts", namespace, ""),
         Key::Request(namespace, name) => ("CertificateRequest", namespace, &**name),
         Key::Stray(namespace, name) => ("Domain", namespace, &**name),
+        Key::Unread(_, namespace, name) => ("Unreadable", namespace, &**name),
     };
     tracing::info_span!(target: trace::TARGET, "plan", kind, %namespace, name)
 }
@@ -25,6 +26,7 @@ impl Shared {
             Key::Verified(namespace) => self.verified(namespace).await,
             Key::Request(namespace, name) => self.request(namespace, name).await,
             Key::Stray(namespace, name) => self.stray(namespace, name).await,
+            Key::Unread(kind, namespace, name) => self.unread(*kind, namespace, name).await,
         }
     }
 }

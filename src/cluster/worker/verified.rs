@@ -14,14 +14,14 @@ use tokio::time::Instant;
 use super::{
     super::{
         apply::WriteError,
-        world::{Key, intake::Kept as _},
+        world::{Key, intake::Kept as _, unread::Watched},
     },
     Shared,
 };
 use crate::{
     api::{
         domain::{Domain, DomainStatus},
-        verified_hosts::VerifiedHostsSpec,
+        verified_hosts::{NAME, VerifiedHostsSpec},
     },
     core::{
         host::Host,
@@ -74,6 +74,10 @@ impl Shared {
     pub(super) async fn verified(&self, namespace: &Arc<str>) -> Result<(), WriteError> {
         let (mut desired, present, kept) = {
             let world = self.world();
+            if world.is_unread(Watched::VerifiedHosts, namespace, NAME) {
+                // Another version's, it says more than we would know to write.
+                return Ok(());
+            }
             let Some(desired) = world.plan_verified(namespace, Timestamp::now()) else { return Ok(()) };
             let kept = self.guarded && world.is_open(namespace);
             (desired, world.verified(namespace).cloned(), kept)

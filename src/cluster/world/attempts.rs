@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use kube::{ResourceExt as _, api::ObjectMeta};
 
-use super::{Key, Namespace, Touched, World, intake::Kept, links::Many};
+use super::{Key, Namespace, Touched, Watched, World, intake::Kept, links::Many};
 use crate::{
     api::partial::{
         certificate_request::CertificateRequest,
@@ -192,6 +192,8 @@ pub(super) fn lose_request(world: &mut World, namespace: &str, name: &str) -> To
 }
 
 impl Kept for Order {
+    const WATCHED: Watched = Watched::Order;
+
     fn see(mut self, world: &mut World) -> Touched {
         let mut touched = world.see_certified(&self);
         // It is read, and far larger than all the rest.
@@ -224,6 +226,8 @@ impl Kept for Order {
 }
 
 impl Kept for Challenge {
+    const WATCHED: Watched = Watched::Challenge;
+
     fn see(self, world: &mut World) -> Touched {
         world.see_challenge(&self);
         let name = self.name_any();

@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use serde_json::Value;
 
 use super::{
-    Key, Namespace, Touched, World, attempts,
+    Key, Namespace, Touched, Watched, World, attempts,
     intake::{Kept, version},
 };
 use crate::{
@@ -138,6 +138,8 @@ impl SeenRequest {
 }
 
 impl Kept for CertificateRequest {
+    const WATCHED: Watched = Watched::CertificateRequest;
+
     fn see(self, world: &mut World) -> Touched {
         let (namespace_name, name) = (self.namespace().unwrap_or_default(), self.name_any());
         let mut touched = attempts::see_request(&self, world);
@@ -186,7 +188,9 @@ impl World {
 
     /// A request that nobody has decided on.
     pub fn request(&self, namespace: &str, name: &str) -> Option<&SeenRequest> {
-        self.namespaces.get(namespace)?.requests.get(name)
+        let ns = self.namespaces.get(namespace)?;
+        // One that cannot be read (any more) is not decided on.
+        ns.requests.get(name).filter(|_| !self.is_unread(Watched::CertificateRequest, namespace, name))
     }
 
     /// All of them, by namespace and name.
@@ -198,6 +202,10 @@ impl World {
     /// The plan for a request.
     pub fn plan_request(&self, namespace: &str, seen: &SeenRequest, place: &Place, now: Timestamp) -> RequestPlan {
         if self.is_terminating(namespace) {
+            return RequestPlan::Leave;
+        }
+        if self.namespaces.get(namespace).is_some_and(|ns| ns.is_unknown(namespace)) {
+            // Whether it is gated at all is not known.
             return RequestPlan::Leave;
         }
         let next_check = |host: &Host| {

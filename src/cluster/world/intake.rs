@@ -3,17 +3,18 @@
 use std::{collections::HashSet, sync::Arc};
 
 use k8s_openapi::api::core::v1;
-use kube::{Resource, ResourceExt, api::ObjectMeta, core::PartialObjectMeta};
+use kube::{Resource, ResourceExt, api::ObjectMeta};
 
 use super::{
-    Key, Namespace, NamespaceMeta, SeenDomain, SeenIngress, SeenSecret, Survey, Touched, World,
+    Key, Namespace, NamespaceMeta, SeenDomain, SeenIngress, SeenSecret, Survey, Touched, Watched, World,
     change::{self, Change},
-    gate, issuers, rivals,
+    gate, rivals,
 };
 use crate::{
     api::{
         domain::Domain,
-        partial::{certificate::Certificate, ingress::Ingress, issuer},
+        partial::{certificate::Certificate, ingress::Ingress, metadata::Metadata},
+        read::Unreadable,
         verified_hosts::{self, VerifiedHosts},
     },
     core::{
@@ -29,10 +30,16 @@ use crate::{
 
 /// A kind that the world keeps.
 pub trait Kept: Resource<DynamicType = ()> + Sized {
+    /// The kind.
+    const WATCHED: Watched;
     /// An object was made or changed.
     fn see(self, world: &mut World) -> Touched;
     /// An object is gone.
     fn lose(world: &mut World, namespace: &str, name: &str) -> Touched;
+    /// An object is there and cannot be read: what was known of it holds.
+    fn unread(_world: &mut World, _found: &Unreadable) -> Touched {
+        Touched::default()
+    }
     /// The kind is installed and has been listed, or it is not installed (any more).
     fn listed(_world: &mut World, _installed: bool) -> Touched {
         Touched::default()
@@ -86,6 +93,8 @@ impl World {
 }
 
 impl Kept for Ingress {
+    const WATCHED: Watched = Watched::Ingress;
+
     fn see(self, world: &mut World) -> Touched {
         let meta = &self.metadata;
         let (namespace_name, name) = (self.namespace().unwrap_or_default(), self.name_any());
@@ -276,10 +285,10 @@ impl Namespace {
 }
 
 impl Kept for Domain {
-    fn see(mut self, world: &mut World) -> Touched {
+    const WATCHED: Watched = Watched::Domain;
+
+    fn see(self, world: &mut World) -> Touched {
         let mut touched = Touched::default();
-        // Larger than all the rest, and never read.
-        self.metadata.managed_fields = None;
         // One host, one object: a Domain of another name would be a second one.
         let host = match Host::parse(&self.spec.host) {
             Ok(host) if host.object_name() == self.name_any() => host,
@@ -336,7 +345,9 @@ impl Kept for Domain {
     }
 }
 
-impl Kept for PartialObjectMeta<v1::Namespace> {
+impl Kept for Metadata<v1::Namespace> {
+    const WATCHED: Watched = Watched::Namespace;
+
     fn see(self, world: &mut World) -> Touched {
         let meta = NamespaceMeta {
             terminating: self.metadata.deletion_timestamp.is_some(),
@@ -361,7 +372,9 @@ impl Kept for PartialObjectMeta<v1::Namespace> {
     }
 }
 
-impl Kept for PartialObjectMeta<v1::Secret> {
+impl Kept for Metadata<v1::Secret> {
+    const WATCHED: Watched = Watched::Secret;
+
     fn see(self, world: &mut World) -> Touched {
         let name = self.name_any();
         let meta = self.metadata;
@@ -401,8 +414,9 @@ impl Namespace {
 }
 
 impl Kept for Certificate {
+    const WATCHED: Watched = Watched::Certificate;
+
     fn see(mut self, world: &mut World) -> Touched {
-        self.metadata.managed_fields = None;
         if let Some(annotations) = &mut self.metadata.annotations {
             annotations.retain(|key, _| key == names::AUTO_ISSUE);
         }
@@ -428,58 +442,9 @@ impl Kept for Certificate {
     }
 }
 
-impl Kept for issuer::Issuer {
-    fn see(self, world: &mut World) -> Touched {
-        let (namespace, ns) = world.enter(&self.namespace().unwrap_or_default());
-        let mut touched = Touched::default();
-        let name = self.name_any();
-        let facts = issuers::read(self.body);
-        if ns.issuers.get(&name) != Some(&facts) {
-            ns.issuers.insert(name, facts);
-            ns.generation += 1;
-            touched.keys.extend(ns.all_keys(&namespace));
-            world.recount(Some(&namespace));
-        }
-        world.shared(touched)
-    }
-
-    fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
-        let (namespace_name, ns) = world.enter(namespace);
-        let mut touched = Touched::default();
-        if ns.issuers.remove(name).is_some() {
-            ns.generation += 1;
-            touched.keys.extend(ns.all_keys(&namespace_name));
-        }
-        world.leave_if_empty(namespace);
-        world.shared(touched)
-    }
-}
-
-impl Kept for issuer::ClusterIssuer {
-    fn see(self, world: &mut World) -> Touched {
-        let name = self.name_any();
-        let facts = issuers::read(self.body);
-        let news = world.cluster_issuers.get(&name) != Some(&facts);
-        world.cluster_issuers.insert(name, facts);
-        if news {
-            world.generation += 1;
-            world.recount(None);
-            world.survey_zones();
-        }
-        Touched { everything: news, ..Touched::default() }
-    }
-
-    fn lose(world: &mut World, _: &str, name: &str) -> Touched {
-        let news = world.cluster_issuers.remove(name).is_some();
-        if news {
-            world.generation += 1;
-            world.survey_zones();
-        }
-        Touched { everything: news, ..Touched::default() }
-    }
-}
-
 impl Kept for VerifiedHosts {
+    const WATCHED: Watched = Watched::VerifiedHosts;
+
     fn see(self, world: &mut World) -> Touched {
         if self.name_any() != verified_hosts::NAME {
             return Touched::default();

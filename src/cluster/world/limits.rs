@@ -23,7 +23,7 @@ use crate::{
             refusal::Refusal,
         },
         policy::IssuerRef,
-        reconcile::{Checks, HostPlan, Notes, limit},
+        reconcile::{Checks, HostPlan, Notes, Unknown, limit},
     },
 };
 
@@ -284,6 +284,12 @@ impl World {
 
     /// Whether a plan needs another place than it was made with.
     pub fn is_misplaced(&self, namespace: &str, host: &Host, need: &limit::Need, place: &Place) -> bool {
+        // Of what is not known nothing is given up.
+        match self.namespaces.get(namespace).map(|ns| ns.unknown(namespace, host)) {
+            Some(Unknown::All) => return false,
+            Some(Unknown::Wishes) if *need == limit::Need::None => return false,
+            _ => {}
+        }
         match (need, place) {
             (limit::Need::None, Place::Unasked)
             | (limit::Need::Ask { .. } | limit::Need::Keep { .. }, Place::Granted) => false,

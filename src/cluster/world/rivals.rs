@@ -221,6 +221,11 @@ impl World {
             .chain(certificates.filter_map(|one| Some((created(&one.metadata), one.metadata.name.as_deref()?))))
             .min();
         let domain = ns.domains.get(host);
+        if let Some(unread) = ns.unread_claim(namespace, host).filter(|_| domain.is_none()) {
+            // It held the host before it could not be read, as far as is known.
+            let since = first.map_or(unread.since, |(created, _)| created.min(unread.since));
+            return Some(Claimant { since, ..unread });
+        }
         let status = domain.and_then(|seen| seen.domain.status.as_ref());
         let held_since = status.and_then(|status| status.claimed_since.as_ref()).map(|time| time.0);
         let in_use = status.is_some_and(|status| status.released);
@@ -266,5 +271,6 @@ impl Namespace {
             || self.domains.contains_key(host)
             || self.certificates_of.contains_key(host)
             || self.routes.name(host)
+            || self.has_unread_domain(host)
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use super::{Key, Namespace, Touched, World, gate, intake::Kept, rivals};
+use super::{Key, Namespace, Touched, Watched, World, gate, intake::Kept, rivals};
 use crate::{
     api::partial::{certificate::Certificate, route::ApisixRoute},
     core::{
@@ -83,6 +83,11 @@ impl Routes {
         self.all.is_empty()
     }
 
+    /// Whether there is a route of that name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.all.contains_key(name)
+    }
+
     fn of(&self, host: &Host) -> impl Iterator<Item = (&Arc<str>, &SeenRoute)> {
         self.by_host.get(host).into_iter().flatten().filter_map(|name| self.all.get_key_value(name))
     }
@@ -123,6 +128,8 @@ impl Routes {
 }
 
 impl Kept for ApisixRoute {
+    const WATCHED: Watched = Watched::Route;
+
     fn see(self, world: &mut World) -> Touched {
         let (namespace, ns) = world.enter(&self.namespace().unwrap_or_default());
         let (name, seen) = (Arc::from(self.name_any()), SeenRoute::read(&self));
@@ -246,7 +253,7 @@ impl World {
         Some(Switch {
             policy,
             certificates: certificates.map(|certificate| ns.switched(certificate)).collect(),
-            routed: self.routes_known.then(|| ns.routes.serve(host)),
+            routed: (self.routes_known && !ns.has_unknown_route()).then(|| ns.routes.serve(host)),
             flagged: self.is_flagged_by_route(namespace, ns, host),
         })
     }

@@ -19,6 +19,7 @@ mod rivals;
 mod routes;
 pub(super) mod simulation;
 mod twin;
+mod unread;
 
 const POLICY: &str = r#"{"issuer": {"name": "le"}, "gateway": {"addresses": ["203.0.113.7"]}}"#;
 const HOST: &str = "www.example.com";

@@ -18,7 +18,7 @@ use crate::{
         reason::Reason,
         reconcile::{
             CertificateView, Checks, Claim, DomainView, HostInput, HostPlan, IssuerView, Notes, Owner, SecretView,
-            Terms, Want,
+            Terms, Unknown, Want,
             checked::Gated,
             claim::{self, Stated},
             companion, host,
@@ -101,6 +101,7 @@ impl World {
             now,
             claims: &claims,
             domain,
+            unknown: ns.unknown(namespace, host),
             taken: self.taken(&name, host, gated.as_ref().map(|(gated, _)| gated)),
             asked_elsewhere: ns.certificates.get(&own).is_some_and(|own| ns.asks_elsewhere(own, &claims)),
             claimed: self.claimant(&name, host).map(|claimant| claimant.since),
@@ -151,6 +152,9 @@ impl World {
     /// What the VerifiedHosts of a namespace should say; `None`: nothing may be written.
     pub fn plan_verified(&self, namespace: &str, now: Timestamp) -> Option<Verified> {
         let ns = self.namespaces.get(namespace).filter(|_| !self.is_terminating(namespace))?;
+        if ns.is_unknown(namespace) {
+            return None;
+        }
         let wanted = ns.domains.iter().filter_map(|(host, seen)| {
             let Some(lead) = seen.facts.lead.as_deref() else {
                 return kept(seen).map(|terms| Wanted { host, facts: &seen.facts, terms });
@@ -160,7 +164,13 @@ impl World {
                 Want::No(_) => None,
             }
         });
-        let verified = verified::collect(wanted, &self.policy, now);
+        let mut verified = verified::collect(wanted, &self.policy, now);
+        // What cannot be read may be verified as before.
+        for (host, secret) in ns.verified.iter().flat_map(|verified| &verified.hosts) {
+            if Host::parse(host).is_ok_and(|host| ns.unknown(namespace, &host) != Unknown::Nothing) {
+                verified.hosts.entry(host.clone()).or_insert_with(|| secret.clone());
+            }
+        }
         Some(verified.remembering(self.past_orders(namespace, ns, now)))
     }
 
@@ -287,7 +297,9 @@ impl World {
     pub fn twin(&self, namespace: &str, ingress: &str) -> SeenTwin {
         let found = || Some((self.namespaces.get(namespace)?, twin::name(ingress)?));
         match found() {
-            Some((ns, name)) if ns.ingresses.contains_key(name.as_str()) => SeenTwin::Foreign,
+            Some((ns, name)) if ns.ingresses.contains_key(name.as_str()) || ns.unread_uid(&name).is_some() => {
+                SeenTwin::Foreign
+            }
             Some((ns, name)) => match ns.companions.get(name.as_str()) {
                 Some(twin) => SeenTwin::Ours { name, uid: twin.uid.clone() },
                 None => SeenTwin::None,
@@ -364,7 +376,9 @@ impl Namespace {
 
     fn uid_of(&self, ingress: &str) -> Option<&str> {
         let app = self.ingresses.get(ingress).map(|seen| seen.ingress.metadata.uid.as_ref());
-        app.or_else(|| self.companions.get(ingress).map(|companion| companion.uid.as_str()))
+        let companion = || self.companions.get(ingress).map(|companion| companion.uid.as_str());
+        // One that cannot be read is there all the same.
+        self.unread_uid(ingress).or(app).or_else(companion)
     }
 
     fn secret_view(&self, name: &str) -> Option<SecretView<'_>> {

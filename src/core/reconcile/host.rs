@@ -4,7 +4,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    Claim, DomainView, Effect, HostInput, HostPlan, Notes, Terms, Want,
+    Claim, DomainView, Effect, HostInput, HostPlan, Notes, Terms, Unknown, Want,
     certificate::{self, Carrier},
     check::{self, Due},
     checked, companion,
@@ -29,10 +29,15 @@ const MAX_TOLD: usize = 8;
 /// Plans for a host.
 pub fn plan(input: &HostInput<'_>) -> HostPlan {
     let mut plan = HostPlan { notes: input.notes.clone(), ..HostPlan::default() };
+    if input.unknown == Unknown::All {
+        return plan;
+    }
     let owner = input.certificate.map(|certificate| certificate.owner).unwrap_or_default();
     let current = input.domain.and_then(|domain| domain.status.lead.as_deref());
     let lead = lead::choose(input.claims, current, owner);
     match (input.domain, lead.and_then(|lead| Some((lead, lead.terms()?)))) {
+        // Somebody may want it.
+        (_, None) if input.gated.is_none() && input.unknown == Unknown::Wishes => {}
         (None, None) if input.gated.is_some() => plan.effects.push(Effect::CreateDomain),
         (None, None) => {
             certificate::withdraw(input, &mut plan);

@@ -238,6 +238,8 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::RequestUnreadable => format!("the certificate request cannot be checked{note_text}; delete it and have it made anew, by cert-manager or as one plain PEM block"),
         Reason::CompanionNameTaken => format!("an Ingress named {} exists and is not certgate's, which needs that name for {host}; rename or remove it", or(&finding.note, "as certgate needs it")),
         Reason::AnnotationsFull => "the Ingress' annotations are close to the limit of 256 KiB, so certgate cannot add any; shorten them".to_owned(),
+        Reason::ObjectUnreadable if finding.note.is_empty() => format!("an object that {host} depends on cannot be read by this version of certgate, so everything stays as it is; the cluster's administrator must look at it (`certgate doctor` names it)"),
+        Reason::ObjectUnreadable => format!("{host} cannot be read by this version of certgate{note_text}, so what depends on it stays as it is; the cluster's administrator must look at it"),
         Reason::NoGatewayAddress => format!("the gateway's public address is not known; the cluster's administrator must set `{}`", or(&finding.note, "gateway.addresses")),
         Reason::AwaitingCertificate => format!("the certificate of {host} is being issued and will be bound as soon as it is ready"),
         Reason::GatewayNameBroken => format!("the platform's own name {} {}, so {host} cannot be verified; the cluster's administrator must repair its DNS record, or correct `gateway.cnames`", or(&finding.note, "in `gateway.cnames`"), broken(finding)),

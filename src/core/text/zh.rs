@@ -229,6 +229,8 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::RequestUnreadable => format!("无法核对该证书请求的内容{note_text}；请删除后重新生成（由 cert-manager 生成，或只包含一个标准 PEM 块）"),
         Reason::CompanionNameTaken => format!("已存在名为 {} 的 Ingress，且不是 certgate 创建的，而 certgate 需要用这个名称处理 {host}；请重命名或删除", or(&finding.note, "（所需名称）")),
         Reason::AnnotationsFull => "该 Ingress 的注解已接近 256 KiB 上限，无法再添加；请精简".to_owned(),
+        Reason::ObjectUnreadable if finding.note.is_empty() => format!("{host} 依赖的某个对象无法被当前版本的 certgate 读取，因此一切保持原状；请平台管理员检查（`certgate doctor` 会列出该对象）"),
+        Reason::ObjectUnreadable => format!("当前版本的 certgate 无法读取 {host}{note_text}，与其相关的一切保持原状；请平台管理员检查"),
         Reason::NoGatewayAddress => format!("尚不知道网关的对外地址；请平台管理员设置 `{}`", or(&finding.note, "gateway.addresses")),
         Reason::AwaitingCertificate => format!("{host} 的证书正在签发，完成后自动绑定"),
         Reason::GatewayNameBroken => format!("平台自己的域名 {} {}，{host} 因此无法通过检查；请平台管理员修复其解析记录，或修正 `gateway.cnames`", or(&finding.note, "（`gateway.cnames`）"), broken(finding)),

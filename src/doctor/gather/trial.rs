@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use http::{Request, header};
 use k8s_openapi::api::{admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Namespace};
-use kube::{Api, ResourceExt as _, api::ListParams, client::Body};
+use kube::{Api, Resource as _, ResourceExt as _, api::ListParams, client::Body};
 use serde_json::{Value, json};
 
 use super::Look;
 use crate::{
-    api::list,
+    api::{list, partial::metadata::Metadata, read::Read},
     core::{names, policy::Policy},
     doctor::{observed::Trial, webhook::selects},
 };
@@ -55,14 +55,14 @@ impl Look {
     ) -> kube::Result<Option<String>> {
         let webhook = configuration.and_then(|configuration| configuration.webhooks.as_ref()?.first());
         let selector = webhook.and_then(|webhook| webhook.namespace_selector.as_ref());
-        let api: Api<Namespace> = Api::all(self.client.clone());
-        let listed = list::all_metadata(&api, &ListParams::default()).await?;
+        let api: Api<Read<Metadata<Namespace>>> = Api::all(self.client.clone());
+        let listed = list::all(&api, &ListParams::default()).await?;
         let mut open: Vec<String> = listed
             .iter()
             .filter(|namespace| {
                 let labels: Vec<(&str, &str)> =
                     namespace.labels().iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-                namespace.metadata.deletion_timestamp.is_none()
+                namespace.meta().deletion_timestamp.is_none()
                     && selects(selector, &labels)
                     && !policy.excludes(&namespace.name_any())
             })

@@ -2,10 +2,12 @@
 
 use super::*;
 use crate::{
-    api::{domain::Domain, partial::certificate::Certificate},
+    api::{
+        domain::Domain,
+        partial::{certificate::Certificate, metadata::Metadata},
+    },
     cluster::world::intake::Kept as _,
 };
-use kube::core::PartialObjectMeta;
 
 /// More than are read one by one.
 const MANY: usize = FEW_HOSTS + 24;
@@ -90,7 +92,7 @@ fn world() -> (World, Vec<Host>) {
 
 fn secret(world: &mut World, name: &str) -> BTreeSet<Key> {
     let object = json!({"metadata": {"namespace": "n", "name": name}});
-    let secret: PartialObjectMeta<k8s_openapi::api::core::v1::Secret> = serde_json::from_value(object).unwrap();
+    let secret: Metadata<k8s_openapi::api::core::v1::Secret> = serde_json::from_value(object).unwrap();
     secret.see(world).keys
 }
 

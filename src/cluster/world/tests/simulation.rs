@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1;
-use kube::core::PartialObjectMeta;
 use serde_json::{Value, json};
 
 use crate::{
@@ -15,11 +14,12 @@ use crate::{
         domain::Domain,
         partial::{
             certificate::Certificate, certificate_request::CertificateRequest, ingress::Ingress, issuance::Order,
-            issuer::ClusterIssuer, route::ApisixRoute,
+            issuer::ClusterIssuer, metadata::Metadata, route::ApisixRoute,
         },
+        read::Read,
         verified_hosts::VerifiedHosts,
     },
-    cluster::world::{Key, Touched, World, intake::Kept, view::SeenTwin},
+    cluster::world::{Key, Touched, World, intake::Kept, unread::Watched, view::SeenTwin},
     core::{
         finding::Finding,
         host::Host,
@@ -62,6 +62,8 @@ pub(super) struct Cluster {
     pub(super) gated: bool,
     /// Certificates that the garbage collector has yet to take.
     doomed: Vec<Id>,
+    /// Objects that cannot be read, with their labels as they were.
+    spoilt: BTreeMap<Id, Value>,
 }
 
 // === impl Cluster ===
@@ -90,6 +92,7 @@ impl Cluster {
             shim_is_down: false,
             gated: false,
             doomed: Vec::new(),
+            spoilt: BTreeMap::new(),
         };
         cluster.put("Namespace", json!({"metadata": {"name": "team-a"}}));
         cluster.put_issuer();
@@ -147,6 +150,30 @@ impl Cluster {
         }
     }
 
+    /// Makes an object unreadable, by whoever's hand.
+    pub(super) fn spoil(&mut self, (kind, namespace, name): (&'static str, &str, &str)) {
+        let id = (kind, namespace.to_owned(), name.to_owned());
+        let labels = self.objects[&id]["metadata"]["labels"].clone();
+        self.spoilt.entry(id.clone()).or_insert(labels);
+        self.change(&id, json!(7));
+    }
+
+    /// Makes it readable again.
+    pub(super) fn mend(&mut self, (kind, namespace, name): (&'static str, &str, &str)) {
+        let id = (kind, namespace.to_owned(), name.to_owned());
+        let labels = self.spoilt.remove(&id).unwrap();
+        self.change(&id, if labels.is_null() { json!({}) } else { labels });
+    }
+
+    fn change(&mut self, id: &Id, labels: Value) {
+        self.versions += 1;
+        let object = self.objects.get_mut(id).unwrap();
+        object["metadata"]["labels"] = labels;
+        object["metadata"]["resourceVersion"] = json!(self.versions.to_string());
+        let object = object.clone();
+        self.show(id.0, object);
+    }
+
     /// Deletes an object. What it owns is left to [`Self::collect_garbage`].
     pub(super) fn delete(&mut self, kind: &'static str, name: &str) {
         self.delete_in(kind, "team-a", name);
@@ -158,16 +185,22 @@ impl Cluster {
         let uid = &gone["metadata"]["uid"];
         let owned = self.objects.iter().filter(|(_, object)| object["metadata"]["ownerReferences"][0]["uid"] == *uid);
         self.doomed.extend(owned.map(|(id, _)| id.clone()));
+        fn lose<K: Kept>(world: &mut World, namespace: &str, name: &str) -> Touched {
+            let mut touched = world.is_read::<K>(namespace, name);
+            touched.merge(K::lose(world, namespace, name));
+            touched
+        }
+        let world = &mut self.world;
         let touched = match kind {
-            "Ingress" => Ingress::lose(&mut self.world, namespace, name),
-            "Domain" => Domain::lose(&mut self.world, namespace, name),
-            "Certificate" => Certificate::lose(&mut self.world, namespace, name),
-            "Secret" => PartialObjectMeta::<v1::Secret>::lose(&mut self.world, namespace, name),
-            "VerifiedHosts" => VerifiedHosts::lose(&mut self.world, namespace, name),
-            "Order" => Order::lose(&mut self.world, namespace, name),
-            "CertificateRequest" => CertificateRequest::lose(&mut self.world, namespace, name),
-            "ApisixRoute" => ApisixRoute::lose(&mut self.world, namespace, name),
-            "ClusterIssuer" => ClusterIssuer::lose(&mut self.world, namespace, name),
+            "Ingress" => lose::<Ingress>(world, namespace, name),
+            "Domain" => lose::<Domain>(world, namespace, name),
+            "Certificate" => lose::<Certificate>(world, namespace, name),
+            "Secret" => lose::<Metadata<v1::Secret>>(world, namespace, name),
+            "VerifiedHosts" => lose::<VerifiedHosts>(world, namespace, name),
+            "Order" => lose::<Order>(world, namespace, name),
+            "CertificateRequest" => lose::<CertificateRequest>(world, namespace, name),
+            "ApisixRoute" => lose::<ApisixRoute>(world, namespace, name),
+            "ClusterIssuer" => lose::<ClusterIssuer>(world, namespace, name),
             other => panic!("{other}"),
         };
         self.take(touched);
@@ -253,6 +286,12 @@ impl Cluster {
                 Key::Verified(namespace) => self.verified(key, &namespace),
                 Key::Request(namespace, name) => self.request(key, &namespace, &name),
                 Key::Stray(..) => {}
+                Key::Unread(kind, namespace, name) => {
+                    if self.world.unread_news(kind, &namespace, &name).is_some() {
+                        self.told.push(format!("{name} unreadable"));
+                        self.world.unread_told(kind, &namespace, &name);
+                    }
+                }
             }
         }
         panic!("plans do not come to rest: {:?}", self.touched);
@@ -352,6 +391,9 @@ impl Cluster {
     }
 
     fn ingress(&mut self, namespace: &str, name: &str) {
+        if self.world.must_leave(namespace, name) {
+            return;
+        }
         let Some((seen, plan)) = self.world.plan_ingress(namespace, name, self.now) else {
             return self.twin(namespace, name, None);
         };
@@ -386,6 +428,9 @@ impl Cluster {
     }
 
     fn verified(&mut self, key: Key, namespace: &str) {
+        if self.world.is_unread(Watched::VerifiedHosts, namespace, "certgate") {
+            return;
+        }
         let Some(desired) = self.world.plan_verified(namespace, self.now) else { return };
         self.wakes.extend(desired.until.map(|at| (key, at)));
         let present = self.world.verified(namespace).cloned();
@@ -403,8 +448,21 @@ impl Cluster {
     }
 
     fn show(&mut self, kind: &str, object: Value) {
-        fn see<K: Kept + serde::de::DeserializeOwned>(world: &mut World, object: Value) -> Touched {
-            serde_json::from_value::<K>(object).unwrap().see(world)
+        fn see<K>(world: &mut World, object: Value) -> Touched
+        where
+            K: Kept + serde::de::DeserializeOwned,
+            K::Scope: 'static,
+        {
+            match Read::<K>::decode(&object.to_string()) {
+                Read::Object(object) => {
+                    let meta = object.meta();
+                    let id = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
+                    let mut touched = world.is_read::<K>(&id.0, &id.1);
+                    touched.merge(object.see(world));
+                    touched
+                }
+                Read::Unreadable(found) => world.cannot_read::<K>(&found),
+            }
         }
         let world = &mut self.world;
         let touched = match kind {
@@ -413,8 +471,8 @@ impl Cluster {
             "Certificate" => see::<Certificate>(world, object),
             "ClusterIssuer" => see::<ClusterIssuer>(world, object),
             "Order" => see::<Order>(world, object),
-            "Namespace" => see::<PartialObjectMeta<v1::Namespace>>(world, object),
-            "Secret" => see::<PartialObjectMeta<v1::Secret>>(world, object),
+            "Namespace" => see::<Metadata<v1::Namespace>>(world, object),
+            "Secret" => see::<Metadata<v1::Secret>>(world, object),
             "VerifiedHosts" => see::<VerifiedHosts>(world, object),
             "CertificateRequest" => see::<CertificateRequest>(world, object),
             "ApisixRoute" => see::<ApisixRoute>(world, object),

@@ -47,6 +47,7 @@ fn plan(
         root: true,
     };
     let input = HostInput {
+        unknown: crate::core::reconcile::Unknown::Nothing,
         limited: false,
         host: &host,
         now: at(second),
