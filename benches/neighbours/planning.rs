@@ -8,7 +8,7 @@ use std::{
 use certgate::{
     api::{
         domain::Domain,
-        partial::{ingress::Ingress, issuer::ClusterIssuer},
+        partial::{ingress::Ingress, issuer::ClusterIssuer, metadata::Metadata},
     },
     cluster::world::{Key, Touched, World, intake::Kept as _},
     core::{
@@ -19,7 +19,6 @@ use certgate::{
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::core::PartialObjectMeta;
 use serde_json::{Value, json};
 
 use super::report::Table;
@@ -73,7 +72,7 @@ fn row(count: usize) -> [String; 8] {
     let mut world = World::new(policy.into());
     world.settle();
     world.settle_limits(now);
-    read::<PartialObjectMeta<Namespace>>(json!({"metadata": {"name": NAMESPACE}})).see(&mut world);
+    read::<Metadata<Namespace>>(json!({"metadata": {"name": NAMESPACE}})).see(&mut world);
     read::<ClusterIssuer>(json!({"metadata": {"name": "le"},
         "spec": {"acme": {"server": "https://ca.example/dir", "solvers": [{"http01": {"ingress": {}}}]}},
         "status": {"conditions": [{"type": "Ready", "status": "True"}]}}))

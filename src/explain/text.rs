@@ -23,8 +23,13 @@ pub struct Piece {
 /// What it is not, in a sentence.
 pub fn decode(octets: Vec<u8>) -> Result<String, String> {
     let utf16 = |octets: &[u8], word: fn([u8; 2]) -> u16| {
-        let words: Vec<u16> =
-            octets.chunks(2).map(|pair| word([pair[0], pair.get(1).copied().unwrap_or_default()])).collect();
+        let words: Vec<u16> = octets
+            .chunks(2)
+            .map(|pair| {
+                let octet = |at: usize| pair.get(at).copied().unwrap_or_default();
+                word([octet(0), octet(1)])
+            })
+            .collect();
         String::from_utf16(&words).map_err(|_| "begins as UTF-16 and goes on as something else".to_owned())
     };
     match octets.as_slice() {

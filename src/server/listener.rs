@@ -28,7 +28,7 @@ use crate::telemetry::{
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// Bounds on what the listener takes on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Limits {
     /// Open connections.
     pub connections: Bounds,
@@ -68,16 +68,6 @@ struct Shared<A> {
     metrics: ServerMetrics,
     shutdown: Shutdown,
     complaints: Sampler,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: Bounds::default(),
-            connection: ConnectionLimits::default(),
-            request: RequestLimits::default(),
-        }
-    }
 }
 
 fn remedy(error: &io::Error) -> &'static str {

@@ -119,7 +119,7 @@ async fn what_passes_no_gate_is_held_where_the_chart_is_told_to() -> Result<()> 
                 object["metadata"]["namespace"] = json!(mode);
             }
             lab.wait_for("the kinds are served", Duration::from_secs(60), async || {
-                Ok(lab.apply_value(json!(objects)).await.map(|_| Some(()))?)
+                lab.apply_value(json!(objects)).await.map(|_| Some(()))
             })
             .await?;
         }

@@ -133,7 +133,7 @@ async fn a_leader_that_is_cut_off_or_stopped_is_followed_by_one_and_no_two_write
     more.iter().for_each(|host| lab.dns().a(host, lab.ip()));
     served(&team, &more).await?;
     let writes = audit::writes(lab)?;
-    let late = self::late(&writes, &first, &second, silent.1)?;
+    let late = late(&writes, &first, &second, silent.1)?;
     ensure!(late.is_empty(), "{first} wrote while it did not lead: {late:?}");
     one_at_a_time(&writes)?;
 

@@ -50,6 +50,7 @@ impl<W> Asks<W> {
     }
 
     /// The question that is put next, if there is a place for one.
+    #[expect(clippy::should_implement_trait, reason = "it ends for now, not for good")]
     pub fn next(&mut self) -> Option<(Turn, W)> {
         for lane in [Lane::Quick, Lane::Slow] {
             if let Some((namespace, waiter)) = self.places(lane).take() {

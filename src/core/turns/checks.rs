@@ -121,6 +121,7 @@ impl<J> Checks<J> {
     }
 
     /// Who is looked at next, if there is room for anybody.
+    #[expect(clippy::should_implement_trait, reason = "it ends for now, not for good")]
     pub fn next(&mut self) -> Option<(Place, J)> {
         for lane in [Lane::Quick, Lane::Slow] {
             if let Some((party, job)) = self.track(lane).take() {
