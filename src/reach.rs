@@ -22,7 +22,7 @@ use url::Url;
 pub use self::redirect::{BadRedirect, Ports};
 use self::{
     fetch::{Answered, NoAnswer, get},
-    redirect::{Hop, follow},
+    redirect::{Hop, MAX_REQUESTS, follow, written},
 };
 use crate::{
     core::{
@@ -36,8 +36,8 @@ use crate::{
 
 /// How many of a host's addresses are tried.
 const MAX_ADDRESSES: usize = 4;
-/// How long all of it may take.
-const DEADLINE: Duration = Duration::from_secs(15);
+/// How long all of it may take: what Boulder's validators are given.
+const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The prober. Cheap to clone.
 #[derive(Clone)]
@@ -54,14 +54,17 @@ enum Outcome {
     /// Something answered by HTTP, and no redirect led astray.
     Answered(Answered),
     NoAnswer(NoAnswer),
-    BadRedirect(BadRedirect),
+    /// The page that redirects, and why its target is not followed.
+    BadRedirect(Url, BadRedirect),
     /// A redirect led to a server that is not the gateway.
     Elsewhere(String),
     /// A redirect led where nothing answers.
-    DeadEnd(String, NoAnswer),
+    DeadEnd(Url, SocketAddr, NoAnswer),
     /// A filter on the way answered in the gateway's place.
     Blocked(String),
     Deadline,
+    /// Its name is none that a URL can hold here; the CA's code takes more.
+    Unasked,
 }
 
 impl Reach {
@@ -107,14 +110,15 @@ impl Reach {
         let detail = outcomes.iter().map(|(ip, outcome)| format!("{ip}: {outcome}")).collect::<Vec<_>>().join("; ");
         let stranger = gateway.and_then(|gateway| strange(request, &outcomes, &gateway));
         let finding = judge(request, &outcomes);
-        let status = match (&finding, self.mode) {
-            (None, _) if stranger.is_none() => CheckStatus::Pass,
-            (Some(_), HttpReach::Block) => CheckStatus::Fail,
+        let blocks = self.mode == HttpReach::Block && would_fail(request, &outcomes);
+        let status = match &finding {
+            None if stranger.is_none() => CheckStatus::Pass,
+            Some(_) if blocks => CheckStatus::Fail,
             _ => CheckStatus::Warn,
         };
         verdict.checks.push(Check::new("http", status, clean(&detail)));
         match finding {
-            Some(finding) if self.mode == HttpReach::Block => {
+            Some(finding) if blocks => {
                 verdict.next_check = Duration::from_secs(60);
                 verdict.validity = Duration::ZERO;
                 verdict.finding = finding;
@@ -144,41 +148,54 @@ impl Reach {
         // Nobody asked for this token, so no solver answers it: what matters is who says so.
         let path = format!("/.well-known/acme-challenge/certgate-{:016x}", fastrand::u64(..));
         let Ok(mut url) = Url::parse(&format!("http://{}{path}", request.host.base())) else {
-            return Outcome::BadRedirect(BadRedirect::Unreadable);
+            return Outcome::Unasked;
         };
         let mut target = SocketAddr::new(address, self.ports.http);
-        let mut visited: Vec<Url> = Vec::new();
+        let mut fallback: Option<IpAddr> = None;
+        let mut now = written(&url, url.host_str().unwrap_or_default());
+        let mut visited: Vec<String> = Vec::new();
+        let mut referer = None;
         loop {
-            let answered = match get(&url, target).await {
+            visited.push(now.clone());
+            let answered = match get(&url, target, referer.as_ref()).await {
                 Ok(answered) => answered,
-                Err(error) if visited.is_empty() => return Outcome::NoAnswer(error),
-                Err(error) => return Outcome::DeadEnd(format!("{}: {target}", without_path(&url)), error),
+                // As the CA does, where it could not connect.
+                Err(error) if error.is_dial() && fallback.is_some() && visited.len() < MAX_REQUESTS => {
+                    target.set_ip(fallback.take().unwrap_or(target.ip()));
+                    continue;
+                }
+                Err(error) if visited.len() == 1 => return Outcome::NoAnswer(error),
+                Err(error) => return Outcome::DeadEnd(url, target, error),
             };
             if let Some(words) = block::shown(&answered) {
                 return Outcome::Blocked(words);
             }
-            visited.push(url);
-            let hop = follow(&visited, answered.status, answered.location.as_deref(), self.ports, lenient);
-            let Hop { url: next, port } = match hop {
+            let hop = follow(&url, &visited, answered.status, answered.location.as_deref(), self.ports, lenient);
+            let Hop { url: next, written, port } = match hop {
                 Ok(Some(hop)) => hop,
                 Ok(None) if block::is_refusal(answered.status) && visited.len() == 1 => {
                     return self.refused(&path, target, answered).await;
                 }
                 Ok(None) => return Outcome::Answered(answered),
-                Err(error) => return Outcome::BadRedirect(error),
+                Err(error) => return Outcome::BadRedirect(url, error),
             };
-            if visited.last().is_some_and(|from| block::is_notice(from, &next)) {
+            if block::is_notice(&url, &next) {
                 return Outcome::Blocked(format!("redirected to {}", clean(next.as_str())));
             }
-            let Some(ip) = self.resolve(&next, lenient).await else {
-                return Outcome::BadRedirect(BadRedirect::NoAddress(next.host_str().unwrap_or_default().to_owned()));
+            let mut addresses = self.resolve(&next, lenient).await.into_iter();
+            let Some(ip) = addresses.next() else {
+                let name = next.host_str().unwrap_or_default().to_owned();
+                return Outcome::BadRedirect(next, BadRedirect::NoAddress(name));
             };
+            fallback = addresses.find(|other| ip.is_ipv6() && other.is_ipv4());
             let known = &request.gateway.addresses;
             if !known.is_empty() && known.contains(&address) && !known.contains(&ip) {
                 return Outcome::Elsewhere(format!("{} ({ip})", next.host_str().unwrap_or_default()));
             }
             target = SocketAddr::new(ip, port);
-            url = next;
+            // As Go's client does: none from HTTPS to HTTP.
+            referer = (url.scheme() != "https" || next.scheme() == "https").then(|| url.clone());
+            (url, now) = (next, written);
         }
     }
 
@@ -190,7 +207,7 @@ impl Reach {
             IpAddr::V6(ip) => format!("[{ip}]"),
         };
         let Ok(url) = Url::parse(&format!("http://{host}{path}")) else { return Outcome::Answered(answered) };
-        match get(&url, target).await {
+        match get(&url, target, None).await {
             // One that passes the application's own name on tells nothing by its silence.
             Ok(own) if !own.server.is_empty() && own.server != answered.server => {
                 Outcome::Blocked(format!("{}, where the gateway answers {}", words(&answered), words(&own)))
@@ -199,16 +216,34 @@ impl Reach {
         }
     }
 
-    /// The address that the CA would connect to for a redirect: the first AAAA, else the first A.
-    async fn resolve(&self, url: &Url, lenient: bool) -> Option<IpAddr> {
-        let addresses = match url.host()? {
-            url::Host::Ipv4(ip) => vec![ip.into()],
-            url::Host::Ipv6(ip) => vec![ip.into()],
-            url::Host::Domain(name) => {
-                self.preflight.addresses(&self.asker, &name.trim_end_matches('.').to_ascii_lowercase()).await
-            }
+    /// The addresses of a redirect's target in the order in which the CA tries them: AAAA before A.
+    async fn resolve(&self, url: &Url, lenient: bool) -> Vec<IpAddr> {
+        let mut addresses = match url.host() {
+            Some(url::Host::Ipv4(ip)) => vec![ip.into()],
+            Some(url::Host::Ipv6(ip)) => vec![ip.into()],
+            Some(url::Host::Domain(name)) => self.preflight.addresses(&self.asker, &name.to_ascii_lowercase()).await,
+            None => Vec::new(),
         };
-        addresses.into_iter().find(|ip| lenient || reserved(*ip).is_none())
+        addresses.retain(|ip| lenient || reserved(*ip).is_none());
+        addresses
+    }
+}
+
+/// Whether the CA would fail, as far as an answer without the challenge's file tells: it connects to the first AAAA, and to
+/// the first A where it cannot. What the application redirects elsewhere, the solver may answer itself.
+fn would_fail(request: &Request, outcomes: &[(IpAddr, Outcome)]) -> bool {
+    let first = |v6: bool| outcomes.iter().find(|(ip, _)| ip.is_ipv6() == v6).map(|(_, outcome)| outcome);
+    let outcome = match (first(true), first(false)) {
+        (Some(Outcome::NoAnswer(error)), Some(fallback)) if error.is_dial() => fallback,
+        (Some(outcome), _) | (None, Some(outcome)) => outcome,
+        (None, None) => return false,
+    };
+    let same_host = |url: &Url| url.host_str() == Some(request.host.base());
+    match outcome {
+        Outcome::NoAnswer(error) => !matches!(error, NoAnswer::TooLarge),
+        Outcome::Deadline | Outcome::Blocked(_) => true,
+        Outcome::DeadEnd(url, ..) | Outcome::BadRedirect(url, BadRedirect::Port(..)) => same_host(url),
+        Outcome::Answered(_) | Outcome::Unasked | Outcome::Elsewhere(_) | Outcome::BadRedirect(..) => false,
     }
 }
 
@@ -217,10 +252,12 @@ fn judge(request: &Request, outcomes: &[(IpAddr, Outcome)]) -> Option<Finding> {
     let of = |reason| Finding::new(reason, request.host.as_str());
     for (ip, outcome) in outcomes {
         let (reason, note) = match outcome {
-            Outcome::Answered(_) => continue,
-            Outcome::NoAnswer(NoAnswer::NotHttp) => (Reason::HttpWrongServer, format!("{ip}: {outcome}")),
+            Outcome::Answered(_) | Outcome::Unasked => continue,
+            Outcome::NoAnswer(NoAnswer::NotHttp | NoAnswer::TooLarge) => {
+                (Reason::HttpWrongServer, format!("{ip}: {outcome}"))
+            }
             Outcome::NoAnswer(_) | Outcome::Deadline => (Reason::HttpUnreachable, format!("{ip}: {outcome}")),
-            Outcome::BadRedirect(_) => (Reason::HttpBadRedirect, format!("{ip}: {outcome}")),
+            Outcome::BadRedirect(..) => (Reason::HttpBadRedirect, format!("{ip}: {outcome}")),
             Outcome::Elsewhere(_) | Outcome::DeadEnd(..) => (Reason::HttpBadRedirect, format!("{ip}: {outcome}")),
             Outcome::Blocked(_) => (Reason::HttpBlocked, format!("{ip}: {outcome}")),
         };
@@ -272,11 +309,12 @@ impl std::fmt::Display for Outcome {
         match self {
             Self::Answered(answered) => f.write_str(&words(answered)),
             Self::Blocked(words) => f.write_str(words),
-            Self::DeadEnd(target, error) => write!(f, "redirected to {target}: {error}"),
+            Self::DeadEnd(url, target, error) => write!(f, "redirected to {}: {target}: {error}", without_path(url)),
             Self::NoAnswer(error) => error.fmt(f),
-            Self::BadRedirect(error) => error.fmt(f),
+            Self::BadRedirect(_, error) => error.fmt(f),
             Self::Elsewhere(target) => write!(f, "redirected to {target}, which is not the gateway"),
             Self::Deadline => f.write_str("no answer in time"),
+            Self::Unasked => f.write_str("not looked at"),
         }
     }
 }

@@ -371,6 +371,12 @@ fn icann_suffix(name: &str) -> Option<&str> {
     }
 }
 
+/// Whether a name, whatever its labels, ends in a suffix of the ICANN section of the public suffix list (Boulder `iana`,
+/// `ExtractSuffix`).
+pub fn ends_in_icann_suffix(name: &str) -> bool {
+    !name.ends_with('.') && name.is_ascii() && icann_suffix(name).is_some()
+}
+
 /// Cuts a name to what Kubernetes accepts, keeping it unique by a hash of the whole.
 fn bounded_name(name: String) -> String {
     if name.len() <= MAX_OBJECT_NAME {

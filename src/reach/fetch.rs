@@ -18,13 +18,16 @@ use tokio_rustls::TlsConnector;
 use url::Url;
 
 /// How long a connection may take (Boulder's `singleDialTimeout`).
-const DIAL: Duration = Duration::from_secs(5);
-/// How long the answer may take after that.
-const ANSWER: Duration = Duration::from_secs(5);
+const DIAL: Duration = Duration::from_secs(10);
+/// How long the answer may take after that: as long as all of it.
+const ANSWER: Duration = Duration::from_secs(20);
 /// How long is waited for the next piece of a page.
 const PAGE: Duration = Duration::from_secs(1);
-/// The most of an answer's head that is read, and of its body.
-const MAX_HEAD: usize = 16 * 1024;
+/// The most of an answer's head that is read, and of its headers. The CA's bounds are those of Go's client, megabytes; no
+/// more is granted to whoever answers here, and what goes beyond is none of the CA's failures.
+const MAX_HEAD: usize = 256 * 1024;
+const MAX_HEADERS: usize = 1024;
+/// The most of a body that is read.
 const MAX_BODY: usize = 4 * 1024;
 
 /// What came back.
@@ -53,10 +56,19 @@ pub(super) enum NoAnswer {
     Tls,
     #[error("what answers does not speak HTTP")]
     NotHttp,
+    #[error("the answer's head is too large to be looked at")]
+    TooLarge,
+}
+
+impl NoAnswer {
+    /// Whether there was no connection at all: then the CA tries IPv4.
+    pub(super) const fn is_dial(&self) -> bool {
+        matches!(self, Self::Refused | Self::DialTimeout | Self::Dial(_))
+    }
 }
 
 /// Fetches `url` from `address`. Little of the body is read: nobody but the CA knows what it must be.
-pub(super) async fn get(url: &Url, address: SocketAddr) -> Result<Answered, NoAnswer> {
+pub(super) async fn get(url: &Url, address: SocketAddr, referer: Option<&Url>) -> Result<Answered, NoAnswer> {
     let stream = match timeout(DIAL, TcpStream::connect(address)).await {
         Err(_) => return Err(NoAnswer::DialTimeout),
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => return Err(NoAnswer::Refused),
@@ -68,21 +80,21 @@ pub(super) async fn get(url: &Url, address: SocketAddr) -> Result<Answered, NoAn
             let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
             let name = ServerName::try_from(host).map_err(|_| NoAnswer::Tls)?;
             let stream = connector()?.connect(name, stream).await.map_err(|_| NoAnswer::Tls)?;
-            send(url, TokioIo::new(stream)).await
+            send(url, referer, TokioIo::new(stream)).await
         } else {
-            send(url, TokioIo::new(stream)).await
+            send(url, referer, TokioIo::new(stream)).await
         }
     };
     timeout(ANSWER, answer).await.unwrap_or(Err(NoAnswer::Timeout))
 }
 
-async fn send<I>(url: &Url, io: I) -> Result<Answered, NoAnswer>
+async fn send<I>(url: &Url, referer: Option<&Url>, io: I) -> Result<Answered, NoAnswer>
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_HEAD)
-        .max_headers(64)
+        .max_headers(MAX_HEADERS)
         .handshake(io)
         .await
         .map_err(|_| NoAnswer::NotHttp)?;
@@ -95,9 +107,12 @@ where
         .header(header::HOST, authority)
         .header(header::ACCEPT, "*/*")
         .header(header::USER_AGENT, concat!("certgate/", env!("CARGO_PKG_VERSION")))
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|_| NoAnswer::NotHttp)?;
+        .header(header::CONNECTION, "close");
+    let request = match referer {
+        Some(referer) => request.header(header::REFERER, without_user(referer)),
+        None => request,
+    };
+    let request = request.body(Empty::<Bytes>::new()).map_err(|_| NoAnswer::NotHttp)?;
     let mut response = std::pin::pin!(sender.send_request(request));
     let mut connection = std::pin::pin!(connection);
     let mut over = false;
@@ -109,7 +124,10 @@ where
             response.await
         }
     };
-    let response = response.map_err(|_| NoAnswer::NotHttp)?;
+    let response = response.map_err(|error| match error.is_parse_too_large() {
+        true => NoAnswer::TooLarge,
+        false => NoAnswer::NotHttp,
+    })?;
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (status, location, server) =
         (response.status().as_u16(), text(header::LOCATION), text(header::SERVER).unwrap_or_default());
@@ -123,6 +141,13 @@ where
         }
     };
     Ok(Answered { status, location, server, body })
+}
+
+fn without_user(url: &Url) -> String {
+    let mut url = url.clone();
+    // Neither fails for a URL with a host.
+    let _ = url.set_username("").and(url.set_password(None));
+    url.to_string()
 }
 
 /// What a body begins with; one that breaks off or keeps us waiting ends there.
