@@ -23,6 +23,11 @@ fn record(finding: &Finding) -> String {
     if wanted.is_empty() { "指向平台网关的 A 记录".to_owned() } else { wanted.join("；或 ") }
 }
 
+/// The same after a Chinese word: a space stands between it and Latin letters alone.
+fn spaced(text: &str) -> String {
+    if text.starts_with(|c: char| c.is_ascii()) { format!(" {text}") } else { text.to_owned() }
+}
+
 fn seen(finding: &Finding) -> String {
     if finding.observed.is_empty() { "其他地址".to_owned() } else { finding.observed.join("、") }
 }
@@ -125,7 +130,8 @@ fn caa(finding: &Finding, what: &str, remedy: &str) -> String {
     let instead = if addresses { record(finding) } else { "地址记录".to_owned() };
     match super::caa_of_target(finding) {
         Some(owner) => format!(
-            "{host} 是指向 {owner} 的 CNAME，而 {what}；CNAME 所在的名称不能再有 CAA 记录，因此要么由 {owner} 的所有者{remedy}，要么由域名所有者将该 CNAME 改为{instead}"
+            "{host} 是指向 {owner} 的 CNAME，而 {what}；CNAME 所在的名称不能再有 CAA 记录，因此要么由 {owner} 的所有者{remedy}，要么由域名所有者将该 CNAME 改为{}",
+            spaced(&instead)
         ),
         None => format!("{what}；请域名所有者{remedy}"),
     }
@@ -260,13 +266,13 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::ReservedAddress => format!("{host} 只指向非公网地址（{observed}）；请域名所有者添加 {}", record(finding)),
         Reason::WrongTarget | Reason::WrongCname if finding.note.starts_with(CDN) => {
             let network = finding.note.strip_prefix(CDN).unwrap_or_default();
-            format!("{host} 指向 CDN（{network}：{observed}）；如果该 CDN 回源到本平台，平台管理员可设置 `gateway.target: any-public` 以接受任意公网地址，否则请域名所有者为 {host} 关闭 CDN 代理，并设置{}", record(finding))
+            format!("{host} 指向 CDN（{network}：{observed}）；如果该 CDN 回源到本平台，平台管理员可设置 `gateway.target: any-public` 以接受任意公网地址，否则请域名所有者为 {host} 关闭 CDN 代理，并设置{}", spaced(&record(finding)))
         }
         Reason::WrongTarget if !finding.note.is_empty() => format!("{host} 除了指向本平台的 {} 之外，还指向 {observed}，后者不是本平台；证书机构和访客可能使用其中任意一个，请域名所有者删除错误的记录", finding.note),
         Reason::WrongTarget => format!("{host} 指向 {observed}，不是本平台；请域名所有者设置 {}", record(finding)),
         Reason::WrongIpv6 if finding.required.is_empty() => format!("{host} 有指向 {observed} 的 AAAA 记录，证书机构会优先访问它，而它不是本平台；请域名所有者删除该记录"),
         Reason::WrongIpv6 => format!("{host} 有指向 {observed} 的 AAAA 记录，证书机构会优先访问它，而它不是本平台；请域名所有者删除该记录，或设置 {}", record(finding)),
-        Reason::WrongCname => format!("{host} 应指向 {}，实际为 {observed}；请域名所有者设置{}", super::of_kind(&finding.required, super::Kind::Name).into_iter().chain(super::of_kind(&finding.required, super::Kind::Alias)).next().unwrap_or("平台的域名"), record(finding)),
+        Reason::WrongCname => format!("{host} 应指向 {}，实际为 {observed}；请域名所有者设置{}", super::of_kind(&finding.required, super::Kind::Name).into_iter().chain(super::of_kind(&finding.required, super::Kind::Alias)).next().unwrap_or("平台的域名"), spaced(&record(finding))),
         Reason::ServersDisagree => format!("{host} 的各域名服务器应答不一致（{observed}）；请等待同步或联系 DNS 服务商"),
         Reason::CaaForbids => caa_forbids(finding),
         Reason::CaaUnknownCritical => caa(finding, &format!("{} 有证书机构不认识的、带 critical 标志的 CAA 记录（{observed}）", or(&finding.note, host)), "删除该记录"),

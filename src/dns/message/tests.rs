@@ -32,7 +32,8 @@ pub(super) fn response(question: &Question, fill: impl FnOnce(&mut Message)) -> 
 }
 
 pub(super) fn unknown(kind: RecordType, data: &[u8]) -> RData {
-    RData::Unknown { code: kind, rdata: NULL::with(data.to_vec()) }
+    let rdata = if data.is_empty() { NULL::new() } else { NULL::with(data.to_vec()) };
+    RData::Unknown { code: kind, rdata }
 }
 
 #[test]

@@ -32,6 +32,9 @@ use crate::{
 };
 
 pub(in crate::cluster::world) mod cert_manager;
+mod objects;
+
+use objects::{companion_object, id};
 
 /// Kind, namespace, name.
 type Id = (&'static str, String, String);
@@ -490,16 +493,4 @@ impl Cluster {
             self.memory.entry((namespace.to_string(), host)).or_default().0.edited = true;
         }
     }
-}
-
-fn id(kind: &'static str, object: &Value) -> Id {
-    let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();
-    (kind, text("namespace"), text("name"))
-}
-
-fn companion_object(namespace: &str, companion: &Companion, owner: &Value) -> Value {
-    json!({"metadata": {"namespace": namespace, "name": companion.name, "labels": companion.labels, "annotations": companion.annotations,
-        "ownerReferences": [{"apiVersion": "certgate.dev/v1alpha1", "kind": "Domain", "name": "d", "uid": owner, "controller": true}]},
-      "spec": {"ingressClassName": "certgate-companion", "defaultBackend": {"service": {"name": "x", "port": {"number": 80}}},
-        "tls": [{"hosts": [companion.host], "secretName": companion.secret_name}]}})
 }

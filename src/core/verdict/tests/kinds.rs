@@ -463,6 +463,6 @@ fn sentences_of_these_kinds() {
     www.example.com 指向 CDN（Cloudflare：104.21.8.9）；如果该 CDN 回源到本平台，平台管理员可设置 `gateway.target: any-public` 以接受任意公网地址，否则请域名所有者为 www.example.com 关闭 CDN 代理，并设置 A 记录，记录值 1.2.3.4
 
     www.example.com should lead to lb.platform.net but is 5.6.7.8; the domain's owner must set an A record to 9.9.9.9 or an ALIAS record (also called ANAME or CNAME flattening) to lb.platform.net
-    www.example.com 应指向 lb.platform.net，实际为 5.6.7.8；请域名所有者设置指向 9.9.9.9 的 A 记录或指向 lb.platform.net 的 ALIAS 记录（又称 ANAME、CNAME 拉平）
+    www.example.com 应指向 lb.platform.net，实际为 5.6.7.8；请域名所有者设置 A 记录，记录值 9.9.9.9；或 ALIAS 记录（又称 ANAME、CNAME 拉平），记录值 lb.platform.net
     "#);
 }
