@@ -180,7 +180,8 @@ impl<'a> Target<'a> {
             url.set_query(query);
             return Some(url);
         }
-        from.join(self.text).ok()
+        // Browsers take a backslash for a slash, and what follows two of them for a host; Go does not.
+        from.join(&self.text.replace('\\', "%5C")).ok()
     }
 }
 
@@ -285,6 +286,7 @@ mod tests {
     #[case::its_own_port_written(301, "http://www.example.com:80/.well-known/acme-challenge/x", 80)]
     #[case::user(301, "https://user:secret@www.example.org/", 443)]
     #[case::three_slashes(301, "///path", 80)]
+    #[case::backslash_is_none(301, "/\\evil.example.org/", 80)]
     #[case::empty_port(301, "https://www.example.org:/", 443)]
     fn the_ca_follows(#[case] status: u16, #[case] location: &str, #[case] port: u16) {
         assert_eq!(followed(status, location).unwrap().unwrap().port, port);

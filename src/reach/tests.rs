@@ -99,7 +99,7 @@ async fn warned(says: String) -> Option<Finding> {
 #[case::an_answer_of_the_application(http("200 OK", "Server: app\r\n"), None)]
 #[case::another_protocol("SSH-2.0-OpenSSH_9.2\r\n".to_owned(), Some(Reason::HttpWrongServer))]
 #[case::nothing_but_a_connection(String::new(), Some(Reason::HttpWrongServer))]
-#[case::endless_head(format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "a".repeat(400_000)), Some(Reason::HttpWrongServer))]
+#[case::endless_head(format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "a".repeat(2_000_000)), Some(Reason::HttpWrongServer))]
 #[case::see_other(http("303 See Other", "Location: /x\r\n"), Some(Reason::HttpBadRedirect))]
 #[case::a_port_that_is_not_followed(
     http("301 Moved", "Location: http://www.example.com:8080/\r\n"),
