@@ -114,9 +114,12 @@ fn the_administrator_hears_of_every_reason_to_act() {
         .iter()
         .filter(|reason| reason.who_acts() == WhoActs::ClusterAdmin && reason.action() != Action::Skip)
         .filter(|reason| !reason.as_str().starts_with("Http"))
+        // It is about an object and not about a host, and has an alert of its own.
+        .filter(|reason| **reason != Reason::ObjectUnreadable)
         .map(|reason| reason.as_str())
         .collect();
     assert_eq!(listed, expected);
+    assert!(alerts.iter().any(|(alert, _)| alert == "CertgateObjectsUnreadable"));
 }
 
 #[test]
