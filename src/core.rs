@@ -30,6 +30,7 @@ pub mod reconcile;
 pub mod record;
 pub mod schedule;
 pub mod settings;
+pub mod shim;
 pub mod text;
 pub mod turns;
 pub mod verdict;

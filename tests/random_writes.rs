@@ -108,7 +108,12 @@ fn status(facts: &DomainFacts) -> DomainStatus {
 
 async fn write_domain(api: &Api<Domain>, host: &str, facts: &DomainFacts) -> Result<DomainFacts> {
     let host = Host::parse(host)?;
-    let spec = DomainSpec { host: host.to_string(), auto_issue: facts.auto_issue, issuer_ref: facts.issuer.clone() };
+    let spec = DomainSpec {
+        host: host.to_string(),
+        auto_issue: facts.auto_issue,
+        issuer_ref: facts.issuer.clone(),
+        ..DomainSpec::default()
+    };
     let domain =
         Domain { metadata: ObjectMeta { name: Some(host.object_name()), ..ObjectMeta::default() }, spec, status: None };
     let mut domain = api.create(&PostParams::default(), &domain).await?;
@@ -242,6 +247,87 @@ async fn compare(client: &Client, state: &State, policy: &Policy, object: &Value
     Ok(())
 }
 
+/// Hosts that are all verified.
+const MANY: usize = 150;
+/// Kubernetes' bound on all annotations of an object.
+const MAX_ANNOTATIONS: usize = 256 * 1024;
+
+fn many_known() -> Known {
+    let facts = |host: &str| DomainFacts {
+        verdict: Some(VerdictFacts {
+            finding: Finding::new(Reason::Verified, host),
+            issuer: None,
+            server: None,
+            valid_until: Timestamp::MAX,
+        }),
+        auto_issue: Some(true),
+        ..DomainFacts::default()
+    };
+    let hosts = (0..MANY).map(|number| format!("shop-{number:03}.bounds-example.com"));
+    Known { domains: hosts.map(|host| (host.clone(), facts(&host))).collect(), ..Known::default() }
+}
+
+/// An Ingress with an annotation of that many octets, key included.
+fn filled(hosts: &[&str], octets: usize, rainbond: bool) -> Value {
+    let mut object = if rainbond { cluster::rainbond("web", hosts[0], "/") } else { cluster::plain("web", hosts) };
+    object["metadata"]["annotations"] = json!({ "x": "y".repeat(octets - 1) });
+    object
+}
+
+/// Writes near each bound of the API server, of one host and of many, with quotation marks and without.
+fn at_the_bounds(state: &State) -> Vec<Value> {
+    let hosts: Vec<&str> = state.known.domains.keys().map(String::as_str).collect();
+    let mut objects = Vec::new();
+    for octets in (MAX_ANNOTATIONS - 480..=MAX_ANNOTATIONS).step_by(16) {
+        objects.push(filled(&hosts[..1], octets, false));
+        objects.push(filled(&hosts[..1], octets, true));
+    }
+    objects.push(filled(&hosts, MAX_ANNOTATIONS - 20_000, false));
+    objects.push(filled(&hosts, MAX_ANNOTATIONS - 160, false));
+    objects.push(filled(&hosts, MAX_ANNOTATIONS, false));
+    let mut quoted = filled(&hosts[..1], 100, false);
+    quoted["metadata"]["annotations"]["q"] = json!("\"\\\n".repeat(87_000));
+    objects.push(quoted);
+    objects
+}
+
+/// An Ingress of about that many octets in JSON.
+fn large(name: &str, hosts: &[&str], octets: usize) -> Value {
+    let mut object = cluster::plain(name, hosts);
+    let path = json!({"path": format!("/{}", "p".repeat(900)), "pathType": "Prefix", "backend": {"service": {"name": "web", "port": {"number": 80}}}});
+    let count = octets / path.to_string().len();
+    object["spec"]["rules"][0]["http"]["paths"] = (0..count).map(|_| path.clone()).collect();
+    object
+}
+
+/// Writes Ingresses of sizes about that which etcd takes, with the webhook and without: what is stored without is stored with.
+async fn compare_large(client: &Client, state: &State) -> Result<()> {
+    let hosts: Vec<&str> = state.known.domains.keys().map(String::as_str).collect();
+    let (mut stored, mut injected, mut refused) = (0, 0, 0);
+    // etcd takes 1.5 MiB of what the API server stores, which is a tenth less than its JSON.
+    for octets in (1_500_000..1_900_000).step_by(20_000) {
+        let write = async |namespace: &str| {
+            let object = large(&format!("large-{octets}"), &hosts, octets);
+            let api = ingresses(client, namespace);
+            let written = api.create(&PostParams::default(), &serde_json::from_value(object)?).await;
+            if written.is_ok() {
+                api.delete(&format!("large-{octets}"), &Default::default()).await?;
+            }
+            anyhow::Ok(written)
+        };
+        match (write(UNSEEN).await?, write(&state.namespace).await?) {
+            (Ok(_), Ok(with)) => {
+                stored += 1;
+                injected += usize::from(!with.data["spec"]["tls"].is_null());
+            }
+            (Err(_), _) => refused += 1,
+            (Ok(_), Err(error)) => anyhow::bail!("of {octets} octets: refused with the webhook alone: {error}"),
+        }
+    }
+    ensure!(stored > 2 && injected > 0 && refused > 2, "{stored} stored, {injected} injected, {refused} refused");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn random_writes_are_accepted_with_the_webhook_exactly_when_without_it() -> Result<()> {
     let mut settings = Value::Null;
@@ -274,6 +360,7 @@ async fn random_writes_are_accepted_with_the_webhook_exactly_when_without_it() -
         known.v5 = number % 2 == 0;
         states.push(Arc::new(write_state(&cluster, number, known).await?));
     }
+    let bounds = write_state(&cluster, STATES, many_known()).await?;
     until_known(&cluster, &policy).await?;
     let client = cluster.lab.client().await?;
     let mut writes = Vec::new();
@@ -291,6 +378,17 @@ async fn random_writes_are_accepted_with_the_webhook_exactly_when_without_it() -
     let [accepted, refused, patched] =
         [&counts.accepted, &counts.refused, &counts.patched].map(|count| count.load(Ordering::Relaxed));
     let told = format!("{accepted} accepted, {patched} of them patched, {refused} refused");
+    let counts = Counts::default();
+    let writes = at_the_bounds(&bounds);
+    stream::iter(&writes)
+        .map(async |object| compare(&client, &bounds, &policy, object, &counts).await)
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<()>()
+        .await
+        .context("at the bounds")?;
+    let near = counts.patched.load(Ordering::Relaxed);
+    ensure!(counts.accepted.load(Ordering::Relaxed) == writes.len() && near > 20, "{near} of {} patched", writes.len());
+    compare_large(&client, &bounds).await?;
     ensure!(accepted + refused == STATES * EACH && accepted > 400 && refused > 100 && patched > 100, "{told}");
     cluster.lab.stop()
 }

@@ -9,6 +9,8 @@ use serde::{
     de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor},
 };
 
+use serde_json::value::RawValue;
+
 use super::json;
 use crate::core::ingress::{CowStr, Ingress};
 
@@ -114,13 +116,36 @@ pub enum Operation {
 /// Reads a request body. Total: whatever the bytes are, this says what they are.
 pub fn read(body: &[u8]) -> Reading<'_> {
     match json::read::<Review<'_>>(body) {
-        Ok(review) if !review.request.uid.is_empty() => Reading::Review(review),
+        Ok(mut review) if !review.request.uid.is_empty() => {
+            if let Some(object) = review.request.object.as_mut().filter(|_| body.len() > LARGE) {
+                object.octets = object_octets(body);
+            }
+            Reading::Review(review)
+        }
         Ok(_) => Reading::Malformed { why: "request.uid is empty".to_owned() },
         Err(error) => match find_uid(body) {
             Some(uid) => Reading::Unreadable { uid, why: error.to_string() },
             None => Reading::Malformed { why: error.to_string() },
         },
     }
+}
+
+/// From which size of a review on the size of its object matters.
+const LARGE: usize = 512 * 1024;
+
+/// The size of a review's object, or more.
+fn object_octets(body: &[u8]) -> usize {
+    #[derive(Deserialize)]
+    struct Raw<'a> {
+        #[serde(borrow)]
+        request: RawRequest<'a>,
+    }
+    #[derive(Deserialize)]
+    struct RawRequest<'a> {
+        #[serde(borrow)]
+        object: &'a RawValue,
+    }
+    serde_json::from_slice::<Raw<'_>>(body).map_or(body.len(), |raw| raw.request.object.get().len())
 }
 
 // === impl Review ===

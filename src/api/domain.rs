@@ -15,7 +15,9 @@ use crate::core::{
     finding::Finding,
     knowledge::{Bind, DomainFacts, PlaceFacts, VerdictFacts},
     limits::Spent,
-    policy::{IssuerKind, IssuerRef, Profile},
+    policy::{
+        CertificateSettings, IssuerKind, IssuerRef, KeyAlgorithm, KeyEncoding, PrivateKey, Profile, RotationPolicy,
+    },
     reason::{Reason, WhoActs},
 };
 
@@ -78,6 +80,9 @@ pub struct DomainSpec {
     /// The issuer to use instead of the policy's.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "issuer_ref")]
     pub issuer_ref: Option<IssuerRef>,
+    /// What the certificate is like where the Ingress does not say so; beside it policy's settings hold.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "certificate_settings")]
+    pub certificate: Option<CertificateSettings>,
 }
 
 /// What the controller knows of the host. Written by the controller alone.
@@ -289,6 +294,34 @@ fn issuer_ref<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Issue
     Ok(known.map(|Known { kind, name, group }| IssuerRef { kind, name, group }))
 }
 
+/// What a certificate is like; what else is said of it is not read, and no word for a part of it is guessed.
+fn certificate_settings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<CertificateSettings>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Known {
+        duration: Option<String>,
+        renew_before: Option<String>,
+        #[serde(default, deserialize_with = "lenient::some_object")]
+        private_key: Option<Key>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Key {
+        algorithm: Option<KeyAlgorithm>,
+        size: Option<u32>,
+        encoding: Option<KeyEncoding>,
+        rotation_policy: Option<RotationPolicy>,
+    }
+    let known: Option<Known> = lenient::some_object(deserializer)?;
+    let key =
+        |Key { algorithm, size, encoding, rotation_policy }| PrivateKey { algorithm, size, encoding, rotation_policy };
+    Ok(known.map(|Known { duration, renew_before, private_key }| CertificateSettings {
+        duration,
+        renew_before,
+        private_key: private_key.map(key),
+    }))
+}
+
 /// Conditions; those without a type are left out.
 fn conditions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Condition>, D::Error> {
     #[derive(Deserialize)]
@@ -404,6 +437,7 @@ impl Domain {
         DomainFacts {
             auto_issue: self.spec.auto_issue,
             issuer: self.spec.issuer_ref.clone(),
+            settings: self.spec.certificate.clone().map(Box::new),
             verdict,
             other_verdicts,
             place: status.place.map(|place| match place {

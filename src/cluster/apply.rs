@@ -129,7 +129,7 @@ impl Writer {
                 annotations: rules.map(|rules| pair(names::CONSOLE_RULES, rules)),
                 ..ObjectMeta::default()
             },
-            spec: DomainSpec { host: host.to_string(), auto_issue: rules.map(|_| true), issuer_ref: None },
+            spec: DomainSpec { host: host.to_string(), auto_issue: rules.map(|_| true), ..DomainSpec::default() },
             status: None,
         };
         let api: Api<Read<Domain>> = Api::namespaced(self.client.clone(), namespace);

@@ -426,6 +426,10 @@ impl Shared {
         for (host, action, reason) in &plan.hosts {
             tracing::info!(%namespace, ingress = %name, host, action = action.as_str(), %reason, "Ingress patched");
         }
+        for (certificate, uid) in &plan.strays {
+            self.writer.delete_certificate(namespace, certificate, uid).await?;
+            tracing::info!(%namespace, ingress = %name, certificate, "Certificate of a TLS entry of the user's deleted");
+        }
         // The twin follows in the plan that this change brings.
         self.change(|world| after.see(world));
         Ok(())

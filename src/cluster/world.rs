@@ -16,7 +16,7 @@ use crate::{
         host::Host,
         ingress::Ingress,
         issuer::IssuerFacts,
-        knowledge::{DomainFacts, Knowledge},
+        knowledge::{DomainFacts, Knowledge, SecretFacts},
         limits::{Budget, Names},
         policy::{IssuerRef, Policy, Profile},
         reconcile::companion::Companion,
@@ -27,7 +27,7 @@ use crate::{
 };
 
 use self::attempts::Attempts;
-use self::links::{Links, Survey};
+use self::links::{Links, Many, Survey};
 use self::requests::Requests;
 use self::routes::Routes;
 use self::unread::{Unread, Watched};
@@ -46,6 +46,7 @@ mod links;
 mod requests;
 mod rivals;
 pub mod routes;
+mod secrets;
 pub mod unread;
 pub mod view;
 
@@ -101,6 +102,8 @@ pub struct World {
     /// Counts changes of what all namespaces' Ingresses are read by.
     generation: u64,
     cluster_issuers: HashMap<String, IssuerFacts>,
+    /// All Secrets have been listed, so that one not seen does not exist.
+    secrets_known: bool,
     /// All kinds have been listed; before that nothing plans, so nothing is touched.
     settled: bool,
     /// The routes of Rainbond 6 are all seen; where their kind is not installed there are none to be known.
@@ -123,6 +126,8 @@ struct Namespace {
     /// Names of the Ingresses that name a host or carry our parts for it.
     by_host: HashMap<Host, BTreeSet<Arc<str>>>,
     companions: HashMap<Arc<str>, Companion>,
+    /// Names of the Ingresses with a TLS entry that may be the user's for a Secret.
+    by_secret: Many<String, Arc<str>>,
     /// Boxed: the places that a map keeps empty would cost as much as the full ones.
     domains: HashMap<Host, Box<SeenDomain>>,
     /// Domains that are not named by their host, and so of no effect.
@@ -364,6 +369,11 @@ impl Knowledge for World {
 
     fn has_profile(&self, namespace: &str, profile: Profile) -> bool {
         self.namespaces.get(namespace).is_some_and(|ns| ns.links.served_by(profile) > 0)
+    }
+
+    fn secret(&self, namespace: &str, name: &str, host: &str) -> SecretFacts {
+        let ns = self.namespaces.get(namespace).filter(|_| self.secrets_known);
+        ns.map_or(SecretFacts::Unknown, |ns| ns.secret_for(name, host))
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Every fault names the field and says what to write instead.
 
+mod certificate;
 mod console;
 mod limits;
 mod names;
@@ -30,6 +31,7 @@ pub(super) fn check(policy: &Policy) -> Vec<Fault> {
     if let Some(issuer) = &policy.issuer {
         faults.within("issuer", |faults| issuer_ref(faults, issuer));
     }
+    faults.within("certificate", |faults| certificate::certificate(faults, &policy.certificate));
     faults.each("excludeNamespaces", &policy.exclude_namespaces, |faults, name| {
         if !names::is_label(name) {
             faults.add(format!("`{name}` is no namespace name; globs belong into rules[].match.namespaces"));

@@ -12,25 +12,27 @@ use jiff::Timestamp;
 
 use super::{
     decision::{Decision, HostDecision, HostDecisions, Why},
+    finding::Finding,
     host::{Host, HostError, NotPublic, canonical},
     ingress::{Ingress, Metadata},
     knowledge::{DomainFacts, Gate, Knowledge},
     names,
     patch::PatchOp,
-    policy::{Issuance, IssuerRef, PlainHttp, Policy, Profile},
+    policy::{IssuerRef, PlainHttp, Policy, Profile},
     reason::{Action, Reason},
     record::{Present, UserTls},
     settings::{Flag, Scope, UserIssuer, user_issuer},
 };
 
 mod inject;
+mod issuers;
+mod sizes;
+mod theirs;
+pub mod way;
 
+use self::way::{Surroundings, Way};
 pub(crate) use inject::{RAINBOND_SECRET_TEMPLATE, issuer_annotations};
 pub use inject::{disown, strip};
-
-/// Kubernetes' bound on the size of all annotations of an object
-/// (apimachinery `validation.TotalAnnotationSizeLimitB`), less room for ours.
-const ANNOTATIONS_ROOM: usize = 256 * 1024 - 8 * 1024;
 
 /// What belongs on the Ingress for one host.
 struct Wanted<'a> {
@@ -43,6 +45,8 @@ struct Wanted<'a> {
     redirect: bool,
     /// Ordered by a companion: bound only once the Secret is there.
     companion: bool,
+    /// Nothing of it may be ordered for by an annotation on this Ingress.
+    refused: Option<Box<Finding>>,
     /// Where the host's decision stands in the list.
     decision: usize,
     domain: Option<&'a DomainFacts>,
@@ -69,10 +73,12 @@ pub fn decide<'a, K: Knowledge>(
     let present = Present::on(ingress, |entry| {
         knowledge.domain(&ingress.metadata.namespace, entry.host).is_some_and(|domain| domain.vouches_for(entry, now))
     });
+    let user_tls = UserTls::of(ingress, &present, profile == Profile::RainbondV5);
+    let user_issuer = user_issuer(ingress, |key| present.record.annotations.contains_key(key));
     let subject = Subject {
-        user_tls: UserTls::of(ingress, &present, profile == Profile::RainbondV5),
-        user_issuer: user_issuer(ingress, |key| present.record.annotations.contains_key(key)),
-        annotations_full: ingress.metadata.annotations.as_ref().is_some_and(|a| a.octets > ANNOTATIONS_ROOM),
+        surroundings: Surroundings::of(ingress, &present, &user_tls, &user_issuer, profile),
+        user_tls,
+        user_issuer,
         several_hosts: distinct_hosts(ingress).nth(1).is_some(),
         scope,
         profile,
@@ -149,7 +155,7 @@ struct Subject<'a, K> {
     present: Present,
     user_tls: UserTls<'a>,
     user_issuer: UserIssuer,
-    annotations_full: bool,
+    surroundings: Surroundings<'a>,
     several_hosts: bool,
     now: Timestamp,
 }
@@ -170,9 +176,12 @@ impl<'a, K: Knowledge> Subject<'a, K> {
             hosts.push(skip(Cow::Borrowed(""), Reason::NoHost));
         }
         self.settle_issuers(&mut hosts, &mut wanted);
+        self.settle_sizes(&mut hosts, &mut wanted);
         let removed = self.removed(&hosts);
         hosts.extend(removed);
-        let patch = inject::patch(ingress, &self.present, inject::belongs(self, &wanted));
+        let mut belongs = inject::belongs(self, &wanted);
+        belongs.leave_room(ingress, &self.present);
+        let patch = inject::patch(ingress, &self.present, belongs);
         let lead = wanted.iter().any(|want| want.orders.is_some());
         Decision { profile: self.profile, lead, hosts, patch }
     }
@@ -217,8 +226,8 @@ impl<'a, K: Knowledge> Subject<'a, K> {
                 (HostDecision { host, action, why }, None)
             }
             Standing::Held(why) => (HostDecision { host, action: Action::Hold, why }, None),
-            Standing::In { why, issuer, bound, keep_only } => {
-                let want = self.wanted(written, host.clone(), domain, issuer, bound);
+            Standing::In { why, order, bound, keep_only } => {
+                let want = self.wanted(written, host.clone(), domain, order, bound);
                 let decision = HostDecision { host, action: Action::Inject, why };
                 (decision, Some(Wanted { keep_only, decision: index, ..want }))
             }
@@ -228,7 +237,7 @@ impl<'a, K: Knowledge> Subject<'a, K> {
     /// Where a host stands: eligible, flagged, allowed.
     fn standing(&self, written: &'a str, host: &str, domain: Option<&'a DomainFacts>) -> Standing<'a> {
         if self.user_tls.covers(host) {
-            return Standing::out(Reason::UserTls);
+            return Standing::Out(self.user_tls_of(written, host, domain));
         }
         if self.profile == Profile::RainbondV5 && self.several_hosts {
             return Standing::out(Reason::OneHostPerIngress);
@@ -245,8 +254,8 @@ impl<'a, K: Knowledge> Subject<'a, K> {
             }
             Flag::Off(reason) => return Standing::out(reason),
         }
-        if self.user_issuer == UserIssuer::Conflict {
-            return Standing::out(Reason::UserIssuerConflict);
+        if let UserIssuer::Refused { reason, annotation } = self.user_issuer {
+            return Standing::Out(Why::Noted(reason, annotation.to_owned()));
         }
         if self.scope.policy.is_platform_domain(host) {
             return Standing::out(Reason::PlatformDomain);
@@ -256,7 +265,7 @@ impl<'a, K: Knowledge> Subject<'a, K> {
             && !self.user_tls.names_secret(&bind.secret_name)
         {
             let why = Why::Noted(Reason::BoundExisting, bind.secret_name.clone());
-            return Standing::In { why, issuer: None, bound: true, keep_only: false };
+            return Standing::In { why, order: None, bound: true, keep_only: false };
         }
         let verdict = domain.and_then(|domain| domain.verdict.as_ref());
         // An issuer that needs no public name says so by a good verdict.
@@ -272,18 +281,39 @@ impl<'a, K: Knowledge> Subject<'a, K> {
                 None => return self.held_or_kept(host, domain, None, Why::Plain(Reason::IssuerUnset)),
             },
         };
-        if self.annotations_full && !self.present.serves(host) {
-            return Standing::Held(Why::Plain(Reason::AnnotationsFull));
+        let way = self.way(written, host, domain, &issuer);
+        // Where another Ingress orders, what this one says does not matter, unless its user has it order too.
+        let told = match &way {
+            Way::Refused(finding) if self.leads(domain) || self.surroundings.acted_on() => Some(finding.clone()),
+            _ => None,
+        };
+        match (told, self.gate(host, domain, Order { issuer, way })) {
+            (Some(finding), Standing::In { order, .. }) => self.held_or_kept(host, domain, order, Why::Told(finding)),
+            (Some(finding), Standing::Held(_)) => Standing::Held(Why::Told(finding)),
+            (_, standing) => standing,
         }
-        self.gate(host, domain, issuer)
+    }
+
+    /// By which way a host is ordered.
+    fn way(&self, written: &'a str, host: &str, domain: Option<&DomainFacts>, issuer: &IssuerRef) -> Way {
+        let natural = self.scope.issuance(written, domain, self.profile);
+        let verdict = domain.and_then(|domain| domain.verdict.as_ref());
+        let validates = verdict.is_none_or(|verdict| verdict.finding.reason != Reason::NoValidationNeeded);
+        self.surroundings.way(&self.present, host, natural, issuer, validates)
+    }
+
+    /// Whether this Ingress orders for the host.
+    fn leads(&self, domain: Option<&DomainFacts>) -> bool {
+        let name = self.scope.ingress.metadata.name.as_ref();
+        domain.and_then(|domain| domain.lead.as_deref()).is_none_or(|lead| lead == name)
     }
 
     /// Whether the verdict lets the host through.
-    fn gate(&self, host: &str, domain: Option<&'a DomainFacts>, issuer: Cow<'a, IssuerRef>) -> Standing<'a> {
+    fn gate(&self, host: &str, domain: Option<&'a DomainFacts>, order: Order<'a>) -> Standing<'a> {
         let Some(domain) = domain else {
-            return self.held_or_kept(host, None, Some(issuer), Why::Plain(Reason::Pending));
+            return self.held_or_kept(host, None, Some(order), Why::Plain(Reason::Pending));
         };
-        match domain.gate(Some(&issuer), self.now) {
+        match domain.gate(Some(&order.issuer), self.now) {
             Gate::Open(verdict) => {
                 let why = match verdict {
                     _ if domain.issued => Why::Plain(Reason::Issued),
@@ -291,15 +321,15 @@ impl<'a, K: Knowledge> Subject<'a, K> {
                     Some(verdict) => Why::Found(&verdict.finding),
                     None => Why::Plain(Reason::Issuing),
                 };
-                Standing::In { why, issuer: Some(issuer), bound: false, keep_only: false }
+                Standing::In { why, order: Some(order), bound: false, keep_only: false }
             }
             // Another Ingress serves the host with the user's own certificate: both would be one too many.
-            Gate::Closed(verdict) if verdict.finding.reason == Reason::UserTls => {
+            Gate::Closed(verdict) if verdict.finding.reason.is_user_tls() => {
                 Standing::Out(Why::Found(&verdict.finding))
             }
-            Gate::Closed(verdict) => self.held_or_kept(host, Some(domain), Some(issuer), Why::Found(&verdict.finding)),
-            Gate::Stale(_) => self.held_or_kept(host, Some(domain), Some(issuer), Why::Plain(Reason::VerdictStale)),
-            Gate::Unknown => self.held_or_kept(host, Some(domain), Some(issuer), Why::Plain(Reason::Pending)),
+            Gate::Closed(verdict) => self.held_or_kept(host, Some(domain), Some(order), Why::Found(&verdict.finding)),
+            Gate::Stale(_) => self.held_or_kept(host, Some(domain), Some(order), Why::Plain(Reason::VerdictStale)),
+            Gate::Unknown => self.held_or_kept(host, Some(domain), Some(order), Why::Plain(Reason::Pending)),
         }
     }
 
@@ -309,20 +339,29 @@ impl<'a, K: Knowledge> Subject<'a, K> {
         &self,
         host: &str,
         domain: Option<&'a DomainFacts>,
-        issuer: Option<Cow<'a, IssuerRef>>,
+        order: Option<Order<'a>>,
         why: Why<'a>,
     ) -> Standing<'a> {
         if self.present.serves(host) {
-            let reason = match domain {
-                Some(domain) if domain.issued => Reason::RenewalAtRisk,
-                _ => Reason::Issuing,
+            let issued = domain.is_some_and(|domain| domain.issued);
+            let why = match why {
+                // Its Certificate goes on as it is.
+                Why::Told(_) if issued => Why::Plain(Reason::Issued),
+                Why::Told(_) => why,
+                _ if issued => Why::Plain(Reason::RenewalAtRisk),
+                _ => Why::Plain(Reason::Issuing),
             };
             // What stands was let through for one issuer, and no other comes in its place.
-            let issuer = match domain {
-                Some(domain) if domain.released => domain.released_issuer.as_ref().map(Cow::Borrowed).or(issuer),
-                _ => None,
+            let released = domain.filter(|domain| domain.released).map(|domain| domain.released_issuer.as_ref());
+            let order = match (released, order) {
+                (Some(Some(issuer)), order) => {
+                    let way = order.map_or(Way::Inline, |order| order.way);
+                    Some(Order { issuer: Cow::Borrowed(issuer), way })
+                }
+                (Some(None), order) => order,
+                (None, _) => None,
             };
-            return Standing::In { why: Why::Plain(reason), issuer, bound: false, keep_only: true };
+            return Standing::In { why, order, bound: false, keep_only: true };
         }
         match why {
             Why::Found(finding) if finding.reason.action() == Action::Skip => Standing::Out(why),
@@ -336,16 +375,20 @@ impl<'a, K: Knowledge> Subject<'a, K> {
         written: &'a str,
         host: Cow<'a, str>,
         domain: Option<&'a DomainFacts>,
-        issuer: Option<Cow<'a, IssuerRef>>,
+        order: Option<Order<'a>>,
         bound: bool,
     ) -> Wanted<'a> {
         let secret = match domain.and_then(|domain| domain.bind.as_ref()) {
             Some(bind) if bound => bind.secret_name.clone(),
             _ => Host::parse(&host).map(|host| host.secret_name()).unwrap_or_default(),
         };
-        let inline = self.scope.issuance(written, self.profile) == Issuance::Inline;
-        let name = self.scope.ingress.metadata.name.as_ref();
-        let leads = domain.and_then(|domain| domain.lead.as_deref()).is_none_or(|lead| lead == name);
+        let (issuer, companion, refused) = match order {
+            None => (None, false, None),
+            Some(Order { issuer, way: Way::Inline }) => (Some(issuer), false, None),
+            Some(Order { way: Way::Companion, .. }) => (None, true, None),
+            Some(Order { way: Way::Refused(finding), .. }) => (None, false, Some(finding)),
+        };
+        let leads = self.leads(domain);
         // From the lead alone: redirects of one path from two Ingresses make nginx refuse the
         // gateway's configuration, for all namespaces (Rainbond 5.17.3 `ListVirtualService`).
         let redirect =
@@ -353,79 +396,14 @@ impl<'a, K: Knowledge> Subject<'a, K> {
         Wanted {
             host,
             secret,
-            orders: issuer.filter(|_| inline && leads && !bound),
+            orders: issuer.filter(|_| leads),
             keep_only: false,
             redirect,
-            companion: !inline && !bound,
+            companion,
+            refused,
             decision: 0,
             domain,
         }
-    }
-
-    /// The rules that hold between the hosts of one Ingress: one issuer, no
-    /// Secret twice, TLS entries for a foreign certificate only where ingress-shim leaves them alone,
-    /// companion-issued ones only once their Secret is there.
-    fn settle_issuers(&self, hosts: &mut [HostDecision<'a>], wanted: &mut Vec<Wanted<'a>>) {
-        let chosen: Option<Cow<'a, IssuerRef>> = match &self.user_issuer {
-            UserIssuer::One(issuer) => Some(Cow::Owned(issuer.clone())),
-            _ => self.recorded_issuer(wanted).or_else(|| wanted.iter().find_map(|want| want.orders.clone())),
-        };
-        wanted.retain(|want| {
-            let domain = want.domain;
-            let bound = domain.is_some_and(|d| d.bind.as_ref().is_some_and(|bind| bind.secret_name == want.secret));
-            let other_issuer = want.orders.is_some() && want.orders.as_deref() != chosen.as_deref();
-            let twin_certificate = bound
-                && chosen.is_some()
-                && domain.is_some_and(|d| d.bind.as_ref().is_some_and(|bind| bind.certificate != bind.secret_name));
-            let trouble = if self.user_tls.names_secret(&want.secret) {
-                Some(Why::Noted(Reason::SecretNameTaken, want.secret.clone()))
-            } else if other_issuer || twin_certificate {
-                Some(Why::Plain(Reason::IssuerConflict))
-            } else if want.companion && !domain.is_some_and(|d| d.issued) && !self.present.serves(&want.host) {
-                Some(Why::Plain(Reason::AwaitingCertificate))
-            } else {
-                None
-            };
-            if let Some(why) = trouble {
-                if let Some(decision) = hosts.get_mut(want.decision) {
-                    decision.action = Action::Hold;
-                    decision.why = why;
-                }
-                return false;
-            }
-            true
-        });
-        self.keep_from_ordering(hosts, wanted);
-    }
-
-    /// ingress-shim orders for every TLS entry of an Ingress that names an issuer. So one with an entry that nothing
-    /// vouches for names none by our doing.
-    fn keep_from_ordering(&self, hosts: &mut [HostDecision<'a>], wanted: &mut Vec<Wanted<'a>>) {
-        if self.present.unproven.is_empty() || matches!(self.user_issuer, UserIssuer::One(_)) {
-            return;
-        }
-        wanted.retain_mut(|want| {
-            if want.orders.take().is_none() || self.present.serves(&want.host) {
-                return true;
-            }
-            if let Some(decision) = hosts.get_mut(want.decision) {
-                decision.action = Action::Hold;
-                decision.why = Why::Plain(Reason::IssuerConflict);
-            }
-            false
-        });
-    }
-
-    /// The issuer that our own annotation already names, if a host still wants it.
-    fn recorded_issuer(&self, wanted: &[Wanted<'a>]) -> Option<Cow<'a, IssuerRef>> {
-        let recorded = &self.present.record.annotations;
-        let is_recorded = |issuer: &IssuerRef| {
-            issuer_annotations(issuer).iter().all(|(key, value)| recorded.get(*key).is_some_and(|have| have == value))
-        };
-        if recorded.is_empty() {
-            return None;
-        }
-        wanted.iter().filter_map(|want| want.orders.as_ref()).find(|issuer| is_recorded(issuer)).cloned()
     }
 }
 
@@ -436,7 +414,13 @@ enum Standing<'a> {
     /// Wanted, but not yet.
     Held(Why<'a>),
     /// Let through.
-    In { why: Why<'a>, issuer: Option<Cow<'a, IssuerRef>>, bound: bool, keep_only: bool },
+    In { why: Why<'a>, order: Option<Order<'a>>, bound: bool, keep_only: bool },
+}
+
+/// Who is to certify a host, and by which way it is asked.
+struct Order<'a> {
+    issuer: Cow<'a, IssuerRef>,
+    way: Way,
 }
 
 impl Standing<'_> {

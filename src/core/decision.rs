@@ -47,6 +47,8 @@ pub enum Why<'a> {
     Found(&'a Finding),
     /// With one more particular.
     Noted(Reason, String),
+    /// With all its particulars.
+    Told(Box<Finding>),
 }
 
 // === impl HostDecision ===
@@ -57,6 +59,7 @@ impl HostDecision<'_> {
         match &self.why {
             Why::Plain(reason) | Why::Noted(reason, _) => *reason,
             Why::Found(finding) => finding.reason,
+            Why::Told(finding) => finding.reason,
         }
     }
 
@@ -66,6 +69,7 @@ impl HostDecision<'_> {
             Why::Plain(reason) => Finding::new(*reason, &self.host),
             Why::Noted(reason, note) => Finding::new(*reason, &self.host).note(note),
             Why::Found(finding) => (*finding).clone(),
+            Why::Told(finding) => (**finding).clone(),
         }
     }
 }

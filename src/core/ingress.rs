@@ -21,6 +21,9 @@ const READ_ANNOTATIONS: &[&str] = &[
     "nginx.ingress.kubernetes.io/force-ssl-redirect",
 ];
 
+/// From how many octets on a value is counted octet by octet.
+const LONG: usize = 4 * 1024;
+
 /// The parts of a `networking.k8s.io/v1` Ingress that decisions depend on.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct Ingress<'a> {
@@ -30,6 +33,9 @@ pub struct Ingress<'a> {
     /// `spec`.
     #[serde(borrow, default, deserialize_with = "null_as_default")]
     pub spec: Spec<'a>,
+    /// Its size in JSON, in octets, or more; 0: not known, as where it is small enough not to matter.
+    #[serde(skip)]
+    pub octets: usize,
 }
 
 /// The parts of `metadata`.
@@ -109,7 +115,7 @@ pub struct Annotations<'a> {
     pub read: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     /// The number of all.
     pub total: usize,
-    /// The size of all keys and values in octets, or a little more.
+    /// The size of all keys and values in octets, or a little more where values are many and short.
     pub octets: usize,
 }
 
@@ -273,8 +279,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
                         annotations.octets += value.len();
                         annotations.read.push((key.0, value.0));
                     } else {
-                        // Skipped, not unescaped: the raw length is an upper bound that costs nothing.
-                        annotations.octets += map.next_value::<&'de RawValue>()?.get().len();
+                        let raw = map.next_value::<&'de RawValue>()?.get();
+                        // Skipped, not unescaped: the raw length is an upper bound that costs nothing. What is long
+                        // is counted, as just that may be near Kubernetes' bound.
+                        annotations.octets += if raw.len() > LONG { unescaped(raw) } else { raw.len() };
                     }
                 }
                 annotations.read = in_order(annotations.read);
@@ -282,6 +290,35 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
             }
         }
         deserializer.deserialize_map(AnnotationsVisitor)
+    }
+}
+
+/// The length in octets of the text that a JSON string stands for.
+fn unescaped(raw: &str) -> usize {
+    let text = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).unwrap_or(raw);
+    let mut rest = text.as_bytes();
+    let mut length = 0;
+    while let Some(at) = rest.iter().position(|octet| *octet == b'\\') {
+        length += at;
+        let Some(escape) = rest.get(at + 1..) else { break };
+        // Of a pair of surrogates each half counts for two octets; the whole character has four.
+        let (taken, octets) = match escape.first() {
+            Some(b'u') => (5, hex(escape.get(1..5).unwrap_or_default())),
+            _ => (1, 1),
+        };
+        length += octets;
+        rest = escape.get(taken..).unwrap_or_default();
+    }
+    length + rest.len()
+}
+
+/// How many octets a character of that number takes in UTF-8.
+fn hex(digits: &[u8]) -> usize {
+    let number = std::str::from_utf8(digits).ok().and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    match number.unwrap_or(0xffff) {
+        0..0x80 => 1,
+        0x80..0x800 | 0xd800..0xe000 => 2,
+        _ => 3,
     }
 }
 
@@ -328,6 +365,20 @@ mod tests {
                 assert_eq!(ingress.label(&key), Some(value.as_str()));
             }
             assert_eq!((ingress.annotation("certgate.dev/"), ingress.label("z")), (None, None));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn long_values_are_counted_as_they_are() -> Result<(), serde_json::Error> {
+        for character in ["a", "\"", "\\", "\n", "é", "例", "😀", "\u{1}"] {
+            let value = character.repeat(LONG);
+            let json = serde_json::json!({"metadata": {"annotations": {"k": value}}}).to_string();
+            let escaped: String = value.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+            for json in [json, format!(r#"{{"metadata":{{"annotations":{{"k":"{escaped}"}}}}}}"#)] {
+                let ingress: Ingress<'_> = serde_json::from_str(&json)?;
+                assert_eq!(ingress.metadata.annotations.map(|all| all.octets), Some(1 + value.len()), "{character:?}");
+            }
         }
         Ok(())
     }

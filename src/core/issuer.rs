@@ -75,6 +75,15 @@ pub enum Validation {
     },
 }
 
+/// Why an issuer cannot validate a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsolved {
+    /// The reason.
+    pub reason: Reason,
+    /// Labels as `key=value`, with which the Certificate would have a solver.
+    pub labels: Vec<String>,
+}
+
 impl IssuerFacts {
     /// Why the CA refused its account for its limits; `None`: it is Ready, or not for that.
     pub fn account_refusal(&self) -> Option<Refused<'_>> {
@@ -90,9 +99,9 @@ impl IssuerFacts {
         host: &Host,
         label: impl Fn(&str) -> Option<&'a str>,
         identities: &BTreeMap<String, Vec<String>>,
-    ) -> Result<Validation, Reason> {
+    ) -> Result<Validation, Unsolved> {
         let Some(acme) = &self.acme else { return Ok(Validation::NotNeeded) };
-        match acme.method(host, label) {
+        match acme.method(host, &label) {
             Some(method) => Ok(Validation::Acme {
                 method,
                 ca: CaIdentity {
@@ -100,8 +109,7 @@ impl IssuerFacts {
                     account_uri: acme.account_uri.clone(),
                 },
             }),
-            None if host.is_wildcard() => Err(Reason::WildcardNeedsDns01),
-            None => Err(Reason::NoSolver),
+            None => Err(acme.unsolved(host, label)),
         }
     }
 }
@@ -121,6 +129,30 @@ impl Acme {
             }
         }
         best.map(|(_, method)| method)
+    }
+}
+
+impl Acme {
+    /// The keys of the labels that solvers are chosen by.
+    pub fn label_keys(&self) -> impl Iterator<Item = &str> {
+        let selectors = self.solvers.iter().filter_map(|solver| solver.selector.as_ref());
+        selectors.flat_map(|selector| selector.match_labels.keys().map(String::as_str))
+    }
+
+    /// Why no solver fits the host: there is none, or those that there are ask for labels.
+    fn unsolved<'a>(&self, host: &Host, label: impl Fn(&str) -> Option<&'a str>) -> Unsolved {
+        let wanted = self.solvers.iter().filter(|solver| solver.method(host).is_some()).find_map(|solver| {
+            let labels = &solver.selector.as_ref()?.match_labels;
+            // Whatever it asks for, it has.
+            solver.rank(host, &|key: &str| labels.get(key).map(String::as_str))?;
+            let missing = labels.iter().filter(|(key, value)| label(key) != Some(value.as_str()));
+            Some(missing.map(|(key, value)| format!("{key}={value}")).collect())
+        });
+        let reason = if host.is_wildcard() { Reason::WildcardNeedsDns01 } else { Reason::NoSolver };
+        match wanted {
+            Some(labels) => Unsolved { reason: Reason::SolverNeedsLabel, labels },
+            None => Unsolved { reason, labels: Vec::new() },
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     certified::Certified,
     finding::Finding,
     host::Host,
-    policy::{IssuerRef, Profile},
+    policy::{CertificateSettings, IssuerRef, Profile},
     record::{Entry, is_reserved_name},
 };
 
@@ -31,6 +31,23 @@ pub trait Knowledge {
     }
     /// Whether any host of the namespace is served by a gateway of that kind.
     fn has_profile(&self, namespace: &str, profile: Profile) -> bool;
+    /// Whether a Secret can serve a host.
+    fn secret(&self, _namespace: &str, _name: &str, _host: &str) -> SecretFacts {
+        SecretFacts::Unknown
+    }
+}
+
+/// What is known of a Secret with respect to a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretFacts {
+    /// Nothing.
+    Unknown,
+    /// It does not exist.
+    Missing,
+    /// It exists, and nothing says that it is for others.
+    Fits,
+    /// It is kept by a Certificate for other hosts.
+    OfOtherHosts,
 }
 
 /// What is known of one host in one namespace: the Domain object, reduced.
@@ -40,6 +57,8 @@ pub struct DomainFacts {
     pub auto_issue: Option<bool>,
     /// `spec.issuerRef`.
     pub issuer: Option<IssuerRef>,
+    /// `spec.certificate`.
+    pub settings: Option<Box<CertificateSettings>>,
     /// What the last check concluded; `None` before the first.
     pub verdict: Option<VerdictFacts>,
     /// What the last checks for other issuers concluded.

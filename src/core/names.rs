@@ -35,6 +35,40 @@ pub const ISSUER: &str = "cert-manager.io/issuer";
 pub const ISSUER_KIND: &str = "cert-manager.io/issuer-kind";
 /// cert-manager: the group of an external issuer.
 pub const ISSUER_GROUP: &str = "cert-manager.io/issuer-group";
+/// Asks ingress-shim for a Certificate of the issuer that it was started with.
+pub const TLS_ACME: &str = "kubernetes.io/tls-acme";
+/// cert-manager: the common name of each Certificate of the Ingress.
+pub const COMMON_NAME: &str = "cert-manager.io/common-name";
+/// cert-manager (1.21): names beside the hosts, in each Certificate of the Ingress.
+pub const ALT_NAMES: &str = "cert-manager.io/alt-names";
+/// cert-manager (1.21): addresses, in each Certificate of the Ingress.
+pub const IP_SANS: &str = "cert-manager.io/ip-sans";
+/// cert-manager: mail addresses, in each Certificate of the Ingress.
+pub const EMAIL_SANS: &str = "cert-manager.io/email-sans";
+/// cert-manager: how long a Certificate is valid.
+pub const DURATION: &str = "cert-manager.io/duration";
+/// cert-manager: how long before its end it is renewed.
+pub const RENEW_BEFORE: &str = "cert-manager.io/renew-before";
+/// cert-manager (1.16): the same in hundredths of its duration.
+pub const RENEW_BEFORE_PERCENTAGE: &str = "cert-manager.io/renew-before-percentage";
+/// cert-manager: what the key may be used for.
+pub const USAGES: &str = "cert-manager.io/usages";
+/// cert-manager: how many CertificateRequests are kept.
+pub const REVISION_HISTORY_LIMIT: &str = "cert-manager.io/revision-history-limit";
+/// cert-manager: the key's algorithm.
+pub const PRIVATE_KEY_ALGORITHM: &str = "cert-manager.io/private-key-algorithm";
+/// cert-manager: the key's encoding.
+pub const PRIVATE_KEY_ENCODING: &str = "cert-manager.io/private-key-encoding";
+/// cert-manager: the key's size in bits.
+pub const PRIVATE_KEY_SIZE: &str = "cert-manager.io/private-key-size";
+/// cert-manager: whether a renewal makes a new key.
+pub const PRIVATE_KEY_ROTATION_POLICY: &str = "cert-manager.io/private-key-rotation-policy";
+/// cert-manager: challenges are answered by a path on the Ingress itself.
+pub const HTTP01_EDIT_IN_PLACE: &str = "acme.cert-manager.io/http01-edit-in-place";
+/// cert-manager: the class, by annotation, of the Ingress that answers challenges.
+pub const HTTP01_INGRESS_CLASS: &str = "acme.cert-manager.io/http01-ingress-class";
+/// cert-manager (1.20): the same, by field.
+pub const HTTP01_INGRESS_CLASS_NAME: &str = "acme.cert-manager.io/http01-ingress-ingressclassname";
 /// cert-manager: labels and annotations for the Secret.
 pub const SECRET_TEMPLATE: &str = "cert-manager.io/secret-template";
 /// cert-manager: label on the Pods, Services and Ingresses that answer HTTP-01 challenges.

@@ -1,13 +1,17 @@
 //! [`Policy`]: what the cluster's administrator wants. Plain data with serde
 //! and JSON-schema; reading files and reporting their faults is [`crate::config`]'s job.
 
+pub mod certificate;
 mod claims;
 mod console;
+mod dns;
 
 use std::collections::BTreeMap;
 
+pub use certificate::{CertificateSettings, KeyAlgorithm, KeyEncoding, PrivateKey, RotationPolicy};
 pub use claims::Claims;
 pub use console::Console;
+pub use dns::Dns;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -24,6 +28,8 @@ pub struct Policy {
     pub issuer: Option<IssuerRef>,
     /// Which hosts are flagged where no annotation, Domain, label or rule speaks.
     pub auto_issue: AutoIssue,
+    /// What certificates are like where neither the Ingress nor a Domain says so.
+    pub certificate: CertificateSettings,
     /// Namespaces that certgate leaves alone, beside kube-system and its own.
     pub exclude_namespaces: Vec<String>,
     /// Suffixes of the platform's own default domains; hosts beneath get no certificate of their own.
@@ -153,38 +159,6 @@ pub struct ServiceRef {
     pub namespace: String,
     /// Its name.
     pub name: String,
-}
-
-/// How DNS is asked.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
-pub struct Dns {
-    /// Validating recursive resolvers, `address` or `address:port`. None: those of `/etc/resolv.conf`.
-    pub servers: Vec<String>,
-    /// Seconds to wait for one answer.
-    pub timeout_seconds: f64,
-    /// Seconds that all questions about one host may take together.
-    pub deadline_seconds: f64,
-    /// Whether a zone's own servers are asked too: before "not there" is believed, to tell why a resolver fails, and
-    /// whether they agree before a host is called verified.
-    pub authoritative: bool,
-    /// A name whose DNSSEC signatures are wrong. A resolver that answers for it does not validate, and signed domains
-    /// are held while it is asked, because the CA refuses what does not validate. One that denies it, as where there is
-    /// no way out, is not judged. Empty: not asked.
-    pub bogus_name: String,
-    /// The port of authoritative servers; other than 53 only in labs.
-    pub authoritative_port: u16,
-    /// Whether authoritative servers with private addresses are asked. For labs and
-    /// private zones only: whoever owns a domain chooses the addresses of its servers.
-    pub allow_private_authoritative: bool,
-    /// The shortest wait before a host is looked at again, in seconds.
-    pub min_recheck_seconds: u64,
-    /// The longest wait on the first day, in seconds.
-    pub max_recheck_seconds: u64,
-    /// Questions a second to one server.
-    pub queries_per_second: u32,
-    /// Questions under way to one server.
-    pub concurrency: u32,
 }
 
 /// The gate on CertificateRequests.
@@ -329,26 +303,6 @@ impl Policy {
 impl Default for ApprovalGate {
     fn default() -> Self {
         Self { mode: GateMode::Off, let_through_days: 7, approve: true }
-    }
-}
-
-// === impl Dns ===
-
-impl Default for Dns {
-    fn default() -> Self {
-        Self {
-            servers: Vec::new(),
-            timeout_seconds: 2.5,
-            deadline_seconds: 15.0,
-            authoritative: true,
-            bogus_name: "dnssec-failed.org".to_owned(),
-            authoritative_port: 53,
-            allow_private_authoritative: false,
-            min_recheck_seconds: 15,
-            max_recheck_seconds: 900,
-            queries_per_second: 200,
-            concurrency: 32,
-        }
     }
 }
 

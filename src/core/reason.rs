@@ -127,8 +127,16 @@ reasons! {
     PlatformDomain: Nobody, Skip;
     /// The host has a TLS entry of the user's.
     UserTls: Nobody, Skip;
+    /// The host's TLS entry is the user's and names no Secret, so that the gateway serves its default certificate.
+    TlsWithoutSecret: AppDeveloper, Skip;
+    /// The host's TLS entry is the user's, and the Secret that it names does not exist.
+    TlsSecretMissing: AppDeveloper, Skip;
+    /// The host's TLS entry is the user's, and the Secret that it names holds a certificate for other hosts.
+    TlsSecretOfOtherHost: AppDeveloper, Skip;
     /// The user's issuer annotations contradict each other.
     UserIssuerConflict: AppDeveloper, Skip;
+    /// The user's issuer annotation is empty, which cert-manager refuses.
+    IssuerAnnotationEmpty: AppDeveloper, Skip;
     /// A TCP (layer 4) rule of Rainbond 5.
     TcpIngress: Nobody, Skip;
     /// An Ingress of the platform's own operator.
@@ -177,6 +185,18 @@ reasons! {
     AnnotationsFull: AppDeveloper, Hold;
     /// An object that the host hangs on is there and cannot be read: by another version's hand, or broken.
     ObjectUnreadable: ClusterAdmin, Hold;
+    /// The Ingress is so large that with one more TLS entry it could not be stored.
+    IngressFull: AppDeveloper, Hold;
+    /// cert-manager refuses an annotation of the user's that says how the certificate is to be.
+    AnnotationRefused: AppDeveloper, Hold;
+    /// The user's `cert-manager.io/common-name` is not the host, and an ACME CA refuses such an order.
+    CommonNameConflict: AppDeveloper, Hold;
+    /// An annotation beside the user's issuer would put names into the certificate that nobody checked.
+    ExtraNames: AppDeveloper, Hold;
+    /// cert-manager refuses the TLS entries of the Ingress, on which the user has named an issuer.
+    IngressRefused: AppDeveloper, Hold;
+    /// The issuer has a solver for the host, but only for Certificates with labels that this one lacks.
+    SolverNeedsLabel: AppDeveloper, Hold;
     /// It is not known where the gateway is reached from outside.
     NoGatewayAddress: ClusterAdmin, Hold;
     /// The certificate is being issued apart from the Ingress, and bound when it is there.
@@ -290,6 +310,11 @@ reasons! {
 }
 
 impl Reason {
+    /// Whether the host has a TLS entry of the user's, in whatever state.
+    pub const fn is_user_tls(self) -> bool {
+        matches!(self, Self::UserTls | Self::TlsWithoutSecret | Self::TlsSecretMissing | Self::TlsSecretOfOtherHost)
+    }
+
     /// Whether a host with this reason passes the gate for a first injection.
     pub const fn opens_gate(self) -> bool {
         matches!(self.action(), Action::Inject)

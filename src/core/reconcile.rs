@@ -3,6 +3,8 @@
 //! plan starts from the present state alone, so a lost event, a restart or a
 //! failed write costs time and nothing else.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -69,6 +71,8 @@ pub struct HostInput<'a> {
     pub contested: Option<&'a Finding>,
     /// The host's issuer, as the terms of its lead name it.
     pub issuer: IssuerView,
+    /// Labels of the lead that the issuer chooses its solvers by; a companion has them too.
+    pub labels: BTreeMap<String, String>,
     /// Where the host must lead.
     pub gateway: &'a GatewayTarget,
     /// The companion Ingress, where there is one.
@@ -136,7 +140,7 @@ pub enum Want {
     /// It does, on these terms.
     Yes(Terms),
     /// It does not, or cannot have one.
-    No(Reason),
+    No(Finding),
 }
 
 /// On which terms a certificate is wanted.
@@ -148,6 +152,10 @@ pub struct Terms {
     pub profile: Profile,
     /// How it is ordered and bound.
     pub issuance: Issuance,
+    /// What on the Ingress keeps the certificate from being ordered in either way.
+    pub refused: Option<Finding>,
+    /// cert-manager's annotations that a companion carries: what is asked of the certificate.
+    pub wishes: Arc<BTreeMap<String, String>>,
 }
 
 /// A Domain.
@@ -318,7 +326,7 @@ pub struct Notes {
     /// The times of looks since the last one that is written.
     pub unwritten: Option<check::Unwritten>,
     /// Which Ingresses (by uid) have been told which reason.
-    pub told: std::collections::BTreeMap<String, Reason>,
+    pub told: BTreeMap<String, Reason>,
 }
 
 /// What to do, in this order; if one fails the rest waits for the next plan.
@@ -412,6 +420,27 @@ impl HostPlan {
     }
 }
 
+// === impl Terms ===
+
+impl Terms {
+    /// Terms without particulars of the Ingress.
+    pub fn new(issuer: Option<IssuerRef>, profile: Profile, issuance: Issuance) -> Self {
+        Self { issuer, profile, issuance, refused: None, wishes: Arc::default() }
+    }
+}
+
+// === impl Want ===
+
+impl Want {
+    /// Why not; `None`: it does.
+    pub fn refusal(&self) -> Option<Reason> {
+        match self {
+            Self::Yes(_) => None,
+            Self::No(finding) => Some(finding.reason),
+        }
+    }
+}
+
 // === impl Claim ===
 
 impl Claim<'_> {
@@ -437,6 +466,7 @@ pub(crate) mod testing {
         with: impl FnOnce(HostInput<'_>) -> T,
     ) -> T {
         with(HostInput {
+            labels: BTreeMap::new(),
             host,
             now,
             claims,

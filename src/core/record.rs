@@ -5,25 +5,33 @@
 //! Whoever may write an Ingress may write the record too, and TLS entries that name our Secrets. So neither proves
 //! anything: an entry is ours only where what the controller alone writes says so.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::{
+    host::canonical,
     ingress::{Ingress, TlsEntry},
     names, patch,
 };
 
 /// What certgate added. Serialised, the value of [`names::INJECTED`].
+///
+/// It does not grow with the hosts: which TLS entries are ours follows from the names of their Secrets, and of those that
+/// share the Secret of an existing certificate a digest is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Record {
     /// Annotations: key → value as added.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-    /// TLS entries: host → Secret.
+    /// TLS entries: host → Secret. Written before there was `bound`, and still read.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tls: BTreeMap<String, String>,
+    /// TLS entries for existing certificates: Secret → [`digest`] of the hosts.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub bound: BTreeMap<String, String>,
     /// Parents that did not exist before.
     #[serde(skip_serializing_if = "Made::is_nothing")]
     pub made: Made,
@@ -44,8 +52,10 @@ pub struct Made {
 /// Our parts as they are on an Ingress now.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Present {
-    /// What the record says, reduced to what is really still there.
+    /// What the record says, reduced to what is really still there: `tls` holds every entry of ours.
     pub record: Record,
+    /// The record as read, where it is one of those that name every TLS entry.
+    pub long: Option<Box<Record>>,
     /// The record annotation as written, where there is one.
     pub written: Option<String>,
     /// Indices in `spec.tls` of the entries that are ours, ascending.
@@ -94,25 +104,26 @@ impl Record {
     }
 }
 
-/// The value of [`names::INJECTED`] for a [`Record`] of these parts, keys in order.
+/// The value of [`names::INJECTED`] for a [`Record`] of these parts, keys in order. `tls`: host and Secret of each entry.
 pub fn annotation<'a>(
     annotations: impl ExactSizeIterator<Item = (&'a str, &'a str)>,
-    tls: impl ExactSizeIterator<Item = (&'a str, &'a str)>,
+    tls: impl Iterator<Item = (&'a str, &'a str)>,
     made: Made,
 ) -> String {
-    let mut text = String::with_capacity(64 + 64 * (annotations.len() + tls.len()));
+    let bound = bound(tls);
+    let mut text = String::with_capacity(64 + 96 * annotations.len() + 64 * bound.len());
     let mut member = |key: &str, write: &mut dyn FnMut(&mut String)| {
         text.push(if text.is_empty() { '{' } else { ',' });
         patch::string(&mut text, key);
         text.push(':');
         write(&mut text);
     };
-    let (mut annotations, mut tls) = (annotations.peekable(), tls.peekable());
+    let mut annotations = annotations.peekable();
     if annotations.peek().is_some() {
         member("annotations", &mut |out| patch::map(out, annotations.by_ref()));
     }
-    if tls.peek().is_some() {
-        member("tls", &mut |out| patch::map(out, tls.by_ref()));
+    if !bound.is_empty() {
+        member("bound", &mut |out| patch::map(out, bound.iter().map(|(secret, digest)| (*secret, digest.as_str()))));
     }
     if !made.is_nothing() {
         member("made", &mut |out| {
@@ -125,6 +136,22 @@ pub fn annotation<'a>(
     }
     text.push_str(if text.is_empty() { "{}" } else { "}" });
     text
+}
+
+/// The digests of the entries whose Secrets do not tell that they are ours.
+fn bound<'a>(tls: impl Iterator<Item = (&'a str, &'a str)>) -> BTreeMap<&'a str, String> {
+    let mut hosts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (host, secret) in tls.filter(|(host, secret)| !is_reserved_name(secret, host)) {
+        hosts.entry(secret).or_default().push(host);
+    }
+    hosts.into_iter().map(|(secret, hosts)| (secret, digest(hosts))).collect()
+}
+
+/// Stands for the hosts of a TLS entry, in whatever order.
+pub fn digest(mut hosts: Vec<&str>) -> String {
+    hosts.sort_unstable();
+    let digest = Sha256::digest(hosts.join("\n").as_bytes());
+    digest.iter().take(8).map(|octet| format!("{octet:02x}")).collect()
 }
 
 // === impl Present ===
@@ -142,6 +169,7 @@ impl Present {
         let told: Option<Record> = written.and_then(|text| serde_json::from_str(text).ok());
         let lost = told.is_none();
         let told = told.unwrap_or_default();
+        let long = (!told.tls.is_empty()).then(|| Box::new(told.clone()));
 
         let mut record = Record { made: told.made, ..Record::default() };
         let (mut entries, mut unproven) = (Vec::new(), Vec::new());
@@ -167,12 +195,30 @@ impl Present {
             // With the record gone nothing tells whether the parents were ours; empty ones mean nothing to Kubernetes.
             record.made = Made { annotations: true, tls: true };
         }
-        Self { record, written: written.map(str::to_owned), entries, unproven }
+        Self { record, long, written: written.map(str::to_owned), entries, unproven }
     }
 
     /// The same with every entry that may be ours taken for ours: what an Ingress says of itself.
     pub fn claimed(ingress: &Ingress<'_>) -> Self {
         Self::on(ingress, |_| true)
+    }
+
+    /// Whether the record as written, which names every entry, says just this. It is then left as it is: a write for its
+    /// form alone is one too many.
+    pub fn is_told_at_length<'a>(
+        &self,
+        annotations: impl Iterator<Item = (&'a str, &'a str)>,
+        tls: impl Iterator<Item = (&'a str, &'a str)>,
+        made: Made,
+    ) -> bool {
+        fn same<'b>(told: &BTreeMap<String, String>, mut pairs: impl Iterator<Item = (&'b str, &'b str)>) -> bool {
+            // Both are in order of their keys, each once.
+            let all = told.iter().all(|(key, value)| pairs.next() == Some((key, value)));
+            all && pairs.next().is_none()
+        }
+        self.long.as_ref().is_some_and(|told| {
+            told.made == made && told.bound.is_empty() && same(&told.annotations, annotations) && same(&told.tls, tls)
+        })
     }
 
     /// Whether any part of ours is there, the record itself included.
@@ -194,7 +240,12 @@ impl Present {
 fn whose(entry: &TlsEntry<'_>, told: &Record, vouches: impl Fn(Entry<'_>) -> bool) -> Whose {
     let Some(secret) = entry.secret_name.as_deref().filter(|_| !entry.hosts.is_empty()) else { return Whose::Theirs };
     let recorded = entry.hosts.iter().all(|host| told.tls.get(host.0.as_ref()).is_some_and(|s| s == secret));
+    let bound = || {
+        let told = told.bound.get(secret);
+        told.is_some_and(|told| *told == digest(entry.hosts.iter().map(|host| &**host).collect()))
+    };
     let reserved = matches!(entry.hosts.as_slice(), [host] if is_reserved_name(secret, host));
+    let recorded = recorded || bound();
     if !recorded && !reserved {
         return Whose::Theirs;
     }
@@ -207,18 +258,26 @@ fn whose(entry: &TlsEntry<'_>, told: &Record, vouches: impl Fn(Entry<'_>) -> boo
 }
 
 /// Whether `secret` is the name that certgate itself chooses for `host`.
-pub(super) fn is_reserved_name(secret: &str, host: &str) -> bool {
-    secret.starts_with("certgate-")
-        && super::host::Host::parse(host).is_ok_and(|parsed| parsed.as_str() == host && parsed.secret_name() == secret)
+pub fn is_reserved_name(secret: &str, host: &str) -> bool {
+    let Some(rest) = secret.strip_prefix("certgate-") else { return false };
+    let set_apart = ["*.", "wildcard.", "literal."].iter().any(|prefix| host.starts_with(prefix));
+    (rest == host && !set_apart && canonical(host))
+        || super::host::Host::parse(host).is_ok_and(|parsed| parsed.as_str() == host && parsed.secret_name() == secret)
 }
 
 /// Which hosts have a TLS entry of the user's. Built once per Ingress, so that
 /// thousands of entries against thousands of rules stay linear.
 pub struct UserTls<'a> {
-    exact: HashSet<&'a str>,
-    wildcard_bases: HashSet<&'a str>,
+    /// Host as written, and the Secret of its entry; empty: none.
+    exact: HashMap<&'a str, &'a str>,
+    wildcard_bases: HashMap<&'a str, &'a str>,
     secrets: HashSet<&'a str>,
-    all: bool,
+    /// The Secret of an entry that is for all hosts; empty: none.
+    all: Option<&'a str>,
+    /// Whether there is any entry.
+    pub any: bool,
+    /// Whether ingress-shim makes a Certificate of one, given an issuer.
+    pub certified: bool,
 }
 
 // === impl UserTls ===
@@ -227,17 +286,28 @@ impl<'a> UserTls<'a> {
     /// Collects the entries that are neither ours nor look like it. `whole_ingress`: the gateway
     /// ignores `tls[].hosts`, so that any entry is for all hosts (Rainbond 5).
     pub fn of(ingress: &'a Ingress<'a>, present: &Present, whole_ingress: bool) -> Self {
-        let mut found =
-            Self { exact: HashSet::new(), wildcard_bases: HashSet::new(), secrets: HashSet::new(), all: false };
+        let mut found = Self {
+            exact: HashMap::new(),
+            wildcard_bases: HashMap::new(),
+            secrets: HashSet::new(),
+            all: None,
+            any: false,
+            certified: false,
+        };
         for (index, entry) in ingress.tls().iter().enumerate() {
             if present.entries.binary_search(&index).is_ok() || present.unproven.binary_search(&index).is_ok() {
                 continue;
             }
-            found.all |= whole_ingress || entry.hosts.is_empty();
+            found.any = true;
+            let secret = entry.secret_name.as_deref().unwrap_or_default();
+            if whole_ingress || entry.hosts.is_empty() {
+                found.all = Some(secret);
+            }
+            found.certified |= !secret.is_empty() && !entry.hosts.is_empty();
             found.secrets.extend(entry.secret_name.as_deref());
             for host in &entry.hosts {
-                found.exact.insert(host.0.as_ref());
-                found.wildcard_bases.extend(host.strip_prefix("*."));
+                found.exact.insert(host.0.as_ref(), secret);
+                found.wildcard_bases.extend(host.strip_prefix("*.").map(|base| (base, secret)));
             }
         }
         found
@@ -245,10 +315,19 @@ impl<'a> UserTls<'a> {
 
     /// Whether the user's TLS covers the host, exactly or by a wildcard.
     pub fn covers(&self, host: &str) -> bool {
-        self.all
-            || self.exact.contains(host)
-            || (!self.wildcard_bases.is_empty()
-                && host.split_once('.').is_some_and(|(first, rest)| first != "*" && self.wildcard_bases.contains(rest)))
+        self.secret_of(host).is_some()
+    }
+
+    /// The Secret of the entry that covers the host; empty: the entry names none.
+    pub fn secret_of(&self, host: &str) -> Option<&'a str> {
+        if let Some(secret) = self.exact.get(host) {
+            return Some(secret);
+        }
+        let by_wildcard = || {
+            let (first, rest) = host.split_once('.').filter(|_| !self.wildcard_bases.is_empty())?;
+            self.wildcard_bases.get(rest).copied().filter(|_| first != "*")
+        };
+        by_wildcard().or(self.all)
     }
 
     /// Whether the user's TLS names the Secret.
@@ -288,11 +367,40 @@ mod tests {
                 let made = Made { annotations: made.0, tls: made.1 };
                 let owned =
                     |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
-                let record = Record { annotations: owned(annotations), tls: owned(tls), made };
+                let bound = tls.iter().map(|(host, secret)| (secret.to_string(), digest(vec![host]))).collect();
+                let record = Record { annotations: owned(annotations), bound, made, ..Record::default() };
                 let text = annotation(annotations.iter().copied(), tls.iter().copied(), made);
                 assert_eq!(text, serde_json::to_string(&record).unwrap());
             }
         }
+    }
+
+    #[test]
+    fn the_record_does_not_grow_with_the_hosts() {
+        let made = Made { annotations: true, tls: true };
+        let size = |count: usize, secret: fn(&str) -> String| {
+            let hosts: Vec<String> = (0..count).map(|n| format!("h{n}.example.com")).collect();
+            let tls: Vec<(String, String)> = hosts.into_iter().map(|host| (host.clone(), secret(&host))).collect();
+            let pairs = tls.iter().map(|(host, secret)| (host.as_str(), secret.as_str()));
+            annotation([("cert-manager.io/cluster-issuer", "le")].into_iter(), pairs, made).len()
+        };
+        assert_eq!(size(2_200, |host| format!("certgate-{host}")), size(1, |host| format!("certgate-{host}")));
+        assert_eq!(size(2_200, |_| "wild".to_owned()), size(1, |_| "wild".to_owned()));
+    }
+
+    #[test]
+    fn a_bound_entry_is_ours_with_just_the_hosts_that_it_was_given() {
+        let on = |hosts: &str| {
+            let digest = digest(vec!["a.example.com", "b.example.com"]);
+            let json = format!(
+                r#"{{"metadata":{{"annotations":{{"certgate.dev/injected":"{{\"bound\":{{\"wild\":\"{digest}\"}}}}"}}}},
+                    "spec":{{"tls":[{{"hosts":{hosts},"secretName":"wild"}}]}}}}"#
+            );
+            Present::claimed(&ingress(&json)).entries
+        };
+        assert_eq!(on(r#"["b.example.com","a.example.com"]"#), [0]);
+        assert_eq!(on(r#"["a.example.com","b.example.com","c.example.com"]"#), [0; 0]);
+        assert_eq!(on(r#"["a.example.com"]"#), [0; 0]);
     }
 
     #[test]

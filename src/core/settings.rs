@@ -35,8 +35,13 @@ pub enum UserIssuer {
     None,
     /// They name one.
     One(IssuerRef),
-    /// They name two, which cert-manager refuses.
-    Conflict,
+    /// cert-manager refuses them.
+    Refused {
+        /// Why.
+        reason: Reason,
+        /// The annotation to change, where it is just one.
+        annotation: &'static str,
+    },
 }
 
 /// Reads a flag. People write "yes" and "on" too.
@@ -158,8 +163,12 @@ impl<'a, K: Knowledge> Scope<'a, K> {
             .or(self.policy.issuer.as_ref())
     }
 
-    /// How a host's certificate is ordered and bound.
-    pub fn issuance(&self, host: &'a str, profile: Profile) -> Issuance {
+    /// How a host's certificate is ordered and bound. What a Domain asks of its certificate cannot stand on an Ingress, as
+    /// it would go for the other hosts too.
+    pub fn issuance(&self, host: &'a str, domain: Option<&DomainFacts>, profile: Profile) -> Issuance {
+        if domain.is_some_and(|domain| domain.settings.is_some()) {
+            return Issuance::Companion;
+        }
         self.rules(Some(host)).find_map(|rule| rule.issuance).unwrap_or_else(|| profile.default_issuance())
     }
 
@@ -194,10 +203,14 @@ pub fn user_issuer(ingress: &Ingress<'_>, added: impl Fn(&str) -> bool) -> UserI
     };
     let kind = theirs(names::ISSUER_KIND);
     let group = theirs(names::ISSUER_GROUP);
+    let refused = |reason, annotation| UserIssuer::Refused { reason, annotation };
     match (theirs(names::CLUSTER_ISSUER), theirs(names::ISSUER)) {
         (None, None) => UserIssuer::None,
-        (Some(_), Some(_)) => UserIssuer::Conflict,
-        (Some(_), None) if kind.is_some() || group.is_some() => UserIssuer::Conflict,
+        (Some(_), Some(_)) => refused(Reason::UserIssuerConflict, ""),
+        (Some(_), None) if kind.is_some() => refused(Reason::UserIssuerConflict, names::ISSUER_KIND),
+        (Some(_), None) if group.is_some() => refused(Reason::UserIssuerConflict, names::ISSUER_GROUP),
+        (Some(""), None) => refused(Reason::IssuerAnnotationEmpty, names::CLUSTER_ISSUER),
+        (None, Some("")) => refused(Reason::IssuerAnnotationEmpty, names::ISSUER),
         (Some(name), None) => named(IssuerKind::ClusterIssuer, name, None),
         (None, Some(name)) => {
             let kind = match kind {

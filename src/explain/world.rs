@@ -52,6 +52,8 @@ pub fn world(
     see::<Domain>(&documents.domains, &mut world);
     see::<Certificate>(&documents.certificates, &mut world);
     see::<ApisixRoute>(&documents.routes, &mut world);
+    // Whoever gives no Secret does not mean that there is none.
+    Metadata::<v1::Secret>::listed(&mut world, !documents.secrets.is_empty());
     // A Certificate alone is not one that no route needs.
     ApisixRoute::listed(&mut world, !documents.routes.is_empty());
     for found in &documents.issuers {

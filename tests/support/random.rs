@@ -10,7 +10,7 @@ use certgate::core::{
     knowledge::{Bind, DomainFacts, Knowledge, PlaceFacts, VerdictFacts},
     names,
     patch::PatchOp,
-    policy::{AutoIssue, Issuance, IssuerRef, Match, PlainHttp, Policy, Profile, Rule},
+    policy::{AutoIssue, CertificateSettings, Issuance, IssuerRef, Match, PlainHttp, Policy, Profile, Rule},
     reason::{Action, Reason},
 };
 use jiff::Timestamp;
@@ -78,6 +78,31 @@ fn tls_entry() -> impl Strategy<Value = Value> {
     })
 }
 
+/// What people write of their certificates, well or not.
+const WISHES: &[(&str, &str)] = &[
+    (names::CLUSTER_ISSUER, ""),
+    (names::ISSUER_KIND, "ClusterIssuer"),
+    (names::ISSUER_KIND, "Custom"),
+    (names::ISSUER_GROUP, "example.com"),
+    (names::COMMON_NAME, "www.example.com"),
+    (names::COMMON_NAME, "api.example.com"),
+    (names::ALT_NAMES, "alt.example.com"),
+    (names::IP_SANS, "203.0.113.7"),
+    (names::EMAIL_SANS, "me@example.com"),
+    (names::DURATION, "2160h"),
+    (names::DURATION, "90d"),
+    (names::RENEW_BEFORE, "720h"),
+    (names::RENEW_BEFORE_PERCENTAGE, "33"),
+    (names::USAGES, "server auth"),
+    (names::USAGES, "nonsense"),
+    (names::PRIVATE_KEY_ALGORITHM, "ECDSA"),
+    (names::PRIVATE_KEY_SIZE, "384"),
+    (names::SECRET_TEMPLATE, "{\"labels\":{\"a\":\"b\"}}"),
+    (names::SECRET_TEMPLATE, "[]"),
+    (names::HTTP01_EDIT_IN_PLACE, "true"),
+    (names::HTTP01_INGRESS_CLASS, "nginx"),
+];
+
 fn annotations() -> impl Strategy<Value = Option<Value>> {
     let pairs: &'static [(&str, &str)] = &[
         (names::AUTO_ISSUE, "true"),
@@ -96,8 +121,13 @@ fn annotations() -> impl Strategy<Value = Option<Value>> {
         ),
         (names::INJECTED, "garbage"),
     ];
-    proptest::option::of(proptest::collection::vec(select(pairs), 0..5))
-        .prop_map(|pairs| pairs.map(|pairs| json!(pairs.into_iter().collect::<BTreeMap<_, _>>())))
+    let wishes = proptest::option::weighted(0.3, proptest::collection::vec(select(WISHES), 1..4));
+    (proptest::option::of(proptest::collection::vec(select(pairs), 0..5)), wishes).prop_map(|(pairs, wishes)| {
+        let all = |pairs: Vec<(&str, &str)>, wishes: Option<Vec<(&str, &str)>>| {
+            json!(pairs.into_iter().chain(wishes.into_iter().flatten()).collect::<BTreeMap<_, _>>())
+        };
+        pairs.map(|pairs| all(pairs, wishes))
+    })
 }
 
 fn labels() -> impl Strategy<Value = Option<Value>> {
@@ -183,6 +213,7 @@ pub fn facts() -> impl Strategy<Value = DomainFacts> {
             let issuer = issuer.map(IssuerRef::cluster);
             DomainFacts {
                 auto_issue,
+                settings: None,
                 place,
                 verdict: reason.map(|reason| VerdictFacts {
                     finding: Finding::new(reason, "host"),
@@ -233,14 +264,20 @@ pub fn policy() -> impl Strategy<Value = Policy> {
             issuance,
             http,
         });
-    (any::<bool>(), proptest::option::weighted(0.9, select(&["le"][..])), proptest::collection::vec(rule, 0..3))
-        .prop_map(|(all, issuer, rules)| Policy {
+    let issuer = proptest::option::weighted(0.9, select(&["le"][..]));
+    (any::<bool>(), issuer, proptest::collection::vec(rule, 0..3), proptest::bool::weighted(0.2)).prop_map(
+        |(all, issuer, rules, lasts)| Policy {
             issuer: issuer.map(IssuerRef::cluster),
             auto_issue: if all { AutoIssue::All } else { AutoIssue::Annotated },
             platform_domains: vec!["nip.io".into()],
+            certificate: CertificateSettings {
+                duration: lasts.then(|| "1000h".to_owned()),
+                ..CertificateSettings::default()
+            },
             rules,
             ..Policy::default()
-        })
+        },
+    )
 }
 
 /// An object, changed by a decision; the patch; what was decided for each host.

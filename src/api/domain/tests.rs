@@ -4,7 +4,9 @@ use super::*;
 
 fn read(status: Value) -> Result<Domain, serde_json::Error> {
     serde_json::from_value(json!({"metadata": {"name": "a.example.com", "namespace": "n"},
-        "spec": {"host": "a.example.com", "issuerRef": {"name": "le", "profile": "shortlived"}, "priority": 7}, "status": status}))
+        "spec": {"host": "a.example.com", "issuerRef": {"name": "le", "profile": "shortlived"}, "priority": 7,
+            "certificate": {"duration": "2160h", "privateKey": {"algorithm": "ECDSA", "curve": "P-256"}, "usages": []}},
+        "status": status}))
 }
 
 #[test]
@@ -21,6 +23,13 @@ fn what_another_version_wrote_is_read_as_far_as_it_is_understood() {
     let domain = read(status).unwrap();
     let facts = domain.facts();
     assert_eq!(facts.issuer, Some(IssuerRef::cluster("le")));
+    let key = PrivateKey { algorithm: Some(KeyAlgorithm::Ecdsa), ..PrivateKey::default() };
+    let settings = CertificateSettings {
+        duration: Some("2160h".into()),
+        private_key: Some(key),
+        ..CertificateSettings::default()
+    };
+    assert_eq!(facts.settings.as_deref(), Some(&settings));
     assert!(facts.released && facts.issued);
     assert_eq!((facts.lead.as_deref(), facts.bind.map(|bind| bind.secret_name)), (Some("shop"), Some("s".into())));
     assert_eq!((facts.verdict, facts.profile), (None, None), "asked anew");
@@ -41,9 +50,14 @@ fn what_a_decision_hangs_on_is_not_guessed() {
     ] {
         assert!(read(status.clone()).is_err(), "{status}");
     }
-    for spec in
-        [json!({}), json!({"host": 7}), json!({"host": "a", "autoIssue": "x"}), json!({"host": "a", "issuerRef": {}})]
-    {
+    for spec in [
+        json!({}),
+        json!({"host": 7}),
+        json!({"host": "a", "autoIssue": "x"}),
+        json!({"host": "a", "issuerRef": {}}),
+        json!({"host": "a", "certificate": {"privateKey": {"algorithm": "NotYetInvented"}}}),
+        json!({"host": "a", "certificate": {"privateKey": ["RSA"]}}),
+    ] {
         assert!(serde_json::from_value::<Domain>(json!({"metadata": {}, "spec": spec})).is_err());
     }
 }

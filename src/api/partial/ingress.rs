@@ -169,6 +169,7 @@ impl Ingress {
                         .collect()
                 }),
             },
+            octets: 0,
         }
     }
 }

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1;
 use kube::{Resource, ResourceExt, api::ObjectMeta};
 
 use super::{
-    Key, Namespace, NamespaceMeta, SeenDomain, SeenIngress, SeenSecret, Survey, Touched, Watched, World,
+    Key, Namespace, NamespaceMeta, SeenDomain, SeenIngress, Survey, Touched, Watched, World,
     change::{self, Change},
     gate, rivals,
 };
@@ -155,6 +155,7 @@ impl Kept for Ingress {
                 }
             }
             Change::Some { gone, new, other } => {
+                ns.unlink_secrets(&name);
                 gone.iter().for_each(|host| ns.unlink_host(host, &name));
                 for host in &new {
                     ns.by_host.entry(host.clone()).or_default().insert(name.clone());
@@ -166,6 +167,7 @@ impl Kept for Ingress {
         }
         touched.keys.extend(companions_host(&namespace, &name));
         touched.keys.insert(Key::Ingress(namespace, name.clone()));
+        ns.link_secrets(&name, &seen);
         ns.ingresses.insert(name, seen);
         world.shared(touched)
     }
@@ -192,9 +194,10 @@ fn twins_original(namespace: &Arc<str>, twin: &str) -> Option<Key> {
 }
 
 impl Namespace {
-    /// Forgets an Ingress, and takes it out of the index of hosts.
+    /// Forgets an Ingress, and takes it out of the indexes of hosts and Secrets.
     /// Whether there was one.
     fn unlink(&mut self, namespace: &Arc<str>, name: &Arc<str>, touched: &mut Touched) -> bool {
+        self.unlink_secrets(name);
         let Some(old) = self.ingresses.remove(name) else { return false };
         for host in &old.hosts {
             touched.keys.insert(Key::Host(namespace.clone(), host.clone()));
@@ -270,7 +273,7 @@ impl Namespace {
     }
 
     /// The hosts that a Certificate of that name and those names concerns.
-    fn concerned(&self, namespace: &Arc<str>, certificate: &Certificate, touched: &mut Touched) {
+    pub(super) fn concerned(&self, namespace: &Arc<str>, certificate: &Certificate, touched: &mut Touched) {
         let key = |host: &Host| Key::Host(namespace.clone(), host.clone());
         touched.keys.extend(own_host(certificate).as_ref().map(key));
         let named: HashSet<Host> = gate::hosts(certificate).collect();
@@ -372,47 +375,6 @@ impl Kept for Metadata<v1::Namespace> {
     }
 }
 
-impl Kept for Metadata<v1::Secret> {
-    const WATCHED: Watched = Watched::Secret;
-
-    fn see(self, world: &mut World) -> Touched {
-        let name = self.name_any();
-        let meta = self.metadata;
-        let seen = SeenSecret {
-            version: version(&meta),
-            certificate: meta.annotations.and_then(|mut all| all.remove(names::CERTIFICATE_NAME)),
-            rainbond: meta.labels.is_some_and(|l| l.get(names::RAINBOND_CREATOR).is_some_and(|v| v == names::RAINBOND)),
-        };
-        let settled = world.settled;
-        let (namespace, ns) = world.enter(&meta.namespace.unwrap_or_default());
-        let touched = if settled { ns.secret_touches(&namespace, &name) } else { Touched::default() };
-        ns.secrets.insert(name, seen);
-        touched
-    }
-
-    fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
-        let (namespace_name, ns) = world.enter(namespace);
-        let touched = ns.secret_touches(&namespace_name, name);
-        ns.secrets.remove(name);
-        world.leave_if_empty(namespace);
-        touched
-    }
-}
-
-impl Namespace {
-    /// The hosts that a Secret of that name concerns.
-    fn secret_touches(&self, namespace: &Arc<str>, name: &str) -> Touched {
-        let mut touched = Touched::default();
-        let own = self.links.host_of_secret(name).filter(|host| self.has(host));
-        let hosts = own.into_iter().chain(self.links.bound_in(name).cloned());
-        touched.keys.extend(hosts.map(|host| Key::Host(namespace.clone(), host)));
-        for certificate in self.certificates_in(name) {
-            self.concerned(namespace, certificate, &mut touched);
-        }
-        touched
-    }
-}
-
 impl Kept for Certificate {
     const WATCHED: Watched = Watched::Certificate;
 
@@ -422,7 +384,7 @@ impl Kept for Certificate {
         }
         let (namespace, ns) = world.enter(&self.namespace().unwrap_or_default());
         let name = self.name_any();
-        let mut touched = Touched::default();
+        let mut touched = ns.kept_otherwise(&namespace, &name, Some(&self));
         ns.drop_certificate(&namespace, &name, &mut touched);
         ns.concerned(&namespace, &self, &mut touched);
         for host in gate::hosts(&self) {
@@ -435,7 +397,7 @@ impl Kept for Certificate {
 
     fn lose(world: &mut World, namespace: &str, name: &str) -> Touched {
         let (namespace_name, ns) = world.enter(namespace);
-        let mut touched = Touched::default();
+        let mut touched = ns.kept_otherwise(&namespace_name, name, None);
         ns.drop_certificate(&namespace_name, name, &mut touched);
         world.leave_if_empty(namespace);
         world.shared(touched)

@@ -41,7 +41,7 @@ pub fn view<'a>(
     match issuer.validation(host, label, &policy.caa_identities) {
         Ok(Validation::NotNeeded) => IssuerView::NoValidation,
         Ok(Validation::Acme { method, ca }) => IssuerView::Acme { method, ca },
-        Err(reason) => IssuerView::NoSolver(reason, String::new()),
+        Err(unsolved) => IssuerView::NoSolver(unsolved.reason, unsolved.labels.join(", ")),
     }
 }
 

@@ -200,7 +200,7 @@ impl std::fmt::Debug for Survey {
 
 /// Whether two versions of a Domain are the same to who reads an Ingress for what it wants.
 fn says_the_same(old: Option<&SeenDomain>, new: Option<&SeenDomain>) -> bool {
-    let flags = |seen: &SeenDomain| (seen.facts.auto_issue, seen.facts.issuer.clone());
+    let flags = |seen: &SeenDomain| (seen.facts.auto_issue, seen.facts.issuer.clone(), seen.facts.settings.clone());
     let entries = |seen: Option<&SeenDomain>| -> Vec<String> {
         seen.into_iter().flat_map(|seen| seen.facts.entries_for()).cloned().collect()
     };

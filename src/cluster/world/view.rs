@@ -1,6 +1,6 @@
 //! Plans made from the world as it is.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,8 +11,9 @@ use crate::{
         partial::certificate::Certificate,
     },
     core::{
+        finding::Finding,
         host::Host,
-        issuer::IssuerFacts,
+        issuer::{Acme, IssuerFacts},
         names,
         policy::{Issuance, IssuerRef, Profile},
         reason::Reason,
@@ -26,6 +27,7 @@ use crate::{
             lead, twin,
             verified::{self, Verified, Wanted},
         },
+        shim,
         verdict::GatewayTarget,
     },
 };
@@ -56,7 +58,8 @@ impl World {
         let empty = DomainStatus::default();
         let domain = ns.domains.get(host).map(|seen| {
             let meta = &seen.domain.metadata;
-            let untouched = seen.domain.spec.auto_issue.is_none() && seen.domain.spec.issuer_ref.is_none();
+            let spec = &seen.domain.spec;
+            let untouched = spec.auto_issue.is_none() && spec.issuer_ref.is_none() && spec.certificate.is_none();
             let label = meta.labels.as_ref().and_then(|labels| labels.get(names::MANAGED_BY));
             DomainView {
                 generation: meta.generation.unwrap_or_default(),
@@ -77,11 +80,9 @@ impl World {
         let current = domain.and_then(|domain| domain.status.lead.as_deref());
         let lead = lead::choose(&claims, current, owner);
         let gated = self.gated(namespace, ns, host);
-        let issuer = match (lead.and_then(|lead| Some((lead, lead.terms()?.issuer.as_ref()?))), &gated) {
-            (Some((lead, issuer)), _) => {
-                let ingress = ns.ingresses.get(lead.name);
-                self.issuer(namespace, issuer, host, |key| ingress.and_then(|seen| seen.ingress.label(key)))
-            }
+        let labels = lead.map(|lead| self.certificate_labels(namespace, ns, lead, host)).unwrap_or_default();
+        let issuer = match (lead.and_then(|lead| lead.terms()?.issuer.as_ref()), &gated) {
+            (Some(issuer), _) => self.issuer(namespace, issuer, host, |key| labels.get(key).map(String::as_str)),
             (None, Some((Gated { issuer: Some(issuer), .. }, certificate))) if lead.is_none() => {
                 let labels = certificate.and_then(|certificate| certificate.metadata.labels.as_ref());
                 self.issuer(namespace, issuer, host, |key| labels?.get(key).map(String::as_str))
@@ -114,6 +115,7 @@ impl World {
             server,
             other_issuers,
             certified,
+            labels,
             gateway: &self.gateway_of(ns, host),
             companion: ns.companions.get(companion::name(host).as_str()),
             name_taken: ns.ingresses.contains_key(companion::name(host).as_str()),
@@ -133,7 +135,25 @@ impl World {
         if self.twin(namespace, name) == SeenTwin::Foreign {
             plan.lacks_twin(name);
         }
+        if !plan.patch.is_empty() {
+            plan.strays = self.strays(namespace, seen);
+        }
         Some((seen, plan))
+    }
+
+    /// The Certificates of an Ingress that names an issuer by our doing, for TLS entries that are not ours: certgate itself
+    /// never puts the two together, but while its webhook is away a person may.
+    fn strays(&self, namespace: &str, seen: &SeenIngress) -> Vec<(String, String)> {
+        let ours = &seen.present.record.annotations;
+        let by_us = [names::CLUSTER_ISSUER, names::ISSUER].iter().any(|key| ours.contains_key(*key));
+        let Some(ns) = self.namespaces.get(namespace).filter(|_| by_us) else { return Vec::new() };
+        let made = seen.secrets_of_others().filter_map(|secret| ns.certificates.get(secret));
+        let its = |certificate: &&Certificate| {
+            certificate.controller().is_some_and(|owner| owner.uid == *seen.ingress.metadata.uid)
+        };
+        made.filter(its)
+            .filter_map(|certificate| Some((certificate.metadata.name.clone()?, certificate.metadata.uid.clone()?)))
+            .collect()
     }
 
     /// The troubles of all Ingresses, where certgate has been at work before (there are Domains).
@@ -227,12 +247,12 @@ impl World {
 
     /// What an Ingress says of one of its hosts. All of them are read at once, and again only when something changes.
     fn stated(&self, seen: &SeenIngress, host: &Host) -> Stated {
-        let none = Stated { want: Want::No(Reason::HostRemoved), refers: false };
+        let none = Stated { want: Want::No(Finding::new(Reason::HostRemoved, host)), refers: false };
         let Ok(index) = seen.hosts.binary_search(host) else { return none };
         let namespace = &*seen.ingress.metadata.namespace;
         let needs_public_name =
             |issuer: &IssuerRef| self.issuer_facts(namespace, issuer).is_none_or(|facts| facts.acme.is_some());
-        let survey = || claim::survey(&seen.ingress, &seen.present, &seen.hosts, self, &self.policy, needs_public_name);
+        let survey = || claim::survey(&seen.ingress, &seen.hosts, self, &self.policy, needs_public_name);
         if seen.hosts.len() <= super::FEW_HOSTS {
             return survey().into_iter().nth(index).unwrap_or(none);
         }
@@ -250,6 +270,28 @@ impl World {
             IssuerKind::Issuer => self.namespaces.get(namespace)?.issuers.get(&issuer.name),
             IssuerKind::Other(_) => None,
         }
+    }
+
+    /// The labels of a lead's Certificate by which its issuer may choose a solver. ingress-shim copies labels from the Ingress
+    /// that orders, which may be a companion.
+    fn certificate_labels(
+        &self,
+        namespace: &str,
+        ns: &Namespace,
+        lead: &Claim<'_>,
+        host: &Host,
+    ) -> BTreeMap<String, String> {
+        let (Some(terms), Some(seen)) = (lead.terms(), ns.ingresses.get(lead.name)) else { return BTreeMap::new() };
+        let acme = terms.issuer.as_ref().and_then(|issuer| self.issuer_facts(namespace, issuer)?.acme.as_ref());
+        let by_companion = terms.issuance == Issuance::Companion;
+        let own = companion::labels(host, terms.profile == Profile::RainbondV5);
+        let label = |key: &str| match own.get(key).filter(|_| by_companion) {
+            Some(value) => Some(value.clone()),
+            None if by_companion && !companion::may_have_label(key) => None,
+            None => seen.ingress.label(key).filter(|_| key != shim::APPLYSET).map(str::to_owned),
+        };
+        let keys = acme.into_iter().flat_map(Acme::label_keys);
+        keys.filter_map(|key| Some((key.to_owned(), label(key)?))).collect()
     }
 
     /// What an issuer means for a host. ingress-shim copies the Ingress' labels to the Certificate, and solvers may ask
@@ -319,8 +361,8 @@ impl World {
     }
 
     /// How many hosts there are by the reason of their Ready condition.
-    pub fn hosts_by_reason(&self) -> std::collections::BTreeMap<Reason, u64> {
-        let mut counts = std::collections::BTreeMap::new();
+    pub fn hosts_by_reason(&self) -> BTreeMap<Reason, u64> {
+        let mut counts = BTreeMap::new();
         for seen in self.namespaces.values().flat_map(|ns| ns.domains.values()) {
             let status = seen.domain.status.as_ref();
             let reason =
@@ -337,7 +379,7 @@ fn kept(seen: &SeenDomain) -> Option<Terms> {
     seen.domain.status.as_ref().filter(|status| status.kept_until.is_some())?;
     let verdict = seen.facts.verdict.as_ref().and_then(|verdict| verdict.issuer.clone());
     let issuer = seen.facts.released_issuer.clone().or(verdict);
-    Some(Terms { issuer, profile: Profile::Standard, issuance: Issuance::Inline })
+    Some(Terms::new(issuer, Profile::Standard, Issuance::Inline))
 }
 
 impl Namespace {

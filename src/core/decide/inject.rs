@@ -12,7 +12,21 @@ use crate::core::{
     patch::{self, Json, PatchOp, annotation_path},
     policy::{IssuerKind, IssuerRef, Profile},
     record::{self, Made, Present},
+    settings::UserIssuer,
 };
+
+/// Kubernetes' bound on the size of all annotations of an object, keys and values
+/// (apimachinery `validation.TotalAnnotationSizeLimitB`).
+const MAX_ANNOTATIONS: usize = 256 * 1024;
+/// More than annotations of ours take where no existing certificate is bound.
+pub(super) const ANNOTATIONS_GROWTH: usize = 4 * 1024;
+/// What a digest in the record takes beside the Secret's name, and more.
+const BOUND_FRAME: usize = 32;
+/// What a TLS entry takes in JSON beside host and Secret, and more.
+pub(super) const ENTRY_FRAME: usize = 40;
+/// How large an Ingress may be in JSON, for etcd to take it: its bound on a request is 1.5 MiB (`--max-request-bytes`), and
+/// what it is sent is not as long.
+pub(super) const MAX_OBJECT: usize = 3 * 512 * 1024;
 
 /// Annotations by key, in order, each once. A map would cost an allocation for the few there are.
 type Pairs<'a> = SmallVec<[(&'a str, Cow<'a, str>); 4]>;
@@ -23,6 +37,8 @@ pub(super) struct Belonging<'a> {
     annotations: Pairs<'a>,
     /// Host and Secret, by host, each host once.
     tls: SmallVec<[(&'a str, &'a str); 4]>,
+    /// No record is written, as there is no room for one: the names of the Secrets tell what is ours.
+    silent: bool,
 }
 
 /// What the v5 gateway must find on the Secret to see it.
@@ -77,6 +93,7 @@ pub(super) fn belongs<'s, K: Knowledge>(subject: &'s Subject<'_, K>, wanted: &'s
             annotate(key, value, true);
         }
     }
+    settings(subject, wanted, &mut belonging.annotations);
     belonging.tls.extend(wanted.iter().map(|want| {
         let secret = if want.keep_only { ours.tls.get(want.host.as_ref()) } else { None };
         (want.host.as_ref(), secret.unwrap_or(&want.secret).as_str())
@@ -87,6 +104,27 @@ pub(super) fn belongs<'s, K: Knowledge>(subject: &'s Subject<'_, K>, wanted: &'s
     belonging.tls.dedup_by_key(|(host, _)| *host);
     belonging.tls.reverse();
     belonging
+}
+
+/// What policy says of certificates that are ordered by an annotation of ours. Where the user names the issuer, it would go
+/// for certificates of the user's too.
+fn settings<'s, K: Knowledge>(subject: &'s Subject<'_, K>, wanted: &[Wanted<'_>], annotations: &mut Pairs<'s>) {
+    let settings = &subject.scope.policy.certificate;
+    if settings.is_empty() || subject.user_issuer != UserIssuer::None {
+        return;
+    }
+    let mut ordering = wanted.iter().filter(|want| want.orders.is_some()).peekable();
+    if ordering.peek().is_none() {
+        return;
+    }
+    let keep_only = ordering.all(|want| want.keep_only);
+    let ours = &subject.present.record.annotations;
+    let theirs = |key: &str| !ours.contains_key(key) && subject.scope.ingress.annotation(key).is_some();
+    for (key, value) in settings.annotations(theirs) {
+        if !keep_only || ours.contains_key(key) {
+            put(annotations, key, Cow::Owned(value));
+        }
+    }
 }
 
 /// Puts a value in its place by key; a later one replaces an earlier one.
@@ -107,6 +145,55 @@ impl Belonging<'_> {
     fn is_empty(&self) -> bool {
         self.annotations.is_empty() && self.tls.is_empty()
     }
+
+    /// Whether the annotations have room on the Ingress, with the record or, where that says nothing of its own, without.
+    pub(super) fn fits(&self, ingress: &Ingress<'_>, present: &Present) -> bool {
+        self.has_room(ingress, present) || self.can_be_silent(present)
+    }
+
+    /// Does without a record where there is no room for one.
+    pub(super) fn leave_room(&mut self, ingress: &Ingress<'_>, present: &Present) {
+        self.silent = !self.has_room(ingress, present) && self.can_be_silent(present);
+    }
+
+    fn can_be_silent(&self, present: &Present) -> bool {
+        self.annotations.is_empty()
+            && present.written.is_none()
+            && self.tls.iter().all(|(host, secret)| record::is_reserved_name(secret, host))
+    }
+
+    fn has_room(&self, ingress: &Ingress<'_>, present: &Present) -> bool {
+        let Some(existing) = &ingress.metadata.annotations else { return true };
+        let bound = self.tls.iter().filter(|(host, secret)| !record::is_reserved_name(secret, host));
+        let most = ANNOTATIONS_GROWTH + bound.map(|(_, secret)| secret.len() + BOUND_FRAME).sum::<usize>();
+        if self.is_empty() || existing.octets + most <= MAX_ANNOTATIONS {
+            return true;
+        }
+        let pairs = || self.annotations.iter().map(|(key, value)| (*key, &**value));
+        let mut made = present.record.made;
+        made.tls |= ingress.spec.tls.is_none();
+        let record = record::annotation(pairs(), self.tls.iter().copied(), made);
+        let ours = &present.record.annotations;
+        let leaving = ours.keys().map(String::as_str).chain(present.written.is_some().then_some(names::INJECTED));
+        let leaving: usize = leaving.map(|key| key.len() + existing.get(key).map_or(0, str::len)).sum();
+        let coming: usize =
+            pairs().chain([(names::INJECTED, record.as_str())]).map(|(key, value)| key.len() + value.len()).sum();
+        existing.octets.saturating_sub(leaving) + coming <= MAX_ANNOTATIONS
+    }
+}
+
+/// Whether an Ingress has room for the annotations that have a certificate ordered inline.
+pub(super) fn has_room(ingress: &Ingress<'_>, present: &Present, issuer: &IssuerRef, profile: Profile) -> bool {
+    if ingress.metadata.annotations.as_ref().is_none_or(|all| all.octets + ANNOTATIONS_GROWTH <= MAX_ANNOTATIONS) {
+        return true;
+    }
+    let mut belonging = Belonging::default();
+    let v5 = [(names::SECRET_TEMPLATE, RAINBOND_SECRET_TEMPLATE), (names::FORCE_SSL_REDIRECT, "true")];
+    let v5 = v5.into_iter().filter(|_| profile == Profile::RainbondV5);
+    for (key, value) in issuer_annotations(issuer).into_iter().chain(v5) {
+        put(&mut belonging.annotations, key, Cow::Borrowed(value));
+    }
+    belonging.has_room(ingress, present)
 }
 
 /// The operations that turn what is there into what belongs there.
@@ -134,10 +221,16 @@ fn annotation_ops(
     ops: &mut Vec<PatchOp>,
 ) {
     let nothing = belongs.is_empty();
-    let Belonging { annotations: mut want, tls } = belongs;
-    if !nothing {
-        let text = record::annotation(want.iter().map(|(key, value)| (*key, &**value)), tls.iter().copied(), made);
-        put(&mut want, names::INJECTED, Cow::Owned(text));
+    let Belonging { annotations: mut want, tls, silent } = belongs;
+    if !nothing && !silent {
+        let pairs = || want.iter().map(|(key, value)| (*key, &**value));
+        let text = match &present.written {
+            Some(written) if present.is_told_at_length(pairs(), tls.iter().copied(), made) => {
+                Cow::Owned(written.clone())
+            }
+            _ => Cow::Owned(record::annotation(pairs(), tls.iter().copied(), made)),
+        };
+        put(&mut want, names::INJECTED, text);
     }
     let Some(existing) = &ingress.metadata.annotations else {
         if !want.is_empty() {

@@ -10,6 +10,8 @@ use crate::core::{
     policy::{AutoIssue, IssuerKind, Match, Rule},
 };
 
+mod sizes;
+
 #[derive(Default)]
 struct Known {
     labels: BTreeMap<&'static str, &'static str>,
@@ -236,7 +238,7 @@ fn injection_as_it_is_seen_on_a_plain_ingress() {
       "metadata": {
         "annotations": {
           "cert-manager.io/cluster-issuer": "le",
-          "certgate.dev/injected": "{\"annotations\":{\"cert-manager.io/cluster-issuer\":\"le\"},\"tls\":{\"www.example.com\":\"certgate-www.example.com\"},\"made\":{\"annotations\":true,\"tls\":true}}"
+          "certgate.dev/injected": "{\"annotations\":{\"cert-manager.io/cluster-issuer\":\"le\"},\"made\":{\"annotations\":true,\"tls\":true}}"
         },
         "name": "web",
         "namespace": "team-a"
@@ -417,13 +419,14 @@ fn a_users_secret_of_our_name_is_never_shared() {
 }
 
 #[test]
-fn annotations_that_leave_no_room_hold_the_host_instead_of_breaking_the_write() {
-    let mut object = web("a.example.com");
-    object["metadata"]["annotations"] = json!({ "big": "x".repeat(250 * 1024) });
-    assert_eq!(
-        fate(&object, &with("a.example.com", found(Reason::Verified)), &all()),
-        (Action::Hold, Reason::AnnotationsFull)
+fn an_old_record_that_says_the_same_is_left_as_it_is() {
+    let known = with("www.example.com", found(Reason::Verified));
+    let (mut injected, ..) = step(&web("www.example.com"), &known, &all());
+    injected["metadata"]["annotations"][names::INJECTED] = json!(
+        r#"{"annotations":{"cert-manager.io/cluster-issuer":"le"},"tls":{"www.example.com":"certgate-www.example.com"},"made":{"annotations":true,"tls":true}}"#
     );
+    assert_eq!(step(&injected, &known, &all()).0, injected);
+    assert_eq!(step(&injected, &known, &Policy::default()).0, web("www.example.com"));
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn issuer(solvers: serde_json::Value) -> IssuerFacts {
 
 fn picked(facts: &IssuerFacts, host: &str, labels: &[(&str, &'static str)]) -> Result<Method, Reason> {
     let label = |key: &str| labels.iter().find(|(k, _)| *k == key).map(|(_, v)| *v);
-    match facts.validation(&Host::parse(host).unwrap(), label, &BTreeMap::new())? {
+    match facts.validation(&Host::parse(host).unwrap(), label, &BTreeMap::new()).map_err(|unsolved| unsolved.reason)? {
         Validation::Acme { method, .. } => Ok(method),
         Validation::NotNeeded => panic!("{facts:?}"),
     }

@@ -9,7 +9,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{CertificateView, Effect, HostInput, HostPlan, Notes, Owner};
+use super::{CertificateView, Claim, Effect, HostInput, HostPlan, Notes, Owner};
 use crate::core::{finding::Finding, host::Host, issuance, reason::Reason};
 
 /// How long ingress-shim is given before a missing Certificate is missed, and
@@ -77,8 +77,8 @@ pub fn repair(input: &HostInput<'_>, carrier: Carrier<'_>, plan: &mut HostPlan) 
         Owner::Ingress { exists, .. } => {
             let since = *plan.notes.amiss_since.get_or_insert(now);
             // While the old owner still carries our parts it would make the Certificate anew.
-            let carried = input.asked_elsewhere
-                || (exists && input.claims.iter().any(|claim| claim.refers && Owner::is(certificate, claim.uid)));
+            let carried =
+                input.asked_elsewhere || (exists && carriers(input).any(|claim| Owner::is(certificate, claim.uid)));
             let patience = if exists { PATIENCE } else { COLLECTOR_PATIENCE };
             clear_away(certificate, carried, since, patience, now, plan);
         }
@@ -97,11 +97,16 @@ pub fn withdraw(input: &HostInput<'_>, plan: &mut HostPlan) {
         Some(certificate) if matches!(certificate.owner, Owner::Ingress { .. }) => {
             let since = *plan.notes.unwanted_since.get_or_insert(now);
             // Whoever asks for it would make it anew, as often as it is deleted.
-            let carried = input.asked_elsewhere || input.claims.iter().any(|claim| claim.refers);
+            let carried = input.asked_elsewhere || carriers(input).next().is_some();
             clear_away(certificate, carried, since, PATIENCE, now, plan);
         }
         _ => plan.notes.unwanted_since = None,
     }
+}
+
+/// The Ingresses of which ingress-shim makes the Certificate.
+fn carriers<'i, 'a>(input: &'i HostInput<'a>) -> impl Iterator<Item = &'i Claim<'a>> {
+    input.claims.iter().filter(|claim| claim.refers && claim.annotated)
 }
 
 fn clear_away(

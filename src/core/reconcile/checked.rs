@@ -35,7 +35,7 @@ pub fn plan(input: &HostInput<'_>, domain: DomainView<'_>, gated: &Gated<'_>, pl
     let mut next = domain.status.clone();
     (next.lead, next.profile) = (None, None);
     released::carry(&mut next, domain.status, false, None);
-    let terms = Terms { issuer: gated.issuer.clone(), profile: Profile::Standard, issuance: Issuance::Inline };
+    let terms = Terms::new(gated.issuer.clone(), Profile::Standard, Issuance::Inline);
     let ready = gated.certificate.is_some_and(|certificate| certificate.ready);
     let standing = gate::by_issuer(input, &terms);
     let by = host::By { issuer: terms.issuer.as_ref(), server: input.server.as_deref(), issued: ready };

@@ -1,20 +1,27 @@
 //! Whether an Ingress wants a certificate for a host: asked of [`decide`]
 //! itself, with all hidden that the controller has yet to find out.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
-use super::{Terms, Want};
+use super::{Terms, Want, companion};
 use crate::core::{
-    decide::decide,
+    decide::{
+        decide,
+        way::{Surroundings, Way},
+    },
     decision::HostDecision,
+    finding::Finding,
     host::Host,
     ingress::Ingress,
-    knowledge::{DomainFacts, Knowledge},
-    policy::{IssuerRef, Policy, Profile},
+    knowledge::{DomainFacts, Knowledge, SecretFacts},
+    policy::{Issuance, IssuerRef, Policy, Profile},
     reason::{Action, Reason},
-    record::Present,
+    record::{Present, UserTls, is_reserved_name},
     settings::{Scope, UserIssuer, user_issuer},
 };
 
@@ -47,6 +54,10 @@ impl<K: Knowledge> Knowledge for FlagsOnly<'_, K> {
     fn has_profile(&self, _: &str, _: Profile) -> bool {
         false
     }
+
+    fn secret(&self, namespace: &str, name: &str, host: &str) -> SecretFacts {
+        self.inner.secret(namespace, name, host)
+    }
 }
 
 /// What `ingress` says of each of `hosts`, in their order: one decision for all of them, so that an Ingress of many hosts
@@ -55,14 +66,13 @@ impl<K: Knowledge> Knowledge for FlagsOnly<'_, K> {
 /// `needs_public_name`: whether an issuer can only issue for public names, as ACME CAs do.
 pub fn survey<K: Knowledge>(
     ingress: &Ingress<'_>,
-    present: &Present,
     hosts: &[Host],
     knowledge: &K,
     policy: &Policy,
     needs_public_name: impl Fn(&IssuerRef) -> bool,
 ) -> Vec<Stated> {
     let secrets: HashSet<&str> = ingress.tls().iter().filter_map(|entry| entry.secret_name.as_deref()).collect();
-    let wants = wants(ingress, present, hosts, knowledge, policy, needs_public_name);
+    let wants = wants(ingress, hosts, knowledge, policy, needs_public_name);
     let stated = |(host, want): (&Host, Want)| Stated { want, refers: secrets.contains(host.secret_name().as_str()) };
     hosts.iter().zip(wants).map(stated).collect()
 }
@@ -71,7 +81,6 @@ pub fn survey<K: Knowledge>(
 /// that is held, and still wants.
 fn wants<K: Knowledge>(
     ingress: &Ingress<'_>,
-    present: &Present,
     hosts: &[Host],
     knowledge: &K,
     policy: &Policy,
@@ -79,10 +88,14 @@ fn wants<K: Knowledge>(
 ) -> Vec<Want> {
     let flags = |host: &Host| {
         let domain = knowledge.domain(&ingress.metadata.namespace, host.as_str())?;
-        let (auto_issue, issuer) = (domain.auto_issue, domain.issuer.clone());
-        // What was bound is not the user's own.
-        let injected_secrets = domain.entries_for().cloned().collect();
-        Some(DomainFacts { auto_issue, issuer, injected_secrets, ..DomainFacts::default() })
+        Some(DomainFacts {
+            auto_issue: domain.auto_issue,
+            issuer: domain.issuer.clone(),
+            // What was bound is not the user's own.
+            injected_secrets: domain.entries_for().cloned().collect(),
+            settings: domain.settings.clone(),
+            ..DomainFacts::default()
+        })
     };
     let facts = hosts.iter().filter_map(|host| Some((host.as_str(), flags(host)?))).collect();
     let flags = FlagsOnly { inner: knowledge, facts };
@@ -91,37 +104,87 @@ fn wants<K: Knowledge>(
     for one in &decision.hosts {
         decided.entry(&one.host).or_insert(one);
     }
-    let want = |host: &Host| {
-        let Some(decided) = decided.get(host.as_str()) else {
-            // An Ingress that is exempt as a whole names its hosts too; one that does not name the host has dropped it.
-            return Want::No(Reason::HostRemoved);
-        };
-        let terms = terms(ingress, present, host, &flags, policy);
-        let out = match decided.reason() {
-            Reason::NotPublicName | Reason::IsPublicSuffix | Reason::HostInvalid => {
-                terms.issuer.as_ref().is_none_or(&needs_public_name)
-            }
-            _ => matches!(decided.action, Action::Skip | Action::Withdraw),
-        };
-        if out { Want::No(decided.reason()) } else { Want::Yes(terms) }
-    };
-    hosts.iter().map(want).collect()
+    // Told from the user's as a decision tells it, but that what has a name of certgate's own counts as ours before
+    // anything is known of its host.
+    let present = Present::on(ingress, |entry| {
+        let vouches = |domain: &DomainFacts| domain.vouches_for(entry, Timestamp::UNIX_EPOCH);
+        is_reserved_name(entry.secret, entry.host) || flags.facts.get(entry.host).is_some_and(vouches)
+    });
+    let scope = Scope { ingress, knowledge: &flags, policy };
+    let profile = scope.profile();
+    let theirs = user_issuer(ingress, |key| present.record.annotations.contains_key(key));
+    let user_tls = UserTls::of(ingress, &present, profile == Profile::RainbondV5);
+    let surroundings = Surroundings::of(ingress, &present, &user_tls, &theirs, profile);
+    let mut survey = Survey { scope, present: &present, surroundings, theirs, profile, wishes: [None, None] };
+    hosts
+        .iter()
+        .map(|host| {
+            let Some(decided) = decided.get(host.as_str()) else {
+                // An Ingress that is exempt as a whole names its hosts too; one that does not name the host has dropped it.
+                return Want::No(Finding::new(Reason::HostRemoved, host));
+            };
+            let terms = survey.terms(host, &needs_public_name);
+            let out = match decided.reason() {
+                Reason::NotPublicName | Reason::IsPublicSuffix | Reason::HostInvalid => {
+                    terms.issuer.as_ref().is_none_or(&needs_public_name)
+                }
+                _ => matches!(decided.action, Action::Skip | Action::Withdraw),
+            };
+            if out { Want::No(decided.finding()) } else { Want::Yes(terms) }
+        })
+        .collect()
 }
 
-fn terms<K: Knowledge>(
-    ingress: &Ingress<'_>,
-    present: &Present,
-    host: &Host,
-    knowledge: &FlagsOnly<'_, K>,
-    policy: &Policy,
-) -> Terms {
-    let scope = Scope { ingress, knowledge, policy };
-    let profile = scope.profile();
-    let issuer = match user_issuer(ingress, |key| present.record.annotations.contains_key(key)) {
-        UserIssuer::One(issuer) => Some(issuer),
-        _ => scope.issuer(host.as_str(), knowledge.facts.get(host.as_str())).cloned(),
-    };
-    Terms { issuer, profile, issuance: scope.issuance(host.as_str(), profile) }
+/// An Ingress with what its hosts share, made once for all of them.
+struct Survey<'a, K> {
+    scope: Scope<'a, FlagsOnly<'a, K>>,
+    present: &'a Present,
+    surroundings: Surroundings<'a>,
+    theirs: UserIssuer,
+    profile: Profile,
+    /// What companions carry for hosts whose Domains ask for nothing of their own: from issuers that do not validate, and
+    /// from those that do.
+    wishes: [Option<Arc<BTreeMap<String, String>>>; 2],
+}
+
+// === impl Survey ===
+
+impl<'a, K: Knowledge> Survey<'a, K> {
+    /// The terms on which a host is wanted.
+    fn terms(&mut self, host: &'a Host, needs_public_name: impl Fn(&IssuerRef) -> bool) -> Terms {
+        let domain = self.scope.knowledge.facts.get(host.as_str());
+        let issuer = match &self.theirs {
+            UserIssuer::One(issuer) => Some(issuer.clone()),
+            _ => self.scope.issuer(host.as_str(), domain).cloned(),
+        };
+        let natural = self.scope.issuance(host.as_str(), domain, self.profile);
+        let mut terms = Terms::new(issuer, self.profile, natural);
+        let Some(issuer) = &terms.issuer else { return terms };
+        let validates = needs_public_name(issuer);
+        match self.surroundings.way(self.present, host.as_str(), natural, issuer, validates) {
+            Way::Inline => terms.issuance = Issuance::Inline,
+            Way::Companion => terms.issuance = Issuance::Companion,
+            Way::Refused(finding) => terms.refused = Some(*finding),
+        }
+        if terms.issuance == Issuance::Companion {
+            terms.wishes = self.wishes(domain, validates);
+        }
+        terms
+    }
+
+    /// What a companion carries.
+    fn wishes(&mut self, domain: Option<&DomainFacts>, validates: bool) -> Arc<BTreeMap<String, String>> {
+        let Scope { ingress, policy, .. } = self.scope;
+        let make = |settings| Arc::new(companion::wishes(ingress, self.present, settings, validates));
+        match domain.and_then(|domain| domain.settings.as_deref()) {
+            Some(own) => make(&own.or(&policy.certificate)),
+            None => {
+                let [plain, validated] = &mut self.wishes;
+                let shared = if validates { validated } else { plain };
+                shared.get_or_insert_with(|| make(&policy.certificate)).clone()
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -43,7 +43,11 @@ pub fn standing(input: &HostInput<'_>, terms: &Terms, bind: Option<&Bind>) -> St
     if input.name_taken && (terms.issuance == Issuance::Companion || terms.profile == Profile::RainbondV5) {
         return noted(Reason::CompanionNameTaken, &companion::name(host));
     }
-    by_issuer(input, terms)
+    match &terms.refused {
+        // What there is goes on as it is; DNS tells how its renewal will fare.
+        Some(finding) if !input.certificate.is_some_and(|own| own.ready) => Standing::Settled(finding.clone()),
+        _ => by_issuer(input, terms),
+    }
 }
 
 /// Looks at a host that an issuer is to certify, whatever stands in the namespace.

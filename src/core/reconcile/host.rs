@@ -69,15 +69,15 @@ fn forget(notes: &mut Notes) {
 /// Nobody wants a certificate: what is ours goes.
 fn unwanted(input: &HostInput<'_>, domain: DomainView<'_>, plan: &mut HostPlan) {
     let now = input.now;
-    let why = match why_unwanted(input.claims) {
+    let why = why_unwanted(input);
+    let mut why = match why.reason {
         // Switched off, and then deleted: who said no has not taken that back, so nothing is waited for.
         Reason::HostRemoved => {
             let before = status::reason_of(domain.status, READY).filter(|_| domain.status.lead.is_none());
-            before.filter(|before| is_no(*before))
+            before.filter(|before| is_no(*before)).map_or(why, |before| Finding::new(before, input.host))
         }
-        reason => Some(reason),
+        _ => why,
     };
-    let mut why = Finding::new(why.unwrap_or(Reason::HostRemoved), input.host);
     let idle_since = *plan.notes.idle_since.get_or_insert(now);
     let dropped = why.reason == Reason::HostRemoved;
     let secret_stays = input.secret.is_some_and(|secret| secret.certificate.is_some());
@@ -92,7 +92,7 @@ fn unwanted(input: &HostInput<'_>, domain: DomainView<'_>, plan: &mut HostPlan) 
         why = why.note(until.0.to_string());
     }
     status::write_unwanted(&mut next, &why, domain.generation, now);
-    if why.reason == Reason::UserTls {
+    if why.reason.is_user_tls() {
         // So that decisions about the other Ingresses of the host know of it.
         check::settle(&mut next, &why, None, now);
     }
@@ -119,16 +119,17 @@ fn is_no(reason: Reason) -> bool {
 }
 
 /// The reason to tell where none of the Ingresses wants a certificate.
-fn why_unwanted(claims: &[Claim<'_>]) -> Reason {
-    let reasons = claims.iter().filter_map(|claim| match &claim.want {
-        Want::No(reason) => Some(*reason),
+fn why_unwanted(input: &HostInput<'_>) -> Finding {
+    let findings = input.claims.iter().filter_map(|claim| match &claim.want {
+        Want::No(finding) => Some(finding),
         Want::Yes(_) => None,
     });
     // What a person can act on says more than that one of several Ingresses went.
-    reasons
-        .filter(|reason| !matches!(reason, Reason::HostRemoved | Reason::BeingDeleted))
-        .min_by_key(|reason| *reason == Reason::NotFlagged)
-        .unwrap_or(Reason::HostRemoved)
+    findings
+        .filter(|finding| !matches!(finding.reason, Reason::HostRemoved | Reason::BeingDeleted))
+        .min_by_key(|finding| finding.reason == Reason::NotFlagged)
+        .cloned()
+        .unwrap_or_else(|| Finding::new(Reason::HostRemoved, input.host))
 }
 
 /// Somebody wants a certificate.
@@ -177,7 +178,8 @@ fn wanted(input: &HostInput<'_>, domain: DomainView<'_>, lead: &Claim<'_>, terms
     }
     released::remember_entries(&mut next, domain.status, input);
     let open = (verified && !held) || released::is_released_for(&next, issuer);
-    let injected = bind.is_none() && (open || next.released) && follow(input, lead, terms, plan);
+    let injected =
+        bind.is_none() && (open || next.released) && terms.refused.is_none() && follow(input, lead, terms, plan);
     let issued = match &bind {
         Some(bind) => Some(Finding::new(Reason::BoundExisting, host).note(&bind.secret_name)),
         None if held => match &input.checks.place {
@@ -351,6 +353,8 @@ fn follow(input: &HostInput<'_>, lead: &Claim<'_>, terms: &Terms, plan: &mut Hos
 
 fn write_companion(input: &HostInput<'_>, terms: &Terms, bind: Option<&Bind>, open: bool, plan: &mut HostPlan) {
     match (companion::desired(input, terms, bind, open), input.companion) {
+        // A certificate that is there is not given up for an annotation that no new one could have.
+        (None, Some(_)) if terms.refused.is_some() && bind.is_none() => {}
         (Some(desired), Some(present)) if present.is_as(&desired) => {}
         (Some(_), None) if input.name_taken => {}
         (Some(desired), present) => {

@@ -25,6 +25,9 @@ pub struct IngressPlan {
     pub hosts: Vec<(String, Action, Reason)>,
     /// What must be told and no Domain tells.
     pub trouble: Vec<Trouble>,
+    /// Certificates, by name and uid, that were made of entries of the user's while an issuer of ours stood on the Ingress.
+    /// They go once that is gone, lest they go on ordering.
+    pub strays: Vec<(String, String)>,
     /// The host for which it is to have a twin that keeps HTTP open; `None`: it is to have none.
     pub twin: Option<Host>,
 }
@@ -61,6 +64,7 @@ pub fn plan<K: Knowledge>(ingress: &Ingress<'_>, knowledge: &K, policy: &Policy,
         patch: decision.patch,
         hosts: decision.hosts.iter().map(|d| (d.host.to_string(), d.action, d.reason())).collect(),
         trouble: Vec::new(),
+        strays: Vec::new(),
         twin,
     };
     for host in &decision.hosts {

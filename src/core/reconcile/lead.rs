@@ -1,7 +1,7 @@
 //! Which Ingress leads a host: one per host and namespace carries the issuer
 //! annotation, so that one host makes one order.
 
-use super::{Claim, Owner, Want};
+use super::{Claim, Owner};
 use crate::core::{
     policy::{Issuance, Profile},
     reason::Reason,
@@ -14,10 +14,14 @@ use crate::core::{
 /// Nobody leads a host that another Ingress already serves with the user's own
 /// certificate (Rainbond's "HTTP and HTTPS" makes two rules): a gateway would show now one, now the other.
 pub fn choose<'c, 'a>(claims: &'c [Claim<'a>], current: Option<&str>, owner: Owner<'_>) -> Option<&'c Claim<'a>> {
-    if claims.iter().any(|claim| claim.want == Want::No(Reason::UserTls)) {
+    if claims.iter().any(|claim| claim.want.refusal().is_some_and(Reason::is_user_tls)) {
         return None;
     }
-    let wanting = || claims.iter().filter(|claim| claim.terms().is_some());
+    // One that cert-manager refuses leads only where there is no other.
+    let orderable = |claim: &Claim<'_>| claim.terms().is_some_and(|terms| terms.refused.is_none());
+    let any_orderable = claims.iter().any(orderable);
+    let wanting =
+        move || claims.iter().filter(move |claim| claim.terms().is_some() && (!any_orderable || orderable(claim)));
     let by_companion = wanting().find(|claim| claim.terms().is_some_and(|t| t.issuance == Issuance::Companion));
     if by_companion.is_some() {
         // Whoever is named here does not order by itself, and keeps all others from it.
@@ -41,12 +45,16 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::core::reconcile::Terms;
+    use crate::core::reconcile::Want;
+    use crate::core::{finding::Finding, reconcile::Terms};
+
+    fn no(reason: Reason) -> Want {
+        Want::No(Finding::new(reason, "www.example.com"))
+    }
 
     fn claim(name: &'static str, issuance: Option<Issuance>) -> Claim<'static> {
-        let want = issuance.map_or(Want::No(Reason::NotFlagged), |issuance| {
-            Want::Yes(Terms { issuer: None, profile: Profile::Standard, issuance })
-        });
+        let want = issuance
+            .map_or(no(Reason::NotFlagged), |issuance| Want::Yes(Terms::new(None, Profile::Standard, issuance)));
         Claim {
             name,
             uid: name,
@@ -62,7 +70,7 @@ mod tests {
 
     /// A claim of Rainbond 5's, for the path `/` or another.
     fn rainbond(name: &'static str, root: bool) -> Claim<'static> {
-        let terms = Terms { issuer: None, profile: Profile::RainbondV5, issuance: Issuance::Inline };
+        let terms = Terms::new(None, Profile::RainbondV5, Issuance::Inline);
         Claim { want: Want::Yes(terms), root, ..claim(name, None) }
     }
 
@@ -75,7 +83,7 @@ mod tests {
     #[case::the_owner_of_the_certificate(&[claim("a", Some(Issuance::Inline)), claim("b", Some(Issuance::Inline))], Some("a"), Owner::Ingress { uid: "b", exists: true }, Some("b"))]
     #[case::an_owner_that_wants_no_more(&[claim("a", Some(Issuance::Inline)), claim("b", None)], Some("a"), Owner::Ingress { uid: "b", exists: true }, Some("a"))]
     #[case::a_companion_orders_for_all(&[claim("a", Some(Issuance::Inline)), claim("b", Some(Issuance::Companion))], Some("a"), Owner::Nobody, Some("b"))]
-    #[case::the_user_has_tls_elsewhere(&[claim("a", Some(Issuance::Inline)), Claim { want: Want::No(Reason::UserTls), ..claim("b", None) }], Some("a"), Owner::Nobody, None)]
+    #[case::the_user_has_tls_elsewhere(&[claim("a", Some(Issuance::Inline)), Claim { want: no(Reason::UserTls), ..claim("b", None) }], Some("a"), Owner::Nobody, None)]
     #[case::the_root_of_rainbonds(&[rainbond("a", false), rainbond("b", true), rainbond("c", true)], None, Owner::Nobody, Some("b"))]
     #[case::no_hand_over_to_a_root(&[rainbond("a", false), rainbond("b", true)], Some("a"), Owner::Nobody, Some("a"))]
     #[case::nor_from_an_owner(&[rainbond("a", false), rainbond("b", true)], None, Owner::Ingress { uid: "a", exists: true }, Some("a"))]

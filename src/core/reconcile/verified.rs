@@ -153,7 +153,7 @@ mod tests {
             ),
         ];
         let hosts: Vec<Host> = facts.iter().map(|(host, _)| Host::parse(host).unwrap()).collect();
-        let terms = |issuance| Terms { issuer: Some(IssuerRef::cluster("le")), profile: Profile::Standard, issuance };
+        let terms = |issuance| Terms::new(Some(IssuerRef::cluster("le")), Profile::Standard, issuance);
         let wanted = |issuance| {
             hosts.iter().zip(&facts).map(move |(host, (_, facts))| Wanted { host, facts, terms: terms(issuance) })
         };
@@ -192,7 +192,7 @@ mod tests {
         ];
         for (issuer, default, simple, told) in rows {
             let facts = DomainFacts { released: true, ..DomainFacts::default() };
-            let terms = Terms { issuer: Some(issuer), profile: Profile::Standard, issuance: Issuance::Inline };
+            let terms = Terms::new(Some(issuer), Profile::Standard, Issuance::Inline);
             let wanted = std::iter::once(Wanted { host: &host, facts: &facts, terms });
             let verified =
                 collect(wanted, &Policy { issuer: Some(default), ..Policy::default() }, Timestamp::UNIX_EPOCH);

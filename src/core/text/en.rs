@@ -77,6 +77,24 @@ fn account_rate_limited(finding: &Finding) -> String {
     )
 }
 
+fn annotation_refused(finding: &Finding, host: &str) -> String {
+    let key = finding.observed.first().map_or("of yours", String::as_str);
+    let value = finding.observed.get(1).map_or_else(String::new, |value| format!(": \"{value}\""));
+    if finding.note.is_empty() {
+        return format!(
+            "the annotation {key}{value} needs the issuer on this very Ingress, where it would order for your own TLS entries or names too; remove the annotation, or give {host} an Ingress of its own"
+        );
+    }
+    let remedy = finding.required.first().map_or_else(
+        || "correct or remove it".to_owned(),
+        |instead| format!("write, for example, \"{instead}\", or remove it"),
+    );
+    format!(
+        "cert-manager refuses the annotation {key}{value} ({}), so {host} gets no certificate; {remedy}",
+        finding.note
+    )
+}
+
 fn or<'a>(text: &'a str, fallback: &'a str) -> &'a str {
     if text.is_empty() { fallback } else { text }
 }
@@ -212,6 +230,11 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::IsPublicSuffix => format!("{host} is a public suffix, for which no CA issues; bind a name below it"),
         Reason::PlatformDomain => format!("{host} is one of the platform's own default domains, which do not get certificates of their own"),
         Reason::UserTls => format!("{host} already has a TLS entry of yours, which stays as it is"),
+        Reason::TlsWithoutSecret => format!("the TLS entry of {host} names no Secret, so the gateway serves its default certificate; remove the entry, so that certgate adds one with a certificate, or name a Secret"),
+        Reason::TlsSecretMissing => format!("the TLS entry of {host} names the Secret {}, which does not exist; create it, or remove the entry, so that certgate adds one with a certificate", or(&finding.note, "of yours")),
+        Reason::TlsSecretOfOtherHost => format!("the TLS entry of {host} names the Secret {}, which holds the certificate of another host; name the right one, or remove the entry, so that certgate adds one with a certificate", or(&finding.note, "of yours")),
+        Reason::IssuerAnnotationEmpty => format!("the annotation {} of the Ingress is empty, so cert-manager makes no certificate; write the name of an issuer, or remove the annotation", or(&finding.note, "that names the issuer")),
+        Reason::UserIssuerConflict if !finding.note.is_empty() => format!("cert-manager refuses cert-manager.io/cluster-issuer beside {}; write the issuer's name in cert-manager.io/issuer instead, or remove {}", finding.note, finding.note),
         Reason::UserIssuerConflict => "the Ingress names two issuers, which cert-manager refuses; keep one of cert-manager.io/issuer and cert-manager.io/cluster-issuer".to_owned(),
         Reason::TcpIngress => "this is a TCP rule, which carries no HTTPS".to_owned(),
         Reason::PlatformIngress => "this Ingress belongs to the platform itself".to_owned(),
@@ -238,6 +261,12 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::RequestUnreadable => format!("the certificate request cannot be checked{note_text}; delete it and have it made anew, by cert-manager or as one plain PEM block"),
         Reason::CompanionNameTaken => format!("an Ingress named {} exists and is not certgate's, which needs that name for {host}; rename or remove it", or(&finding.note, "as certgate needs it")),
         Reason::AnnotationsFull => "the Ingress' annotations are close to the limit of 256 KiB, so certgate cannot add any; shorten them".to_owned(),
+        Reason::IngressFull => "the Ingress is so large that with one more TLS entry it could not be stored (1.5 MiB); spread its hosts over several".to_owned(),
+        Reason::AnnotationRefused => annotation_refused(finding, host),
+        Reason::CommonNameConflict => format!("the annotation cert-manager.io/common-name names {observed}, and the CA refuses a certificate for {host} under another name; remove the annotation, or give {host} an Ingress of its own"),
+        Reason::ExtraNames => format!("the annotation {} would add names to the certificate of {host} that nobody has checked; write them as hosts in the rules, and remove the annotation", finding.observed.first().map_or("cert-manager.io/alt-names", String::as_str)),
+        Reason::IngressRefused => format!("cert-manager refuses the TLS entries of this Ingress{note_text}; merge those that name the same Secret or none, or give each a Secret of its own"),
+        Reason::SolverNeedsLabel => format!("the issuer has a solver for {host}, but only for Ingresses with the label {}; add it to the Ingress", or(&finding.note, "that it asks for")),
         Reason::ObjectUnreadable if finding.note.is_empty() => format!("an object that {host} depends on cannot be read by this version of certgate, so everything stays as it is; the cluster's administrator must look at it (`certgate doctor` names it)"),
         Reason::ObjectUnreadable => format!("{host} cannot be read by this version of certgate{note_text}, so what depends on it stays as it is; the cluster's administrator must look at it"),
         Reason::NoGatewayAddress => format!("the gateway's public address is not known; the cluster's administrator must set `{}`", or(&finding.note, "gateway.addresses")),

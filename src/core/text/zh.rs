@@ -77,6 +77,26 @@ fn account_rate_limited(finding: &Finding) -> String {
     )
 }
 
+fn annotation_refused(finding: &Finding, host: &str) -> String {
+    let key = finding.observed.first().map_or("", String::as_str);
+    let value = finding.observed.get(1).map_or_else(|| " ".to_owned(), |value| format!("（“{value}”）"));
+    if finding.note.is_empty() {
+        return format!(
+            "注解 {key}{value}要求在该 Ingress 上指定签发者，而这样会同时为其中用户自己的 TLS 配置或名称申请证书；请删除该注解，或为 {host} 单独创建 Ingress"
+        );
+    }
+    let remedy = finding
+        .required
+        .first()
+        .map_or_else(|| "请更正或删除".to_owned(), |instead| format!("请改为例如 {instead}，或删除该注解"));
+    format!("cert-manager 不接受注解 {key}{value}（{}），{host} 因此无法签发证书；{remedy}", finding.note)
+}
+
+/// A name with a space behind it, or nothing.
+fn with_space(name: &str) -> String {
+    if name.is_empty() { String::new() } else { format!("{name} ") }
+}
+
 fn or<'a>(text: &'a str, fallback: &'a str) -> &'a str {
     if text.is_empty() { fallback } else { text }
 }
@@ -209,6 +229,11 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::IsPublicSuffix => format!("{host} 是公共后缀，证书机构不会为其签发；请绑定其下的域名"),
         Reason::PlatformDomain => format!("{host} 是平台的默认域名，不单独签发证书"),
         Reason::UserTls => format!("{host} 已有用户自己的 TLS 配置，保持不变"),
+        Reason::TlsWithoutSecret => format!("{host} 的 TLS 配置没有填写 Secret，网关只会使用默认证书；请删除该条 TLS 配置（certgate 会自动添加并签发证书），或填写 Secret"),
+        Reason::TlsSecretMissing => format!("{host} 的 TLS 配置所引用的 Secret {}不存在；请创建该 Secret，或删除该条 TLS 配置（certgate 会自动添加并签发证书）", with_space(&finding.note)),
+        Reason::TlsSecretOfOtherHost => format!("{host} 的 TLS 配置所引用的 Secret {}存放的是其他域名的证书；请改为正确的 Secret，或删除该条 TLS 配置（certgate 会自动添加并签发证书）", with_space(&finding.note)),
+        Reason::IssuerAnnotationEmpty => format!("该 Ingress 的注解 {} 为空，cert-manager 不会签发证书；请填写签发者名称，或删除该注解", or(&finding.note, "cert-manager.io/cluster-issuer")),
+        Reason::UserIssuerConflict if !finding.note.is_empty() => format!("cert-manager 不允许 cert-manager.io/cluster-issuer 与 {} 同时出现；请改用 cert-manager.io/issuer 填写签发者名称，或删除 {}", finding.note, finding.note),
         Reason::UserIssuerConflict => "该 Ingress 同时指定了两个签发者，cert-manager 会拒绝；请在 cert-manager.io/issuer 与 cert-manager.io/cluster-issuer 中只保留一个".to_owned(),
         Reason::TcpIngress => "这是 TCP 规则，不涉及 HTTPS".to_owned(),
         Reason::PlatformIngress => "该 Ingress 属于平台自身".to_owned(),
@@ -235,6 +260,12 @@ pub(super) fn sentence(finding: &Finding) -> String {
         Reason::RequestUnreadable => format!("无法核对该证书请求的内容{note_text}；请删除后重新生成（由 cert-manager 生成，或只包含一个标准 PEM 块）"),
         Reason::CompanionNameTaken => format!("已存在名为 {} 的 Ingress，且不是 certgate 创建的，而 certgate 需要用这个名称处理 {host}；请重命名或删除", or(&finding.note, "（所需名称）")),
         Reason::AnnotationsFull => "该 Ingress 的注解已接近 256 KiB 上限，无法再添加；请精简".to_owned(),
+        Reason::IngressFull => "该 Ingress 过大，再添加 TLS 配置将无法保存（上限 1.5 MiB）；请把域名拆分到多个 Ingress".to_owned(),
+        Reason::AnnotationRefused => annotation_refused(finding, host),
+        Reason::CommonNameConflict => format!("注解 cert-manager.io/common-name 指定了 {observed}，与 {host} 不符，证书机构会拒绝签发；请删除该注解，或为 {host} 单独创建 Ingress"),
+        Reason::ExtraNames => format!("注解 {} 会在 {host} 的证书中加入未经检查的名称；请把这些名称写成规则中的域名，并删除该注解", finding.observed.first().map_or("cert-manager.io/alt-names", String::as_str)),
+        Reason::IngressRefused => format!("cert-manager 拒绝该 Ingress 的 TLS 配置{note_text}；请合并 Secret 相同或未填写 Secret 的条目，或为每条填写不同的 Secret"),
+        Reason::SolverNeedsLabel => format!("签发者有适用于 {host} 的 solver，但要求 Ingress 带有标签 {}；请为该 Ingress 添加此标签", or(&finding.note, "（见签发者配置）")),
         Reason::ObjectUnreadable if finding.note.is_empty() => format!("{host} 依赖的某个对象无法被当前版本的 certgate 读取，因此一切保持原状；请平台管理员检查（`certgate doctor` 会列出该对象）"),
         Reason::ObjectUnreadable => format!("当前版本的 certgate 无法读取 {host}{note_text}，与其相关的一切保持原状；请平台管理员检查"),
         Reason::NoGatewayAddress => format!("尚不知道网关的对外地址；请平台管理员设置 `{}`", or(&finding.note, "gateway.addresses")),

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use rstest::rstest;
 
 use super::*;
@@ -39,7 +41,7 @@ fn plan(
         name: "old",
         uid: "old",
         created: at(0),
-        want: Want::No(Reason::SwitchedOff),
+        want: Want::No(Finding::new(Reason::SwitchedOff, "www.example.com")),
         bears: None,
         refers,
         annotated: refers,
@@ -48,6 +50,7 @@ fn plan(
     };
     let input = HostInput {
         unknown: crate::core::reconcile::Unknown::Nothing,
+        labels: BTreeMap::new(),
         limited: false,
         host: &host,
         now: at(second),

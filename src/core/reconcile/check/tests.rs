@@ -139,7 +139,7 @@ fn values_of_check_now_are_bounded() {
         name: "a",
         uid: "a",
         created: at(0),
-        want: Want::No(Reason::NotFlagged),
+        want: Want::No(Finding::new(Reason::NotFlagged, "www.example.com")),
         bears: None,
         refers: false,
         annotated: false,

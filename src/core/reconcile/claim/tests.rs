@@ -28,7 +28,7 @@ fn asks(ingress: &serde_json::Value, known: &Known, policy: serde_json::Value, a
     let ingress: Ingress<'_> = serde_json::from_str(&text).unwrap();
     let policy: Policy = serde_json::from_value(policy).unwrap();
     let host = ingress.rule_hosts().next().and_then(|host| Host::parse(host).ok()).unwrap();
-    let stated = survey(&ingress, &Present::claimed(&ingress), &[host], known, &policy, |_| acme);
+    let stated = survey(&ingress, &[host], known, &policy, |_| acme);
     stated.into_iter().next().unwrap().want
 }
 
@@ -43,8 +43,7 @@ fn le() -> serde_json::Value {
 
 #[test]
 fn a_flagged_host_is_wanted_on_the_policys_terms() {
-    let terms =
-        Terms { issuer: Some(IssuerRef::cluster("le")), profile: Profile::Standard, issuance: Issuance::Inline };
+    let terms = Terms::new(Some(IssuerRef::cluster("le")), Profile::Standard, Issuance::Inline);
     assert_eq!(asks(&flagged("www.example.com"), &Known::default(), le(), true), Want::Yes(terms));
 }
 
@@ -73,7 +72,7 @@ fn the_issuer_is_named_by(
     }
     match asks(&ingress, &known, policy, true) {
         Want::Yes(terms) => assert_eq!(terms.issuer.map(|issuer| issuer.to_string()).as_deref(), Some(expected)),
-        Want::No(reason) => panic!("{reason}"),
+        Want::No(finding) => panic!("{finding:?}"),
     }
 }
 
@@ -83,14 +82,14 @@ fn the_issuer_is_named_by(
 #[case::own_tls(json!({"metadata": {"annotations": {"certgate.dev/auto-issue": "true"}}, "spec": {"rules": [{"host": "www.example.com"}], "tls": [{"hosts": ["www.example.com"], "secretName": "mine"}]}}), Reason::UserTls)]
 #[case::going(json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z", "annotations": {"certgate.dev/auto-issue": "true"}}, "spec": {"rules": [{"host": "www.example.com"}]}}), Reason::BeingDeleted)]
 fn what_is_not_wanted_says_why(#[case] ingress: serde_json::Value, #[case] expected: Reason) {
-    assert_eq!(asks(&ingress, &Known::default(), le(), true), Want::No(expected));
+    assert_eq!(asks(&ingress, &Known::default(), le(), true).refusal(), Some(expected));
 }
 
 #[test]
 fn what_the_controller_has_yet_to_find_out_does_not_count() {
     // A verdict that skips (a wildcard without solver) must not make the Domain unwanted, or it would come and go.
     let verdict = crate::core::knowledge::VerdictFacts {
-        finding: crate::core::finding::Finding::new(Reason::WildcardNeedsDns01, "www.example.com"),
+        finding: Finding::new(Reason::WildcardNeedsDns01, "www.example.com"),
         issuer: None,
         server: None,
         valid_until: Timestamp::MAX,
@@ -103,7 +102,7 @@ fn what_the_controller_has_yet_to_find_out_does_not_count() {
 #[test]
 fn names_that_no_public_ca_knows_are_for_others() {
     let ingress = flagged("shop.corp.internal");
-    assert_eq!(asks(&ingress, &Known::default(), le(), true), Want::No(Reason::NotPublicName));
+    assert_eq!(asks(&ingress, &Known::default(), le(), true).refusal(), Some(Reason::NotPublicName));
     assert!(matches!(asks(&ingress, &Known::default(), le(), false), Want::Yes(_)));
 }
 

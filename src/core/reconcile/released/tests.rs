@@ -2,6 +2,7 @@ use super::*;
 use crate::{
     api::domain::VerdictStatus,
     core::{
+        finding::Finding,
         host::Host,
         knowledge::Bind,
         reconcile::testing,
@@ -60,7 +61,7 @@ fn entries_are_remembered_while_an_ingress_has_them() {
         name: "a",
         uid: "a",
         created: at(0),
-        want: Want::No(Reason::SwitchedOff),
+        want: Want::No(Finding::new(Reason::SwitchedOff, "www.example.com")),
         bears: secret,
         refers: true,
         annotated: false,
