@@ -41,6 +41,25 @@ macro_rules! resource {
 }
 pub(super) use resource;
 
+/// In an `impl` of [`kube::Resource`]: the kind is called as another one is.
+macro_rules! named_like {
+    ($kind:ty) => {
+        fn kind((): &()) -> std::borrow::Cow<'_, str> {
+            <$kind>::kind(&())
+        }
+        fn group((): &()) -> std::borrow::Cow<'_, str> {
+            <$kind>::group(&())
+        }
+        fn version((): &()) -> std::borrow::Cow<'_, str> {
+            <$kind>::version(&())
+        }
+        fn plural((): &()) -> std::borrow::Cow<'_, str> {
+            <$kind>::plural(&())
+        }
+    };
+}
+pub(super) use named_like;
+
 /// The same for one of cert-manager's groups.
 macro_rules! cert_manager_resource {
     ($type:ty, $kind:literal, $plural:literal, $scope:ty) => {

@@ -1,7 +1,7 @@
 //! [`Read`]: an object as a list, a watch or an answer brings it, decoded by itself: one that cannot be read costs
 //! itself and not the list that it is in.
 
-use std::{any::TypeId, borrow::Cow};
+use std::any::TypeId;
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Resource, api::ObjectMeta};
@@ -123,18 +123,8 @@ impl<K: Resource<DynamicType = ()>> Resource for Read<K> {
     fn metadata_api() -> bool {
         K::metadata_api()
     }
-    fn kind((): &()) -> Cow<'_, str> {
-        K::kind(&())
-    }
-    fn group((): &()) -> Cow<'_, str> {
-        K::group(&())
-    }
-    fn version((): &()) -> Cow<'_, str> {
-        K::version(&())
-    }
-    fn plural((): &()) -> Cow<'_, str> {
-        K::plural(&())
-    }
+    crate::api::partial::named_like!(K);
+
     fn meta(&self) -> &ObjectMeta {
         match self {
             Self::Object(object) => object.meta(),

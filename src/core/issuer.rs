@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::{
     host::Host,
     issuance::{self, Refused},
+    limits::policy::authority,
     reason::Reason,
     verdict::{CaIdentity, Method},
 };
@@ -191,7 +192,7 @@ pub fn caa_names(directory_url: &str, identities: &BTreeMap<String, Vec<String>>
     let same = |url: &str| url.trim_end_matches('/') == directory_url.trim_end_matches('/');
     let mut names: Vec<String> =
         identities.iter().filter(|(url, _)| same(url)).flat_map(|(_, names)| names.iter().cloned()).collect();
-    let authority = directory_url.split_once("://").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default();
+    let authority = authority(directory_url);
     let known = DIRECTORIES.iter().find(|(host, _)| authority.eq_ignore_ascii_case(host));
     for name in known.iter().flat_map(|(_, names)| names.iter()) {
         if !names.iter().any(|have| have == name) {

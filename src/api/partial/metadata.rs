@@ -1,6 +1,6 @@
 //! [`Metadata`]: an object of which only metadata is asked for, and of that only what is read.
 
-use std::{borrow::Cow, marker::PhantomData};
+use std::marker::PhantomData;
 
 use kube::{Resource, api::ObjectMeta};
 use serde::Deserialize;
@@ -45,18 +45,8 @@ impl<K: Resource<DynamicType = ()>> Resource for Metadata<K> {
     fn metadata_api() -> bool {
         true
     }
-    fn kind((): &()) -> Cow<'_, str> {
-        K::kind(&())
-    }
-    fn group((): &()) -> Cow<'_, str> {
-        K::group(&())
-    }
-    fn version((): &()) -> Cow<'_, str> {
-        K::version(&())
-    }
-    fn plural((): &()) -> Cow<'_, str> {
-        K::plural(&())
-    }
+    crate::api::partial::named_like!(K);
+
     fn meta(&self) -> &ObjectMeta {
         &self.metadata
     }

@@ -1,6 +1,6 @@
 //! [`Whole`]: an object as it is, with the metadata that is read.
 
-use std::{borrow::Cow, fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData};
 
 use futures::{Stream, StreamExt as _};
 use kube::{Api, Resource, api::ObjectMeta, runtime::watcher};
@@ -105,18 +105,8 @@ impl<K: Resource<DynamicType = ()>> Resource for Whole<K> {
     type DynamicType = ();
     type Scope = K::Scope;
 
-    fn kind((): &()) -> Cow<'_, str> {
-        K::kind(&())
-    }
-    fn group((): &()) -> Cow<'_, str> {
-        K::group(&())
-    }
-    fn version((): &()) -> Cow<'_, str> {
-        K::version(&())
-    }
-    fn plural((): &()) -> Cow<'_, str> {
-        K::plural(&())
-    }
+    crate::api::partial::named_like!(K);
+
     fn meta(&self) -> &ObjectMeta {
         &self.metadata
     }

@@ -20,7 +20,7 @@ use crate::{
         issuance,
         limits::{
             Account, Ask, CaLimits, Class, Id, Kind, Names, PastOrder, Place, Progress, Renewal, Seen, Spent,
-            refusal::Refusal,
+            policy::authority, refusal::Refusal,
         },
         policy::IssuerRef,
         reconcile::{Checks, HostPlan, Notes, Unknown, limit},
@@ -439,9 +439,8 @@ fn names_in<'w, N: Iterator<Item = &'w String>>(
 /// Whether an order was made at another CA than the one to which its issuer leads now. The URLs of the CAs whose limits are
 /// known all have the authority of their directory; of others nothing is concluded.
 fn is_of_another_ca(directory: &str, order: &str) -> bool {
-    let authority =
-        |url: &str| url.split_once("://").and_then(|(_, rest)| rest.split('/').next()).map(str::to_ascii_lowercase);
-    !order.is_empty() && CaLimits::is_built_in(directory) && authority(directory) != authority(order)
+    let same_ca = authority(directory).eq_ignore_ascii_case(authority(order));
+    !order.is_empty() && CaLimits::is_built_in(directory) && !same_ca
 }
 
 /// A first order that could go from now on.

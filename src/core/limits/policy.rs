@@ -94,8 +94,13 @@ const BUILT_IN: [(&str, &LimitsPolicy); 2] =
     [("acme-v02.api.letsencrypt.org", &LETS_ENCRYPT), ("acme-staging-v02.api.letsencrypt.org", &LETS_ENCRYPT_STAGING)];
 
 fn built_in(directory: &str) -> Option<&'static LimitsPolicy> {
-    let authority = directory.split_once("://").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default();
+    let authority = authority(directory);
     BUILT_IN.iter().find(|(known, _)| authority.eq_ignore_ascii_case(known)).map(|(_, limits)| *limits)
+}
+
+/// The authority of a URL, by which CAs are told apart; empty: it is no URL. In the case in which it is written.
+pub fn authority(url: &str) -> &str {
+    url.split_once("://").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default()
 }
 
 // === impl LimitsPolicy ===
