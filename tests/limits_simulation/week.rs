@@ -450,6 +450,11 @@ impl Week {
             for spent in &wanted.spent {
                 budget.remember(spent.seen(&wanted.id.0, host, Some(&self.account)).unwrap());
             }
+            if wanted.certified && wanted.spent.iter().all(|spent| spent.issued.is_none()) {
+                // cert-manager keeps the order of a certificate from before the week.
+                let before = Order { uid: u64::MAX - at as u64, taken: true, done: Some((-30 * DAY, true)) };
+                budget.remember(self.seen(at, &before, now));
+            }
             if let Some(order) = &wanted.order {
                 budget.see(self.seen(at, order, now));
             } else if wanted.released {
@@ -457,9 +462,6 @@ impl Week {
             }
         }
         budget.settle(time(now));
-        for wanted in self.wanted.iter().filter(|wanted| wanted.certified) {
-            budget.certified(&self.account, &wanted.id.1, time(now));
-        }
         self.budget = Some(budget);
         for at in 0..self.wanted.len() {
             let wanted = &self.wanted[at];

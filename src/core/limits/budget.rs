@@ -151,12 +151,7 @@ impl Budget {
         self.release(&(namespace.clone(), names.clone()));
     }
 
-    /// The CA certified these names then: for 120 days the next one is a renewal.
-    pub fn certified(&mut self, account: &Account, names: &Names, at: Timestamp) {
-        self.ledger.certified(account, names, at);
-    }
-
-    /// Whether the CA takes an order for these names for a renewal.
+    /// Whether the CA takes an order for these names for a renewal: for 120 days after it certified them.
     pub fn is_certified(&self, account: &Account, names: &Names, now: Timestamp) -> bool {
         self.ledger.is_certified(account, names, now)
     }

@@ -174,7 +174,7 @@ impl Ledger {
         let renewal = known.renewal.unwrap_or_default();
         for news in &news {
             if let News::Issued(at) = news {
-                self.certified(&seen.account, &seen.names, *at);
+                self.learn(&seen.account, &seen.names, Set::Certified(*at));
             }
         }
         (news, renewal)
@@ -197,11 +197,6 @@ impl Ledger {
         if of.by_host.is_empty() {
             self.by_namespace.remove(&seen.namespace);
         }
-    }
-
-    /// A certificate for these names was issued then.
-    pub(super) fn certified(&mut self, account: &Account, names: &Names, at: Timestamp) {
-        self.learn(account, names, Set::Certified(at));
     }
 
     /// The CA refused these names as it would not have refused a renewal.

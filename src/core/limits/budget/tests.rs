@@ -321,7 +321,7 @@ fn a_renewal_is_one_for_120_days_after_the_last_certificate_and_at_that_ca_alone
         assert_eq!(budget.is_certified(&ours, &names, at(days * DAY)), expected, "{days} days");
         budget.tidy(at(days * DAY));
     }
-    budget.certified(&ours, &names, at(100 * DAY));
+    budget.see(seen("a", "x.example.com", "2", issued(100 * DAY)));
     assert!(budget.is_certified(&ours, &names, at(200 * DAY)));
     assert!(!budget.is_certified(&Account::new("https://other.example/dir", "u"), &names, at(200 * DAY)));
 }
@@ -342,13 +342,13 @@ fn a_refusal_is_obeyed_for_its_names_whatever_exempts_them() {
         other => panic!("{other:?}"),
     }
     assert!(!budget.is_certified(&account(), &names("x.example.com"), at(200)), "the CA does not know of it");
-    // What it certified before does not count any more; what it certifies from now on does.
-    budget.certified(&account(), &names("x.example.com"), at(50));
-    assert!(!budget.is_certified(&account(), &names("x.example.com"), at(200)));
-    budget.certified(&account(), &names("x.example.com"), at(300));
-    assert!(budget.is_certified(&account(), &names("x.example.com"), at(400)));
     let other = budget.ask(Ask { renewal: Renewal::SameSet, ..ask("a", "x.example.net") }, at(200));
     assert_eq!(other, Place::Granted, "names that it did not refuse");
+    // What it certified before does not count any more; what it certifies from now on does.
+    budget.see(seen("a", "x.example.com", "2", issued(50)));
+    assert!(!budget.is_certified(&account(), &names("x.example.com"), at(200)));
+    budget.see(seen("a", "x.example.com", "3", issued(300)));
+    assert!(budget.is_certified(&account(), &names("x.example.com"), at(400)));
 }
 
 #[test]
@@ -401,8 +401,8 @@ fn a_renewal_is_one_for_as_long_as_the_ca_looks_back() {
     budget.see(seen("a", "x.example.com", "1", issued(0)));
     let is_renewal = |budget: &Budget, day| budget.is_certified(&account(), &names("x.example.com"), at(day * DAY));
     assert_eq!([0, 90, 119, 121].map(|day| is_renewal(&budget, day)), [true, true, true, false]);
-    budget.certified(&account(), &names("x.example.com"), at(60 * DAY));
-    budget.certified(&account(), &names("x.example.com"), at(10 * DAY));
+    budget.see(seen("a", "x.example.com", "2", issued(60 * DAY)));
+    budget.see(seen("a", "x.example.com", "3", issued(10 * DAY)));
     assert_eq!([120, 179, 181].map(|day| is_renewal(&budget, day)), [true, true, false]);
     budget.tidy(at(181 * DAY));
     assert_eq!(budget.sizes().iter().sum::<usize>(), 0);
